@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# sluice: one build graph. "make help" lists the targets.
+#
+# Variables: BUILD=dir  CC=gcc|clang  SANITIZE=1 (ASan+UBSan, own directory)  V=1 (show commands)
+#            WERROR=1 (warnings are errors; CI sets it)  DESTDIR= PREFIX=/usr
+
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+PREFIX     ?= /usr
+SYSCONFDIR ?= /etc
+DESTDIR    ?=
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG      ?= clang
+LLVM_STRIP ?= llvm-strip
+BPFTOOL    ?= $(firstword $(wildcard /usr/sbin/bpftool /sbin/bpftool) bpftool)
+SANITIZE   ?=
+V          ?=
+BUILD      ?= $(if $(SANITIZE),build/san,build)
+Q          := $(if $(V),,@)
+say         = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+VERSION := $(shell cat VERSION)
+
+# ---- user space ---------------------------------------------------------------------------
+OPTIM    ?= -O2
+CFLAGS   ?= -g $(OPTIM)
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+            -Wwrite-strings -Wvla -Wno-unused-parameter $(if $(WERROR),-Werror)
+HARDEN   := -fstack-protector-strong -fPIE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+SANFLAGS := $(if $(SANITIZE),-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) $(HARDEN) $(SANFLAGS) \
+            -I$(BUILD)/gen -isystem /usr/include/libnl3
+BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now $(SANFLAGS)
+
+LIBS_LIB     := -lcyaml -ljansson -lcrypto
+LIBS_sluiced := -lbpf -lelf -lnl-route-3 -lnl-3 -luring $(LIBS_LIB)
+LIBS_sluice  := $(LIBS_LIB)
+
+objs      = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(addsuffix /*.c,$(1)))))
+LIB_OBJ  := $(call objs,user/lib)
+# sluiced alone joins gate and relay; tests link the same objects, without its main.
+DAEMON_OBJ := $(filter-out %/main.o,$(call objs,user/sluiced user/gate user/relay))
+
+PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluice
+
+# ---- BPF ----------------------------------------------------------------------------------
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+BPF_SRC   := $(sort $(wildcard bpf/*.bpf.c))
+BPF_OBJ   := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.bpf.o,$(BPF_SRC))
+BPF_FLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter $(if $(WERROR),-Werror) \
+             $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
+SKEL      := $(BUILD)/gen/sluice.skel.h
+
+.PHONY: all programs deps fuzzers tests demo check fuzz bench soak lint install uninstall clean help FORCE
+all: programs ## build everything (programs and BPF objects)
+
+programs: $(PROGRAMS)
+
+$(BUILD)/sluiced: $(BUILD)/obj/user/sluiced/main.o $(DAEMON_OBJ) $(BUILD)/libsluice.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_sluiced)
+
+$(BUILD)/sluice: $(call objs,user/sluice) $(BUILD)/libsluice.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_sluice)
+
+$(BUILD)/libsluice.a: $(LIB_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Only gate/load.c (and the BPF program tests) see the skeleton.
+$(BUILD)/obj/user/gate/load.o: $(SKEL)
+$(BUILD)/obj/selftests/prog/%.o: $(SKEL)
+
+# Objects are rebuilt when compiler or flags change.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(CC) $(BASE_CFLAGS) $(CFLAGS))' | cmp -s - $@ || \
+	 printf '%s\n' '$(subst ','\'',$(CC) $(BASE_CFLAGS) $(CFLAGS))' > $@
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_FLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c -o $@ $<
+	$(Q)$(LLVM_STRIP) -g $@
+
+# One object holds all programs, so that they share one copy of every map.
+$(BUILD)/bpf/sluice.o: $(BPF_OBJ)
+	$(call say,GENOBJ,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(SKEL): $(BUILD)/bpf/sluice.o
+	$(call say,SKEL,$@)
+	@mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name sluice > $@
+
+# ---- tests --------------------------------------------------------------------------------
+# selftests/{unit,prog,net,bench}/X.c is one program each; shared code is in *_lib.c files.
+test_bins  = $(patsubst %.c,$(BUILD)/%,$(filter-out %_lib.c,$(sort $(wildcard selftests/$(1)/*.c))))
+UNIT_BIN  := $(call test_bins,unit)
+PROG_BIN  := $(call test_bins,prog)
+NET_BIN   := $(call test_bins,net)
+BENCH_BIN := $(call test_bins,bench)
+
+define test_program
+$$(BUILD)/selftests/$(1)/%: $$(BUILD)/obj/selftests/$(1)/%.o $$(call objs,selftests/$(1)/lib) \
+		$$(DAEMON_OBJ) $$(BUILD)/libsluice.a
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(BASE_LDFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS_sluiced)
+endef
+$(foreach kind,unit prog net bench,$(eval $(call test_program,$(kind))))
+
+tests: programs $(UNIT_BIN) $(PROG_BIN) $(NET_BIN) ## build programs and tests
+
+# As root on a fresh machine these install what is missing, then build, then run.
+deps:
+	@scripts/deps.sh
+
+demo: deps ## the main job, shown end to end (root; KEEP=1 leaves the lab up)
+	@$(MAKE) --no-print-directory programs
+	@BUILD=$(BUILD) scripts/demo
+
+check: deps ## all tests (root; TESTS=pattern, SANITIZE=1)
+	@$(MAKE) --no-print-directory tests $(if $(SANITIZE),,fuzzers)
+	@BUILD=$(BUILD) SANITIZE=$(SANITIZE) selftests/run $(TESTS)
+
+bench: deps ## compare with the direct path and with peers (root; CASE= SUBJECT= ROUNDS=)
+	@$(MAKE) --no-print-directory programs $(BENCH_BIN)
+	@BUILD=$(BUILD) selftests/bench/run
+
+# libFuzzer targets, from the same sources as the programs; always clang.
+FUZZ_BIN := $(patsubst selftests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard selftests/fuzz/fuzz_*.c)))
+FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) -g -O1 \
+              -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Ibuild/gen
+TIME ?= 60
+fuzzers: $(FUZZ_BIN)
+build/fuzz/%: selftests/fuzz/%.c $(wildcard user/lib/*.c user/lib/*.h user/relay/*.h)
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -o $@ $< $(wildcard user/lib/*.c) $(LIBS_LIB)
+
+fuzz: deps ## run every fuzz target for TIME seconds (default 60)
+	@$(MAKE) --no-print-directory fuzzers
+	@selftests/fuzz/run $(TIME)
+
+lint: ## format, shell, man pages, static analysis
+	@scripts/lint
+
+# ---- installation -------------------------------------------------------------------------
+install: all ## install under DESTDIR and PREFIX
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' BUILD='$(BUILD)' scripts/install.sh install
+
+uninstall: ## remove what install put there (configuration stays)
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' BUILD='$(BUILD)' scripts/install.sh uninstall
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
