@@ -56,7 +56,7 @@ BPF_FLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter $(i
              $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 SKEL      := $(BUILD)/gen/sluice.skel.h
 
-.PHONY: all programs deps fuzzers tests demo check fuzz bench soak lint install uninstall clean help FORCE
+.PHONY: all programs deps tools fuzzers tests demo check fuzz bench soak lint install uninstall clean help FORCE
 all: programs ## build everything (programs and BPF objects)
 
 programs: $(PROGRAMS)
@@ -121,14 +121,23 @@ $$(BUILD)/selftests/$(1)/%: $$(BUILD)/obj/selftests/$(1)/%.o $$(call objs,selfte
 endef
 $(foreach kind,unit prog net bench,$(eval $(call test_program,$(kind))))
 
-tests: programs $(UNIT_BIN) $(PROG_BIN) $(NET_BIN) ## build programs and tests
+# selftests/tools/X.c: what scripts use (tap wires, floods, odd peers); plain libc programs.
+TOOLS := $(patsubst selftests/tools/%.c,$(BUILD)/tools/%,$(sort $(wildcard selftests/tools/*.c)))
+$(BUILD)/tools/%: $(BUILD)/obj/selftests/tools/%.o
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ -lcrypto -lpthread
+
+tools: $(TOOLS)
+
+tests: programs tools $(UNIT_BIN) $(PROG_BIN) $(NET_BIN) ## build programs and tests
 
 # As root on a fresh machine these install what is missing, then build, then run.
 deps:
 	@scripts/deps.sh
 
 demo: deps ## the main job, shown end to end (root; KEEP=1 leaves the lab up)
-	@$(MAKE) --no-print-directory programs
+	@$(MAKE) --no-print-directory programs tools
 	@BUILD=$(BUILD) scripts/demo
 
 check: deps ## all tests (root; TESTS=pattern, SANITIZE=1)
@@ -136,7 +145,7 @@ check: deps ## all tests (root; TESTS=pattern, SANITIZE=1)
 	@BUILD=$(BUILD) SANITIZE=$(SANITIZE) selftests/run $(TESTS)
 
 bench: deps ## compare with the direct path and with peers (root; CASE= SUBJECT= ROUNDS=)
-	@$(MAKE) --no-print-directory programs $(BENCH_BIN)
+	@$(MAKE) --no-print-directory programs tools $(BENCH_BIN)
 	@BUILD=$(BUILD) selftests/bench/run
 
 # libFuzzer targets, from the same sources as the programs; always clang.
