@@ -38,7 +38,7 @@ BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) 
 BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 
 LIBS_LIB     := -lcyaml -ljansson -lcrypto
-LIBS_sluiced := -lbpf -lelf -lnl-route-3 -lnl-3 -luring $(LIBS_LIB)
+LIBS_sluiced := -lbpf -lelf -lnl-route-3 -lnl-3 -luring -lseccomp $(LIBS_LIB)
 LIBS_sluice  := $(LIBS_LIB)
 
 objs      = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(addsuffix /*.c,$(1)))))
