@@ -142,6 +142,12 @@ static int add_rule(scmp_filter_ctx filter, const struct sandbox_rule *rule)
 static int restrict_syscalls(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	/* abort() signals this very process. */
+	const struct scmp_arg_cmp own_pid = {
+		.arg = 0,
+		.op = SCMP_CMP_EQ,
+		.datum_a = (scmp_datum_t)getpid(),
+	};
 	const struct sandbox_rule *rule;
 	int rc = 0;
 
@@ -149,10 +155,8 @@ static int restrict_syscalls(void)
 		return -ENOMEM;
 	for (rule = __start_sandbox_rules; !rc && rule < __stop_sandbox_rules; rule++)
 		rc = add_rule(filter, rule);
-	/* abort() may signal this very process. */
 	if (!rc)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_tgkill, 1,
-				      SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+		rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SYS_tgkill, 1, &own_pid);
 	/* A binary tree: the busiest calls are not behind a list of all the others. */
 	if (!rc)
 		rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
