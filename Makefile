@@ -32,7 +32,8 @@ CFLAGS   ?= -g $(OPTIM)
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wwrite-strings -Wvla -Wno-unused-parameter $(if $(WERROR),-Werror)
 HARDEN   := -fstack-protector-strong -fPIE $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
-SANFLAGS := $(if $(SANITIZE),-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+comma    := ,
+SANFLAGS := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) $(HARDEN) $(SANFLAGS) \
             -I$(BUILD)/gen -isystem /usr/include/libnl3
 BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now $(SANFLAGS)
