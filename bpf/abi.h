@@ -38,7 +38,7 @@
 #define SL_VERDICTS(X)                                                                             \
 	X(ESTABLISHED, established, 0, "assigned to an established connection")                    \
 	X(NEW, new_connection, 0, "assigned to the tenant's listener")                             \
-	X(STACK, left_to_stack, 0, "TCP left to the namespace's own lookup")                       \
+	X(STACK, left_to_stack, 0, "left to the namespace's own stack")                             \
 	X(ARP_REPLY, arp_reply, 0, "ARP request answered")                                         \
 	X(ND_REPLY, nd_reply, 0, "neighbour solicitation answered")                                \
 	X(ECHO_REPLY, echo_reply, 0, "ICMP echo answered")                                         \
@@ -133,10 +133,18 @@ struct sl_source_key {
 	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
 };
 
-struct sl_bucket {
-	__u64 refilled_ns;
-	__u64 tokens;	  /* packets, in 1/1024 */
-	__u64 syn_tokens; /* SYNs, in 1/1024; unused in budget_iface */
+/*
+ * Token buckets as virtual scheduling (GCRA): what was admitted so far is paid for until that
+ * time. One word each, so that compare-and-swap keeps them exact without a lock.
+ */
+struct sl_iface_bucket {
+	__u64 packets_paid_ns;
+	__u64 samples_paid_ns; /* drop samples */
+};
+
+struct sl_source_bucket {
+	__u64 packets_paid_ns;
+	__u64 syns_paid_ns;
 };
 
 /* Map "tenants" (hash, key __u32 id): who the numbers are. */
@@ -220,7 +228,8 @@ _Static_assert(sizeof(struct sl_iface) == 60, "sl_iface");
 _Static_assert(sizeof(struct sl_listener_key) == 16, "sl_listener_key");
 _Static_assert(sizeof(struct sl_listener_info) == 16, "sl_listener_info");
 _Static_assert(sizeof(struct sl_source_key) == 32, "sl_source_key");
-_Static_assert(sizeof(struct sl_bucket) == 24, "sl_bucket");
+_Static_assert(sizeof(struct sl_iface_bucket) == 16, "sl_iface_bucket");
+_Static_assert(sizeof(struct sl_source_bucket) == 16, "sl_source_bucket");
 _Static_assert(sizeof(struct sl_tenant) == 80, "sl_tenant");
 _Static_assert(sizeof(struct sl_sample) == 64, "sl_sample");
 _Static_assert(sizeof(struct sl_abi) == 8, "sl_abi");
