@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Attach, detach and check of one gate. The TC filters come last and go first: until the
+ * listeners, entries and routes stand, packets take the way they took before.
+ */
+#include "gate.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "link.h"
+#include "listen.h"
+#include "netns.h"
+
+static struct sl_listener_key listener_key(const struct gate *gate,
+					   const struct gate_listener *listener)
+{
+	return (struct sl_listener_key){
+		.netns_cookie = gate->key.netns_cookie,
+		.l3_ifindex = gate->l3_ifindex,
+		.port = htons(listener->port),
+		.family = listener->family,
+		.worker = listener->worker,
+	};
+}
+
+/* Masters that take their ports' packets as their own; a VRF or an OVS datapath does not. */
+static bool carries_addresses(const char *kind)
+{
+	return !strcmp(kind, "bridge") || !strcmp(kind, "bond") || !strcmp(kind, "team");
+}
+
+/* The interface, and the one where the address lives. */
+static int find_links(struct gate *gate, const struct gate_spec *spec, struct link_info *ret_l3,
+		      char *why)
+{
+	struct link_info port, l3;
+	int err = link_find(spec->interface, &port);
+
+	if (err) {
+		snprintf(why, GATE_WHY_MAX, "no interface %s in namespace %s", spec->interface,
+			 spec->netns);
+		return err;
+	}
+	l3 = port;
+	if (spec->l3_interface) {
+		err = link_find(spec->l3_interface, &l3);
+		if (err)
+			snprintf(why, GATE_WHY_MAX, "no interface %s in namespace %s",
+				 spec->l3_interface, spec->netns);
+	} else if (port.master) {
+		struct link_info master;
+
+		err = link_find_index(port.master, &master);
+		if (err)
+			snprintf(why, GATE_WHY_MAX, "the bridge of %s cannot be read: %s",
+				 spec->interface, strerror(-err));
+		else if (carries_addresses(master.kind))
+			l3 = master;
+	}
+	if (err)
+		return err;
+	gate->key.ifindex = port.ifindex;
+	gate->l3_ifindex = l3.ifindex;
+	snprintf(gate->interface, sizeof(gate->interface), "%s", port.name);
+	snprintf(gate->l3_interface, sizeof(gate->l3_interface), "%s", l3.name);
+	snprintf(gate->kind, sizeof(gate->kind), "%s", port.kind);
+	gate->ipv6 = spec->ipv6 && !l3.no_ipv6;
+	*ret_l3 = l3;
+	return 0;
+}
+
+static int open_listeners(struct gate *gate, const struct gate_spec *spec, char *why)
+{
+	unsigned families = gate->ipv6 ? 2 : 1;
+
+	gate->listeners = calloc((size_t)families * spec->nports * spec->nworkers,
+				 sizeof(*gate->listeners));
+	if (!gate->listeners)
+		return -ENOMEM;
+	for (unsigned f = 0; f < families; f++) {
+		for (unsigned p = 0; p < spec->nports; p++) {
+			struct listen_spec listen = {
+				.family = f ? AF_INET6 : AF_INET,
+				.port = spec->ports[p],
+				.device = gate->l3_interface,
+				.ifindex = gate->l3_ifindex,
+				.hop_limit = spec->hop_limit,
+			};
+
+			for (unsigned w = 0; w < spec->nworkers; w++) {
+				int fd = listen_open(&listen, w == 0);
+
+				if (fd == -EADDRINUSE &&
+				    listen_holder(listen.family, listen.port, why, GATE_WHY_MAX))
+					return fd;
+				if (fd < 0) {
+					snprintf(why, GATE_WHY_MAX,
+						 "cannot listen on port %u of %s: %s", listen.port,
+						 gate->l3_interface, strerror(-fd));
+					return fd;
+				}
+				gate->listeners[gate->nlisteners++] = (struct gate_listener){
+					.fd = fd,
+					.family = f ? 6 : 4,
+					.worker = (uint8_t)w,
+					.port = spec->ports[p],
+				};
+			}
+		}
+	}
+	return 0;
+}
+
+static int put_maps(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+		    const struct link_info *l3)
+{
+	struct sl_tenant tenant = {
+		.netns_cookie = gate->key.netns_cookie,
+		.ifindex = gate->key.ifindex,
+		.l3_ifindex = gate->l3_ifindex,
+	};
+	struct sl_iface iface = {
+		.tenant = spec->tenant,
+		.l3_ifindex = gate->l3_ifindex,
+		.nports = (uint8_t)spec->nports,
+		.nworkers = (uint8_t)spec->nworkers,
+		.fail_policy = (uint8_t)spec->fail,
+		.guard_at = SL_GUARD_AT_TC,
+		.iface_rate = spec->iface_rate,
+		.iface_burst = spec->iface_burst,
+		.source_rate = spec->source_rate,
+		.source_burst = spec->source_burst,
+		.syn_rate = spec->syn_rate,
+		.syn_burst = spec->syn_burst,
+	};
+	int err;
+
+	snprintf(tenant.name, sizeof(tenant.name), "%s", spec->name);
+	memcpy(iface.mac, l3->mac, sizeof(iface.mac));
+	for (unsigned i = 0; i < spec->nports; i++)
+		iface.ports[i] = htons(spec->ports[i]);
+	err = gate_load_tenant_put(load, spec->tenant, &tenant);
+	for (unsigned i = 0; !err && i < gate->nlisteners; i++) {
+		struct gate_listener *listener = &gate->listeners[i];
+		struct sl_listener_key key = listener_key(gate, listener);
+		struct sl_listener_info info = { .tenant = spec->tenant };
+		socklen_t len = sizeof(listener->cookie);
+
+		if (getsockopt(listener->fd, SOL_SOCKET, SO_COOKIE, &listener->cookie, &len))
+			return -errno;
+		info.socket_cookie = listener->cookie;
+		err = gate_load_listener_put(load, &key, listener->fd, &info);
+	}
+	return err ? err : gate_load_iface_put(load, &gate->key, &iface);
+}
+
+static void del_maps(struct gate *gate, struct gate_load *load)
+{
+	gate_load_iface_del(load, &gate->key);
+	for (unsigned i = 0; i < gate->nlisteners; i++) {
+		struct sl_listener_key key = listener_key(gate, &gate->listeners[i]);
+
+		gate_load_listener_del(load, &key);
+	}
+	gate_load_tenant_del(load, gate->tenant);
+}
+
+static int add_routes(struct gate *gate, char *why)
+{
+	int err = link_route_add(AF_INET, gate->l3_ifindex, &gate->route4);
+
+	if (!err && gate->ipv6)
+		err = link_route_add(AF_INET6, gate->l3_ifindex, &gate->route6);
+	if (err)
+		snprintf(why, GATE_WHY_MAX, "cannot add the local route of the metadata address: %s",
+			 strerror(-err));
+	return err;
+}
+
+static void remove_routes(struct gate *gate)
+{
+	if (gate->route4)
+		link_route_remove(AF_INET, gate->l3_ifindex);
+	if (gate->route6)
+		link_route_remove(AF_INET6, gate->l3_ifindex);
+	gate->route4 = gate->route6 = false;
+}
+
+static void close_listeners(struct gate *gate)
+{
+	for (unsigned i = 0; i < gate->nlisteners; i++)
+		close(gate->listeners[i].fd);
+	free(gate->listeners);
+	gate->listeners = NULL;
+	gate->nlisteners = 0;
+}
+
+/* In the tenant's namespace. */
+static int build(struct gate *gate, struct gate_load *load, const struct gate_spec *spec, char *why)
+{
+	struct link_info l3;
+	char *tc_why = NULL;
+	uint64_t cookie;
+	int err = netns_cookie(&cookie);
+
+	if (err)
+		return err;
+	gate->key.netns_cookie = cookie;
+	err = find_links(gate, spec, &l3, why);
+	if (err)
+		return err;
+	err = open_listeners(gate, spec, why);
+	if (err)
+		goto undo_listeners;
+	err = put_maps(gate, load, spec, &l3);
+	if (err) {
+		snprintf(why, GATE_WHY_MAX, "cannot write the BPF maps: %s", strerror(-err));
+		goto undo_maps;
+	}
+	err = add_routes(gate, why);
+	if (err)
+		goto undo_routes;
+	err = gate_load_attach_tc(load, gate->key.ifindex, NULL, &tc_why);
+	if (!err)
+		return 0;
+	snprintf(why, GATE_WHY_MAX, "%s", tc_why ? tc_why : strerror(-err));
+	free(tc_why);
+undo_routes:
+	remove_routes(gate);
+undo_maps:
+	del_maps(gate, load);
+undo_listeners:
+	close_listeners(gate);
+	return err;
+}
+
+int gate_attach(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+		char why[GATE_WHY_MAX])
+{
+	struct gate new = { .tenant = spec->tenant };
+	struct netns_visit visit;
+	int ns = netns_open(spec->netns);
+	int err;
+
+	why[0] = '\0';
+	if (ns < 0) {
+		snprintf(why, GATE_WHY_MAX, "namespace %s: %s", spec->netns,
+			 ns == -EINVAL ? "not a network namespace" : strerror(-ns));
+		return ns;
+	}
+	new.netns_inode = netns_inode_of(ns);
+	err = netns_enter(&visit, ns);
+	close(ns);
+	if (err) {
+		snprintf(why, GATE_WHY_MAX, "cannot enter namespace %s: %s", spec->netns,
+			 strerror(-err));
+		return err;
+	}
+	err = build(&new, load, spec, why);
+	netns_leave(&visit);
+	if (err) {
+		if (!why[0])
+			snprintf(why, GATE_WHY_MAX, "%s", strerror(-err));
+		return err;
+	}
+	new.attached = true;
+	*gate = new;
+	return 0;
+}
+
+/* By its own sockets, because the namespace's name may be gone. */
+static int enter_gate(const struct gate *gate, struct netns_visit *visit)
+{
+	int ns, err;
+
+	if (!gate->nlisteners)
+		return -ENOENT;
+	ns = netns_open_of_socket(gate->listeners[0].fd);
+	if (ns < 0)
+		return ns;
+	err = netns_enter(visit, ns);
+	close(ns);
+	return err;
+}
+
+void gate_detach(struct gate *gate, struct gate_load *load, struct gate *heir)
+{
+	struct netns_visit visit;
+
+	if (!gate->attached)
+		return;
+	gate_load_detach_xdp(load, &gate->key);
+	if (heir && gate->route4) {
+		heir->route4 = true;
+		gate->route4 = false;
+	}
+	if (!enter_gate(gate, &visit)) {
+		gate_load_detach_tc(load, gate->key.ifindex);
+		remove_routes(gate);
+		netns_leave(&visit);
+	}
+	del_maps(gate, load);
+	close_listeners(gate);
+	gate->attached = false;
+}
+
+/* In the tenant's namespace: puts back what others took away. */
+static int mend(struct gate *gate, struct gate_load *load)
+{
+	struct link_info link;
+	bool added;
+	int err = link_find(gate->interface, &link);
+
+	if (!err && link.ifindex != gate->key.ifindex)
+		err = -ENODEV;
+	if (!err)
+		err = link_find(gate->l3_interface, &link);
+	if (!err && link.ifindex != gate->l3_ifindex)
+		err = -ENODEV;
+	if (err)
+		return err;
+	if (gate->route4)
+		link_route_add(AF_INET, gate->l3_ifindex, &added);
+	if (gate->route6)
+		link_route_add(AF_INET6, gate->l3_ifindex, &added);
+	if (!gate_load_attached_tc(load, gate->key.ifindex))
+		return gate_load_attach_tc(load, gate->key.ifindex, NULL, NULL);
+	return 0;
+}
+
+int gate_check(struct gate *gate, struct gate_load *load, const char *netns)
+{
+	uint64_t inode = netns_inode(netns);
+	struct netns_visit visit;
+	int err;
+
+	if (!inode || inode != gate->netns_inode)
+		return -ENOENT;
+	err = enter_gate(gate, &visit);
+	if (err)
+		return err;
+	err = mend(gate, load);
+	netns_leave(&visit);
+	return err;
+}
+
+int gate_raise_xdp(struct gate *gate, struct gate_load *load, enum gate_load_xdp mode,
+		   char **ret_why)
+{
+	struct netns_visit visit;
+	int err = enter_gate(gate, &visit);
+
+	if (err)
+		return err;
+	err = gate_load_attach_xdp(load, &gate->key, mode, ret_why);
+	netns_leave(&visit);
+	return err;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One gate: sluice's presence in a tenant gateway's namespace. Attaching makes the
+ * listeners, map entries, routes and TC filters of one tenant interface in an order in
+ * which no packet meets half of it; detaching takes away exactly what was added.
+ * Built from netns, link, listen and load; who is served and when is sluiced's business.
+ */
+#ifndef SLUICE_GATE_GATE_H
+#define SLUICE_GATE_GATE_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../../bpf/abi.h"
+#include "load.h"
+
+#define GATE_WHY_MAX 256
+
+struct gate_spec {
+	const char *name; /* the tenant's */
+	uint32_t tenant;  /* its id */
+	const char *netns; /* as netns_open() takes it */
+	const char *interface;
+	const char *l3_interface; /* NULL: the bridge of a bridge port, else interface itself */
+	uint16_t ports[SL_PORTS_MAX];
+	unsigned nports;
+	bool ipv6;
+	uint32_t hop_limit;
+	unsigned nworkers; /* listeners per family and port */
+	enum sl_fail_policy fail;
+	uint32_t iface_rate, iface_burst, source_rate, source_burst, syn_rate, syn_burst;
+};
+
+struct gate_listener {
+	int fd;
+	uint8_t family; /* 4 or 6 */
+	uint8_t worker;
+	uint16_t port; /* host order */
+	uint64_t cookie;
+};
+
+struct gate {
+	bool attached;
+	uint32_t tenant;
+	struct sl_iface_key key;
+	uint32_t l3_ifindex;
+	uint64_t netns_inode;
+	char interface[IFNAMSIZ], l3_interface[IFNAMSIZ];
+	char kind[IFNAMSIZ]; /* of interface, as netlink names it */
+	bool ipv6;
+	bool route4, route6; /* added by us */
+	struct gate_listener *listeners;
+	unsigned nlisteners;
+};
+
+/*
+ * Attaches. On failure everything is undone, *gate stays as it was, why says what is in
+ * the way, and the result is
+ *   -EADDRINUSE  somebody else serves the address (state "conflict")
+ *   -EBUSY       TC or the interface is taken by somebody else
+ *   -ENODEV      no such interface;  -ENOENT, -EINVAL, -ESRCH  no such namespace
+ * or another -errno. *gate must be zeroed or detached before.
+ */
+int gate_attach(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+		char why[GATE_WHY_MAX]);
+/*
+ * Detaches; what is gone already (interface, namespace) is no error. heir is another attached
+ * gate in the same namespace, or NULL: it takes over the IPv4 route, which both share. Closes
+ * the listeners, so workers that hold them must be told before.
+ */
+void gate_detach(struct gate *gate, struct gate_load *load, struct gate *heir);
+
+/*
+ * Looks whether the gate still stands: 0, -ENOENT when netns no longer names its namespace,
+ * -ENODEV when the interface is gone or another one has its name. Puts back routes that an
+ * interface going down took away, and filters whose qdisc somebody replaced.
+ */
+int gate_check(struct gate *gate, struct gate_load *load, const char *netns);
+
+/* XDP for the gate's interface; as gate_load_attach_xdp(), but from any namespace. */
+int gate_raise_xdp(struct gate *gate, struct gate_load *load, enum gate_load_xdp mode,
+		   char **ret_why);
+
+/*
+ * Removes what an earlier daemon of this instance left in the maps and in every namespace
+ * that can be found by name or by process: filters, routes, XDP links, entries. Returns how
+ * many interfaces were cleaned, or -errno.
+ */
+int gate_clean_stale(struct gate_load *load);
+
+#endif

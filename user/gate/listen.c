@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Opening a gate's listeners, and naming who is in the way when that fails.
+ */
+#include "listen.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../bpf/abi.h"
+
+#define BACKLOG 4096
+
+static int set_int(int sock, int level, int name, int value)
+{
+	return setsockopt(sock, level, name, &value, sizeof(value)) ? -errno : 0;
+}
+
+/* Options that accepted sockets inherit or that decide which packets match. */
+static int set_options(int sock, const struct listen_spec *spec, bool claim)
+{
+	bool v6 = spec->family == AF_INET6;
+	int err;
+
+	/* TIME_WAIT of an earlier listener's connections must not hold the address; a socket
+	 * that listens still does. */
+	err = set_int(sock, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (!err && !claim)
+		err = set_int(sock, SOL_SOCKET, SO_REUSEPORT, 1);
+	/* Without it any NAT rule in the namespace orphans sockets assigned by BPF. */
+	if (!err)
+		err = v6 ? set_int(sock, IPPROTO_IPV6, IPV6_TRANSPARENT, 1) :
+			   set_int(sock, IPPROTO_IP, IP_TRANSPARENT, 1);
+	if (!err && v6)
+		err = set_int(sock, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (!err && spec->hop_limit)
+		err = v6 ? set_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, (int)spec->hop_limit) :
+			   set_int(sock, IPPROTO_IP, IP_TTL, (int)spec->hop_limit);
+	/* Or hosts behind other interfaces of the namespace could reach the listener. */
+	if (!err && setsockopt(sock, SOL_SOCKET, SO_BINDTODEVICE, spec->device,
+			       (socklen_t)strlen(spec->device) + 1))
+		err = -errno;
+	return err;
+}
+
+static int bind_metadata(int sock, const struct listen_spec *spec)
+{
+	static const uint8_t ip4[4] = SL_META_IP4, ip6[16] = SL_META_IP6;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in4;
+		struct sockaddr_in6 in6;
+	} address = { 0 };
+	socklen_t len;
+
+	if (spec->family == AF_INET) {
+		address.in4.sin_family = AF_INET;
+		address.in4.sin_port = htons(spec->port);
+		memcpy(&address.in4.sin_addr, ip4, sizeof(ip4));
+		len = sizeof(address.in4);
+	} else {
+		address.in6.sin6_family = AF_INET6;
+		address.in6.sin6_port = htons(spec->port);
+		address.in6.sin6_scope_id = spec->ifindex;
+		memcpy(&address.in6.sin6_addr, ip6, sizeof(ip6));
+		len = sizeof(address.in6);
+	}
+	return bind(sock, &address.any, len) ? -errno : 0;
+}
+
+int listen_open(const struct listen_spec *spec, bool claim)
+{
+	int sock = socket(spec->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int err;
+
+	if (sock < 0)
+		return -errno;
+	err = set_options(sock, spec, claim);
+	if (!err)
+		err = bind_metadata(sock, spec);
+	/* Set after the bind, it lets the rest of our group in and has still refused strangers
+	 * that set it too. */
+	if (!err && claim)
+		err = set_int(sock, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (!err && listen(sock, BACKLOG))
+		err = -errno;
+	if (err) {
+		close(sock);
+		return err;
+	}
+	return sock;
+}
+
+/* ---- who is in the way ------------------------------------------------------------- */
+
+#define LISTEN_STATE 0x0a
+
+/*
+ * Reads /proc/net/tcp or tcp6 (addresses are 32-bit words in host order, printed in hex)
+ * for a listener on the metadata address or the wildcard. Returns its inode, 0 for none.
+ */
+static unsigned long find_listener(const char *table, const char *const *addresses, uint16_t port,
+				   bool *ret_any)
+{
+	unsigned long inode = 0;
+	char line[512];
+	FILE *file = fopen(table, "re");
+
+	if (!file)
+		return 0;
+	while (!inode && fgets(line, sizeof(line), file)) {
+		char local[33];
+		unsigned int local_port, state;
+		unsigned long found;
+
+		if (sscanf(line, " %*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu",
+			   local, &local_port, &state, &found) != 4)
+			continue;
+		if (state != LISTEN_STATE || local_port != port)
+			continue;
+		for (int i = 0; addresses[i]; i++)
+			if (!strcmp(local, addresses[i])) {
+				inode = found;
+				*ret_any = i > 0;
+			}
+	}
+	fclose(file);
+	return inode;
+}
+
+static bool process_holds(const char *pid, const char *link)
+{
+	char path[300], target[64];
+	struct dirent *entry;
+	bool found = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return false;
+	while (!found && (entry = readdir(dir))) {
+		ssize_t len = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+
+		if (len > 0) {
+			target[len] = '\0';
+			found = !strcmp(target, link);
+		}
+	}
+	closedir(dir);
+	return found;
+}
+
+static bool find_process(unsigned long inode, long *ret_pid, char *ret_command, size_t size)
+{
+	char link[64];
+	struct dirent *entry;
+	bool found = false;
+	DIR *proc = opendir("/proc");
+
+	if (!proc)
+		return false;
+	snprintf(link, sizeof(link), "socket:[%lu]", inode);
+	while (!found && (entry = readdir(proc))) {
+		char path[300];
+		FILE *file;
+
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+		    !process_holds(entry->d_name, link))
+			continue;
+		found = true;
+		*ret_pid = strtol(entry->d_name, NULL, 10);
+		snprintf(ret_command, size, "a process");
+		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		file = fopen(path, "re");
+		if (!file)
+			continue;
+		if (fgets(ret_command, (int)size, file))
+			ret_command[strcspn(ret_command, "\n")] = '\0';
+		fclose(file);
+	}
+	closedir(proc);
+	return found;
+}
+
+bool listen_holder(int family, uint16_t port, char *ret_text, size_t size)
+{
+	static const char *const ip4[] = { "FEA9FEA9", "00000000", NULL };
+	static const char *const ip6[] = { "000080FE0000000000000000FEA9FEA9",
+					   "00000000000000000000000000000000", NULL };
+	static const char *const any6[] = { ip6[1], NULL };
+	const char *address = family == AF_INET ? "169.254.169.254" : "[fe80::a9fe:a9fe]";
+	char command[32];
+	unsigned long inode;
+	bool any = false;
+	long pid;
+
+	if (family == AF_INET) {
+		inode = find_listener("/proc/thread-self/net/tcp", ip4, port, &any);
+		if (!inode) { /* [::] without IPV6_V6ONLY covers IPv4 */
+			inode = find_listener("/proc/thread-self/net/tcp6", any6, port, &any);
+			any = inode != 0;
+		}
+	} else {
+		inode = find_listener("/proc/thread-self/net/tcp6", ip6, port, &any);
+	}
+	if (!inode)
+		return false;
+	if (any)
+		address = "every address";
+	if (find_process(inode, &pid, command, sizeof(command)))
+		snprintf(ret_text, size, "%s (pid %ld) listens on %s port %u", command, pid, address,
+			 port);
+	else
+		snprintf(ret_text, size, "a socket without a visible process listens on %s port %u",
+			 address, port);
+	return true;
+}

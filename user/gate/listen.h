@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Listening sockets of a gate: bound to the metadata address, a port and the L3
+ * interface, made in the current network namespace and handed to a worker later.
+ */
+#ifndef SLUICE_GATE_LISTEN_H
+#define SLUICE_GATE_LISTEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct listen_spec {
+	int family;	     /* AF_INET or AF_INET6 */
+	uint16_t port;	     /* host order */
+	const char *device;  /* name of the L3 interface */
+	uint32_t ifindex;    /* the same as a number */
+	uint32_t hop_limit;  /* of what is sent on accepted connections; 0: default */
+};
+
+/*
+ * Opens one socket and lets it listen. claim: the first of a group; it fails with
+ * -EADDRINUSE if anybody at all listens there already. Further ones join the group
+ * by SO_REUSEPORT. Returns the descriptor or -errno.
+ */
+int listen_open(const struct listen_spec *spec, bool claim);
+
+/* Says who listens on the metadata address's port in this namespace, e.g.
+ * "haproxy (pid 812) on 169.254.169.254:80". False when nobody could be named. */
+bool listen_holder(int family, uint16_t port, char *ret_text, size_t size);
+
+#endif
