@@ -38,7 +38,7 @@ BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) 
             -I$(BUILD)/gen -isystem /usr/include/libnl3
 BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 
-LIBS_LIB     := -lcyaml -ljansson -lcrypto
+LIBS_LIB     := -lcyaml -lyaml -ljansson -lcrypto
 LIBS_sluiced := -lbpf -lelf -lnl-route-3 -lnl-3 -luring -lseccomp $(LIBS_LIB)
 LIBS_sluice  := $(LIBS_LIB)
 
