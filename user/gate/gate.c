@@ -79,8 +79,8 @@ static int open_listeners(struct gate *gate, const struct gate_spec *spec, char 
 {
 	unsigned families = gate->ipv6 ? 2 : 1;
 
-	gate->listeners = calloc((size_t)families * spec->nports * spec->nworkers,
-				 sizeof(*gate->listeners));
+	gate->listeners =
+		calloc((size_t)families * spec->nports * spec->nworkers, sizeof(*gate->listeners));
 	if (!gate->listeners)
 		return -ENOMEM;
 	for (unsigned f = 0; f < families; f++) {
@@ -178,8 +178,8 @@ static int add_routes(struct gate *gate, char *why)
 	if (!err && gate->ipv6)
 		err = link_route_add(AF_INET6, gate->l3_ifindex, &gate->route6);
 	if (err)
-		snprintf(why, GATE_WHY_MAX, "cannot add the local route of the metadata address: %s",
-			 strerror(-err));
+		snprintf(why, GATE_WHY_MAX,
+			 "cannot add the local route of the metadata address: %s", strerror(-err));
 	return err;
 }
 

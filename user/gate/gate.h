@@ -18,8 +18,8 @@
 #define GATE_WHY_MAX 256
 
 struct gate_spec {
-	const char *name; /* the tenant's */
-	uint32_t tenant;  /* its id */
+	const char *name;  /* the tenant's */
+	uint32_t tenant;   /* its id */
 	const char *netns; /* as netns_open() takes it */
 	const char *interface;
 	const char *l3_interface; /* NULL: the bridge of a bridge port, else interface itself */

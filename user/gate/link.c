@@ -126,8 +126,8 @@ static int build_route(int family, uint32_t l3_ifindex, struct rtnl_route **ret_
 	static const uint8_t ip4[4] = SL_META_IP4, ip6[16] = SL_META_IP6;
 	struct rtnl_route *route = rtnl_route_alloc();
 	struct rtnl_nexthop *hop = rtnl_route_nh_alloc();
-	struct nl_addr *dst = family == AF_INET ? nl_addr_build(AF_INET, ip4, sizeof(ip4)) :
-						  nl_addr_build(AF_INET6, ip6, sizeof(ip6));
+	struct nl_addr *dst = family == AF_INET ? nl_addr_build(AF_INET, ip4, sizeof(ip4))
+						: nl_addr_build(AF_INET6, ip6, sizeof(ip6));
 	int err = -ENOMEM;
 
 	if (!route || !hop || !dst)
@@ -173,8 +173,8 @@ static int change_route(int family, uint32_t l3_ifindex, bool add)
 		/* IPv6 has one such route per interface; APPEND lets them stand side by side. */
 		int flags = family == AF_INET ? NLM_F_EXCL : NLM_F_APPEND;
 
-		err = from_nl(add ? rtnl_route_add(sock, route, flags) :
-				    rtnl_route_delete(sock, route, 0));
+		err = from_nl(add ? rtnl_route_add(sock, route, flags)
+				  : rtnl_route_delete(sock, route, 0));
 		nl_socket_free(sock);
 	}
 	rtnl_route_put(route);

@@ -36,13 +36,13 @@ static int set_options(int sock, const struct listen_spec *spec, bool claim)
 		err = set_int(sock, SOL_SOCKET, SO_REUSEPORT, 1);
 	/* Without it any NAT rule in the namespace orphans sockets assigned by BPF. */
 	if (!err)
-		err = v6 ? set_int(sock, IPPROTO_IPV6, IPV6_TRANSPARENT, 1) :
-			   set_int(sock, IPPROTO_IP, IP_TRANSPARENT, 1);
+		err = v6 ? set_int(sock, IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+			 : set_int(sock, IPPROTO_IP, IP_TRANSPARENT, 1);
 	if (!err && v6)
 		err = set_int(sock, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (!err && spec->hop_limit)
-		err = v6 ? set_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, (int)spec->hop_limit) :
-			   set_int(sock, IPPROTO_IP, IP_TTL, (int)spec->hop_limit);
+		err = v6 ? set_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, (int)spec->hop_limit)
+			 : set_int(sock, IPPROTO_IP, IP_TTL, (int)spec->hop_limit);
 	/* Or hosts behind other interfaces of the namespace could reach the listener. */
 	if (!err && setsockopt(sock, SOL_SOCKET, SO_BINDTODEVICE, spec->device,
 			       (socklen_t)strlen(spec->device) + 1))
@@ -195,7 +195,6 @@ bool listen_holder(int family, uint16_t port, char *ret_text, size_t size)
 	static const char *const ip4[] = { "FEA9FEA9", "00000000", NULL };
 	static const char *const ip6[] = { "000080FE0000000000000000FEA9FEA9",
 					   "00000000000000000000000000000000", NULL };
-	static const char *const any6[] = { ip6[1], NULL };
 	const char *address = family == AF_INET ? "169.254.169.254" : "[fe80::a9fe:a9fe]";
 	char command[32];
 	unsigned long inode;
@@ -205,7 +204,7 @@ bool listen_holder(int family, uint16_t port, char *ret_text, size_t size)
 	if (family == AF_INET) {
 		inode = find_listener("/proc/thread-self/net/tcp", ip4, port, &any);
 		if (!inode) { /* [::] without IPV6_V6ONLY covers IPv4 */
-			inode = find_listener("/proc/thread-self/net/tcp6", any6, port, &any);
+			inode = find_listener("/proc/thread-self/net/tcp6", ip6 + 1, port, &any);
 			any = inode != 0;
 		}
 	} else {
@@ -216,8 +215,8 @@ bool listen_holder(int family, uint16_t port, char *ret_text, size_t size)
 	if (any)
 		address = "every address";
 	if (find_process(inode, &pid, command, sizeof(command)))
-		snprintf(ret_text, size, "%s (pid %ld) listens on %s port %u", command, pid, address,
-			 port);
+		snprintf(ret_text, size, "%s (pid %ld) listens on %s port %u", command, pid,
+			 address, port);
 	else
 		snprintf(ret_text, size, "a socket without a visible process listens on %s port %u",
 			 address, port);

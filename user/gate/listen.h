@@ -11,11 +11,11 @@
 #include <stdint.h>
 
 struct listen_spec {
-	int family;	     /* AF_INET or AF_INET6 */
-	uint16_t port;	     /* host order */
-	const char *device;  /* name of the L3 interface */
-	uint32_t ifindex;    /* the same as a number */
-	uint32_t hop_limit;  /* of what is sent on accepted connections; 0: default */
+	int family;	    /* AF_INET or AF_INET6 */
+	uint16_t port;	    /* host order */
+	const char *device; /* name of the L3 interface */
+	uint32_t ifindex;   /* the same as a number */
+	uint32_t hop_limit; /* of what is sent on accepted connections; 0: default */
 };
 
 /*

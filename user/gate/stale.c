@@ -42,9 +42,9 @@ static int collect(const struct sl_iface_key *key, const struct sl_iface *iface,
 	if (!grown)
 		return -ENOMEM;
 	stale->ifaces = grown;
-	stale->ifaces[stale->count++] = (struct stale_iface){
-		.key = *key, .tenant = iface->tenant, .l3_ifindex = iface->l3_ifindex
-	};
+	stale->ifaces[stale->count++] = (struct stale_iface){ .key = *key,
+							      .tenant = iface->tenant,
+							      .l3_ifindex = iface->l3_ifindex };
 	stale->left = stale->count;
 	return 0;
 }
