@@ -227,13 +227,12 @@ lab_end_strays() {
 	done
 }
 
-# The runner that gave us SL_ID carries it for us alone; what is above us stays.
+# Ourselves and what is above us (the runner's timeout has our SL_ID too) stay.
 is_ancestor() {
 	local pid=$$
-	while [ "$pid" -gt 1 ]; do
-		pid=$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null) || return 1
+	while [ "${pid:-0}" -gt 1 ]; do
 		[ "$pid" != "$1" ] || return 0
-		[ -n "$pid" ] || return 1
+		pid=$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null)
 	done
 	return 1
 }

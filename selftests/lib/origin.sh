@@ -29,13 +29,13 @@ make_documents() {
 	done
 }
 
-# start_nginx [NAME [NAMESPACE]]: serves $LAB/docs on port 80 of the namespace, and on the unix
+# start_nginx NAME [NAMESPACE]: serves $LAB/docs on port 80 of the namespace, and on the unix
 # socket $LAB/NAME.sock. By location:
 #   /           files          /mine/     files of the tenant that asks (X-Sluice-Tenant)
 #   /chunked/   files, chunked /eof/      files, ended by closing
 #   /whoami     who asks       /upload/   accepts PUT
 start_nginx() {
-	local name=${1:-nginx} ns=${2:-mgmt}
+	local name=$1 ns=${2:-mgmt}
 	local dir=$LAB/$name.d
 	mkdir -p "$dir" "$LAB/docs/upload"
 	cat >"$dir/conf" <<-CONF
@@ -82,9 +82,9 @@ start_nginx() {
 	wait_for 5 "nginx to listen" in_ns "$ns" curl -qsf --noproxy '*' -o /dev/null http://127.0.0.1/whoami
 }
 
-# start_oddorigin [NAMESPACE [PORT]]
+# start_oddorigin NAMESPACE [PORT]
 start_oddorigin() {
-	start oddorigin nsenter --net="$(ns_path "${1:-mgmt}")" -- \
+	start oddorigin nsenter --net="$(ns_path "$1")" -- \
 		"$PYTHON" "$TOOLS/oddorigin.py" 0.0.0.0 "${2:-8081}"
 	wait_for 5 "the odd origin to listen" grep -q ready "$LAB/oddorigin.log"
 }

@@ -167,5 +167,5 @@ path_lab() {
 	# shellcheck disable=SC2086 # a list of words
 	make_tenant $BRIDGES
 	make_documents "$@"
-	start_nginx
+	start_nginx nginx
 }

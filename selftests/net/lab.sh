@@ -14,8 +14,8 @@ make_tenant plain
 make_tenant_bridge bridge
 make_tenant_tap tap
 make_documents 0 1 1024 65537 $((16 * MIB))
-start_nginx
-start_oddorigin
+start_nginx nginx
+start_oddorigin mgmt
 
 # Each gateway gets a way to the origin of its own; the origin's answers find the tenant by the
 # link they came from, because all tenants have the same addresses.
