@@ -41,12 +41,19 @@ struct identity_input {
 };
 
 /*
+ * Loads what libcrypto needs, its configuration file among it: call it before the
+ * sandbox closes. 0 or -ENOTSUP. identity_write() does it by itself otherwise.
+ */
+int identity_init(void);
+
+/*
  * Writes the lines for a service with this identity and secret (NULL: none), each ended
  * by CRLF, without a NUL. Returns their length, or
  *  -ENOENT  nova without a binding, neutron in a namespace of another name: answer 404
  *  -ENOKEY  nova without a secret: answer 500
  *  -EINVAL  tenant, instance or project hold bytes that no header value may: 500
  *  -E2BIG   out is too small
+ *  -ENOTSUP libcrypto has no HMAC-SHA256
  */
 int identity_write(enum conf_identity identity, const char *secret,
 		   const struct identity_input *in, char *out, size_t size);
