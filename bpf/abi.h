@@ -222,6 +222,12 @@ struct sl_abi {
 	__u32 pad;
 };
 
+/* Load-time settings of the programs (.rodata), by gate/load.c. */
+struct sl_settings {
+	__u32 sample_interval_ns; /* between drop samples of an interface; 0: no samples */
+	__u32 sample_burst;
+};
+
 _Static_assert(sizeof(struct sl_verdicts) == 8 * (SL_V_COUNT + 2), "sl_verdicts");
 _Static_assert(sizeof(struct sl_iface_key) == 16, "sl_iface_key");
 _Static_assert(sizeof(struct sl_iface) == 60, "sl_iface");
@@ -233,5 +239,6 @@ _Static_assert(sizeof(struct sl_source_bucket) == 16, "sl_source_bucket");
 _Static_assert(sizeof(struct sl_tenant) == 80, "sl_tenant");
 _Static_assert(sizeof(struct sl_sample) == 64, "sl_sample");
 _Static_assert(sizeof(struct sl_abi) == 8, "sl_abi");
+_Static_assert(sizeof(struct sl_settings) == 8, "sl_settings");
 
 #endif

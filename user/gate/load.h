@@ -5,7 +5,7 @@
  * to many interfaces. load.c alone sees the skeleton; everybody else goes
  * through here, with the structs of bpf/abi.h.
  *
- * Pins:  maps/NAME  progs/NAME  links/xdp-COOKIE-IFINDEX
+ * Pins:  maps/NAME  progs/NAME  links/xdp-{native,generic}-COOKIE-IFINDEX
  *
  * Unless said otherwise a function returns 0 or -errno and leaves its outputs
  * alone on failure. Nothing here logs. One struct gate_load is used by one thread.
@@ -23,8 +23,9 @@ struct gate_load;
 
 /* 0 takes the default in brackets. Sizes are ignored where a pinned map is re-used. */
 struct gate_load_settings {
-	uint32_t interfaces;	    /* tenant interfaces at most [4096] */
-	uint32_t sources;	    /* source addresses with a budget at a time [65536] */
+	uint32_t interfaces;	     /* tenant interfaces at most [4096] */
+	uint32_t listeners;	     /* per interface: ports x families x workers [32] */
+	uint32_t sources;	     /* source addresses with a budget at a time [65536] */
 	uint32_t samples_per_second; /* drop samples per interface and second [16] */
 };
 
@@ -49,7 +50,7 @@ struct gate_load_features {
  * always this binary's: gate_load_attach_*() swaps them in where older ones are attached.
  * Pinned maps of another layout are refused (-EPROTO), a kernel below the floor too (-ENOSYS).
  * On failure *ret_why is a malloc'd sentence for the operator; it may be NULL when memory is out.
- * instance: letters, digits, '-', '_', '.', at most 32, not starting with '.'.
+ * instance: letters, digits, '-' and '_', at most 32 (bpffs takes no dots).
  * settings may be NULL. Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON (and CAP_SYS_ADMIN to mount).
  */
 int gate_load_open(const char *instance, const struct gate_load_settings *settings,
@@ -158,7 +159,7 @@ int gate_load_attached_tc(struct gate_load *load, uint32_t ifindex);
 enum gate_load_xdp { GATE_LOAD_XDP_NATIVE, GATE_LOAD_XDP_GENERIC };
 
 /*
- * Attaches the XDP guard to key->ifindex by a link pinned as links/xdp-COOKIE-IFINDEX. Does not
+ * Attaches the XDP guard to key->ifindex by a pinned link. Does not
  * touch guard_at: raise is attach, then set_guard_at(XDP); lower is set_guard_at(TC), then
  * detach. Repeating is fine (mode may change: the old link is then replaced). -EBUSY: another
  * XDP program is there; -EOPNOTSUPP: no native XDP in this driver.

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The guard: which packets for the metadata address may go on. One decision,
+ * compiled into guard_tc and guard_xdp; it reads maps ifaces and the budgets,
+ * and counts what it drops. What it lets pass is counted by steer, so that
+ * every packet is in exactly one verdict.
+ */
+#ifndef SLUICE_GUARD_H
+#define SLUICE_GUARD_H
+
+#include "maps.h"
+#include "parse.h"
+
+#define NSEC_PER_SEC 1000000000ull
+#define CHARGE_TRIES 4
+
+enum guard_answer {
+	GUARD_PASS,
+	GUARD_DROP,
+};
+
+/*
+ * Takes one packet from a bucket: 1 if there was one. Over budget it only reads, so a flood on
+ * many CPUs does not fight for the cache line. A CPU that loses the exchange CHARGE_TRIES times
+ * lets its packet go: the others' success empties the bucket anyway.
+ */
+inline_always int budget_take(__u64 *paid, __u64 now, __u64 interval, __u32 burst)
+{
+	__u64 slack = interval * (burst ? burst - 1 : 0);
+
+#pragma unroll
+	for (int i = 0; i < CHARGE_TRIES; i++) {
+		__u64 old = *(volatile __u64 *)paid;
+		__u64 from = old > now ? old : now;
+
+		if (from - now > slack)
+			return 0;
+		if (__sync_val_compare_and_swap(paid, old, from + interval) == old)
+			return 1;
+	}
+	return 1;
+}
+
+/* The same question without taking. */
+inline_always int budget_has(const __u64 *paid, __u64 now, __u64 interval, __u32 burst)
+{
+	__u64 old = *(volatile const __u64 *)paid;
+
+	return old <= now || old - now <= interval * (burst ? burst - 1 : 0);
+}
+
+/*
+ * A source over its own budget is dropped before the interface is charged, so that one noisy VM
+ * does not use up its neighbours' share; a source not yet known costs the interface first, so
+ * that spoofed addresses make state no faster than the interface's budget allows.
+ */
+inline_always int guard_charge(const struct sl_iface_key *key, const struct sl_iface *iface,
+			       const struct frame *frame)
+{
+	int syn = frame->tcp_flags & TCP_SYN;
+	__u64 packet_interval = 0, syn_interval = 0;
+	struct sl_source_bucket *source = NULL;
+	struct sl_iface_bucket *all;
+	struct sl_source_key from;
+	__u64 now;
+
+	if (!(iface->iface_rate | iface->source_rate | iface->syn_rate))
+		return PARSE_OK;
+	now = bpf_ktime_get_ns();
+	if (iface->source_rate)
+		packet_interval = NSEC_PER_SEC / iface->source_rate;
+	if (syn && iface->syn_rate)
+		syn_interval = NSEC_PER_SEC / iface->syn_rate;
+
+	if (packet_interval | syn_interval) {
+		from.netns_cookie = key->netns_cookie;
+		from.ifindex = key->ifindex;
+		from.pad = 0;
+		__builtin_memcpy(from.address, frame->saddr, sizeof(from.address));
+		source = bpf_map_lookup_elem(&budget_source, &from);
+	}
+	if (source) {
+		if (syn_interval &&
+		    !budget_has(&source->syns_paid_ns, now, syn_interval, iface->syn_burst))
+			return SL_V_SYN_BUDGET;
+		if (packet_interval &&
+		    !budget_has(&source->packets_paid_ns, now, packet_interval, iface->source_burst))
+			return SL_V_PACKET_BUDGET;
+	}
+	if (iface->iface_rate) {
+		all = bpf_map_lookup_elem(&budget_iface, key);
+		if (all && !budget_take(&all->packets_paid_ns, now,
+					NSEC_PER_SEC / iface->iface_rate, iface->iface_burst))
+			return SL_V_IFACE_BUDGET;
+	}
+	if (source) {
+		if (syn_interval &&
+		    !budget_take(&source->syns_paid_ns, now, syn_interval, iface->syn_burst))
+			return SL_V_SYN_BUDGET;
+		if (packet_interval &&
+		    !budget_take(&source->packets_paid_ns, now, packet_interval, iface->source_burst))
+			return SL_V_PACKET_BUDGET;
+	} else if (packet_interval | syn_interval) {
+		struct sl_source_bucket first = {
+			.packets_paid_ns = now + packet_interval,
+			.syns_paid_ns = now + syn_interval,
+		};
+
+		/* Two CPUs may meet a new source at once; the loser's packet is free. */
+		bpf_map_update_elem(&budget_source, &from, &first, BPF_NOEXIST);
+	}
+	return PARSE_OK;
+}
+
+inline_always void count_verdict(const struct sl_iface_key *key, __u32 verdict, __u32 length,
+				 int by_xdp)
+{
+	struct sl_verdicts *counts = bpf_map_lookup_elem(&verdicts, key);
+
+	if (!counts || verdict >= SL_V_COUNT)
+		return;
+	((__u64 *)counts)[verdict]++;
+	counts->xdp_dropped += by_xdp;
+	counts->bytes += length;
+}
+
+/* Sends some drops to the ring buffer: so few per interface that a flood wakes nobody much. */
+inline_always void sample_drop(const struct sl_iface_key *key, const struct sl_iface *iface,
+			       const struct frame *frame, const struct ethhdr *eth, __u32 verdict,
+			       __u8 hook)
+{
+	struct sl_iface_bucket *bucket;
+	struct sl_sample *sample;
+	__u64 now;
+
+	if (!settings.sample_interval_ns)
+		return;
+	bucket = bpf_map_lookup_elem(&budget_iface, key);
+	if (!bucket)
+		return;
+	now = bpf_ktime_get_ns();
+	if (!budget_take(&bucket->samples_paid_ns, now, settings.sample_interval_ns,
+			 settings.sample_burst))
+		return;
+	sample = bpf_ringbuf_reserve(&samples, sizeof(*sample), 0);
+	if (!sample)
+		return;
+	sample->time_ns = now;
+	sample->netns_cookie = key->netns_cookie;
+	sample->ifindex = key->ifindex;
+	sample->tenant = iface->tenant;
+	sample->verdict = verdict;
+	sample->length = frame->length;
+	sample->hook = hook;
+	sample->family = frame->family;
+	sample->proto = frame->proto;
+	sample->tcp_flags = frame->tcp_flags;
+	sample->sport = frame->sport;
+	sample->dport = frame->dport;
+	__builtin_memcpy(sample->saddr, frame->saddr, sizeof(sample->saddr));
+	__builtin_memcpy(sample->smac, eth->h_source, sizeof(sample->smac));
+	sample->pad[0] = sample->pad[1] = 0;
+	bpf_ringbuf_submit(sample, 0);
+}
+
+/*
+ * The decision. The frame is one parse_address() recognised; frame->length and frame->l3 are set.
+ * The hook that does not police this interface now repeats the stateless checks only, so that
+ * nothing is charged twice.
+ */
+inline_always enum guard_answer guard_decide(const struct sl_iface_key *key, const void *data,
+					     const void *end, struct frame *frame, __u8 hook)
+{
+	const struct sl_iface *iface = bpf_map_lookup_elem(&ifaces, key);
+	const struct ethhdr *eth = data;
+	int verdict;
+
+	if (!iface || (void *)(eth + 1) > end)
+		return GUARD_PASS;
+	verdict = parse_frame(data, end, iface, frame);
+	if (verdict == PARSE_OK && (iface->guard_at == SL_GUARD_AT_XDP) == (hook == SL_HOOK_XDP))
+		verdict = guard_charge(key, iface, frame);
+	if (verdict == PARSE_OK)
+		return GUARD_PASS;
+	count_verdict(key, verdict, frame->length, hook == SL_HOOK_XDP);
+	sample_drop(key, iface, frame, eth, verdict, hook);
+	return GUARD_DROP;
+}
+
+#endif

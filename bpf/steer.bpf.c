@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The second filter at TC ingress: what the guard let pass is answered here
+ * (ARP, neighbour solicitation, echo) or handed to a socket (TCP).
+ *
+ * Replies are written with bpf_skb_store_bytes(): one direct packet write in
+ * this program would make the kernel un-clone every cloned packet before it
+ * runs, also a bystander's.
+ *
+ * A packet that got its socket leaves with TC_ACT_UNSPEC like one passed on:
+ * the socket stays with the packet, and filters of others behind this one
+ * (accounting, mirroring, policing) still see it. TC_ACT_OK would hide it.
+ */
+#include <linux/pkt_cls.h>
+
+#include "guard.h"
+
+#define TCP_LISTEN 10 /* enum in the kernel's net/tcp_states.h */
+
+/* Internet checksum after one 16-bit word changed (RFC 1624); byte order does not matter. */
+inline_always __u16 csum_replace(__u16 csum, __u16 from, __u16 to)
+{
+	__u32 sum = (__u16)~csum + (__u16)~from + to;
+
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+inline_always __u16 csum_fold(__u32 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+/* A reply's head is built behind two bytes of padding, so that all fields are aligned. */
+#define FRAME_SIZE(head) (sizeof(head) - sizeof((head).align))
+
+/* Overwrites the head of the frame and sends it back out. Failing, it is as if it was lost. */
+inline_always int reply(struct __sk_buff *skb, const struct sl_iface_key *key, const void *head,
+			__u32 size, __u32 verdict, __u32 length)
+{
+	if (bpf_skb_store_bytes(skb, 0, head, size, BPF_F_RECOMPUTE_CSUM)) {
+		count_verdict(key, SL_V_MALFORMED, length, 0);
+		return TC_ACT_SHOT;
+	}
+	count_verdict(key, verdict, length, 0);
+	return bpf_redirect(key->ifindex, 0);
+}
+
+inline_always void turn_ethernet(struct ethhdr *eth, const struct sl_iface *iface)
+{
+	/* Another source than the interface's own would come back as somebody else's packet. */
+	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, iface->mac, ETH_ALEN);
+}
+
+inline_always int answer_arp(struct __sk_buff *skb, const struct sl_iface_key *key,
+			     const struct sl_iface *iface, const struct frame *frame)
+{
+	struct {
+		__u16 align; /* of what follows the 14 bytes of Ethernet */
+		struct ethhdr eth;
+		struct arp4 arp;
+	} head;
+
+	if (bpf_skb_load_bytes(skb, 0, &head.eth, FRAME_SIZE(head)))
+		return TC_ACT_UNSPEC;
+	turn_ethernet(&head.eth, iface);
+	head.arp.op = bpf_htons(2);
+	__builtin_memcpy(head.arp.tha, head.arp.sha, ETH_ALEN);
+	__builtin_memcpy(head.arp.sha, iface->mac, ETH_ALEN);
+	/* Target first: the packet's own bytes are gone after this. */
+	__builtin_memcpy(head.arp.tpa, head.arp.spa, 4);
+	head.arp.spa[0] = 169;
+	head.arp.spa[1] = 254;
+	head.arp.spa[2] = 169;
+	head.arp.spa[3] = 254;
+	return reply(skb, key, &head.eth, FRAME_SIZE(head), SL_V_ARP_REPLY, frame->length);
+}
+
+/* The solicited advertisement (RFC 4861 4.4); to all nodes when the asker has no address yet. */
+inline_always int answer_solicit(struct __sk_buff *skb, const struct sl_iface_key *key,
+				 const struct sl_iface *iface, const struct frame *frame)
+{
+	struct advert {
+		struct nd4861 nd;
+		__u8 option, option_len, mac[ETH_ALEN];
+	} __attribute__((packed));
+	struct {
+		__u16 align; /* of what follows the 14 bytes of Ethernet */
+		struct ethhdr eth;
+		struct ipv6hdr ip;
+		struct advert advert;
+	} head;
+	struct {
+		__be32 from[4], to[4], length, next;
+		struct advert advert;
+	} sum;
+	int probe = !(frame->saddr[0] | frame->saddr[1] | frame->saddr[2] | frame->saddr[3]);
+
+	__builtin_memset(&sum, 0, sizeof(sum));
+	sum.from[0] = META_IP6A;
+	sum.from[3] = META_IP6D;
+	if (probe) {
+		sum.to[0] = NODE_IP6A;
+		sum.to[3] = bpf_htonl(1);
+	} else {
+		__builtin_memcpy(sum.to, frame->saddr, sizeof(sum.to));
+	}
+	sum.length = bpf_htonl(sizeof(sum.advert));
+	sum.next = bpf_htonl(IPPROTO_ICMPV6);
+	sum.advert.nd.type = ICMP6_ND_ADVERTISE;
+	sum.advert.nd.flags = bpf_htonl(probe ? 0x20000000 : 0x60000000); /* [solicited,] override */
+	__builtin_memcpy(sum.advert.nd.target, sum.from, sizeof(sum.from));
+	sum.advert.option = 2; /* target link-layer address */
+	sum.advert.option_len = 1;
+	__builtin_memcpy(sum.advert.mac, iface->mac, ETH_ALEN);
+	sum.advert.nd.csum = csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&sum, sizeof(sum), 0));
+
+	__builtin_memset(&head, 0, sizeof(head));
+	if (bpf_skb_load_bytes(skb, 0, &head.eth, sizeof(head.eth)))
+		return TC_ACT_UNSPEC;
+	turn_ethernet(&head.eth, iface);
+	if (probe) {
+		__builtin_memset(head.eth.h_dest, 0x33, 2);
+		__builtin_memset(head.eth.h_dest + 2, 0, 3);
+		head.eth.h_dest[5] = 1;
+	}
+	head.ip.version = 6;
+	head.ip.payload_len = bpf_htons(sizeof(head.advert));
+	head.ip.nexthdr = IPPROTO_ICMPV6;
+	head.ip.hop_limit = 255;
+	__builtin_memcpy(&head.ip.saddr, sum.from, sizeof(sum.from));
+	__builtin_memcpy(&head.ip.daddr, sum.to, sizeof(sum.to));
+	__builtin_memcpy(&head.advert, &sum.advert, sizeof(sum.advert));
+	if (bpf_skb_change_tail(skb, FRAME_SIZE(head), 0)) {
+		count_verdict(key, SL_V_MALFORMED, frame->length, 0);
+		return TC_ACT_SHOT;
+	}
+	return reply(skb, key, &head.eth, FRAME_SIZE(head), SL_V_ND_REPLY, frame->length);
+}
+
+/* Swapping the addresses leaves every checksum as it is; type and TTL are what changes. */
+inline_always int answer_echo4(struct __sk_buff *skb, const struct sl_iface_key *key,
+			       const struct sl_iface *iface, const struct frame *frame)
+{
+	struct {
+		__u16 align; /* of what follows the 14 bytes of Ethernet */
+		struct ethhdr eth;
+		struct iphdr ip;
+		struct icmp_head icmp;
+	} head;
+	__u16 old_ttl, new_ttl;
+
+	if (bpf_skb_load_bytes(skb, 0, &head.eth, FRAME_SIZE(head)))
+		return TC_ACT_UNSPEC;
+	turn_ethernet(&head.eth, iface);
+	old_ttl = bpf_htons(head.ip.ttl << 8);
+	head.ip.ttl = 64;
+	new_ttl = bpf_htons(head.ip.ttl << 8);
+	head.ip.check = csum_replace(head.ip.check, old_ttl, new_ttl);
+	head.ip.daddr = head.ip.saddr;
+	head.ip.saddr = META_IP4;
+	head.icmp.type = ICMP4_ECHO_REPLY;
+	head.icmp.csum = csum_replace(head.icmp.csum, bpf_htons(ICMP4_ECHO << 8),
+					  bpf_htons(ICMP4_ECHO_REPLY << 8));
+	return reply(skb, key, &head.eth, FRAME_SIZE(head), SL_V_ECHO_REPLY, frame->length);
+}
+
+inline_always int answer_echo6(struct __sk_buff *skb, const struct sl_iface_key *key,
+			       const struct sl_iface *iface, const struct frame *frame)
+{
+	struct {
+		__u16 align; /* of what follows the 14 bytes of Ethernet */
+		struct ethhdr eth;
+		struct ipv6hdr ip;
+		struct icmp_head icmp;
+	} head;
+	__be32 *from;
+
+	if (bpf_skb_load_bytes(skb, 0, &head.eth, FRAME_SIZE(head)))
+		return TC_ACT_UNSPEC;
+	turn_ethernet(&head.eth, iface);
+	head.ip.hop_limit = 64;
+	head.ip.daddr = head.ip.saddr;
+	from = head.ip.saddr.in6_u.u6_addr32;
+	from[0] = META_IP6A;
+	from[1] = 0;
+	from[2] = 0;
+	from[3] = META_IP6D;
+	head.icmp.type = ICMP6_ECHO_REPLY;
+	head.icmp.csum = csum_replace(head.icmp.csum,
+					     bpf_htons(ICMP6_ECHO << 8),
+					     bpf_htons(ICMP6_ECHO_REPLY << 8));
+	return reply(skb, key, &head.eth, FRAME_SIZE(head), SL_V_ECHO_REPLY, frame->length);
+}
+
+/*
+ * The connection's socket, if the namespace has one beyond listening: established, handshaking, or
+ * in TIME_WAIT (where the kernel itself finds the listener again for a re-used port). It is looked
+ * up from the attach interface: sockets bound to the bridge above a port are not found, and their
+ * packets are left to the stack.
+ */
+inline_always struct bpf_sock *find_connection(struct __sk_buff *skb, const struct frame *frame)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *sk;
+	__u32 size;
+
+	if (frame->family == 4) {
+		tuple.ipv4.saddr = frame->saddr[3];
+		tuple.ipv4.daddr = META_IP4;
+		tuple.ipv4.sport = frame->sport;
+		tuple.ipv4.dport = frame->dport;
+		size = sizeof(tuple.ipv4);
+	} else {
+		__builtin_memcpy(tuple.ipv6.saddr, frame->saddr, sizeof(tuple.ipv6.saddr));
+		tuple.ipv6.daddr[0] = META_IP6A;
+		tuple.ipv6.daddr[3] = META_IP6D;
+		tuple.ipv6.sport = frame->sport;
+		tuple.ipv6.dport = frame->dport;
+		size = sizeof(tuple.ipv6);
+	}
+	sk = bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return NULL;
+	if (sk->state == TCP_LISTEN) {
+		bpf_sk_release(sk);
+		return NULL;
+	}
+	return sk;
+}
+
+/* A client's connections go to one worker by its address and port; empty slots are skipped. */
+inline_always struct bpf_sock *find_listener(const struct sl_iface_key *key,
+					     const struct sl_iface *iface,
+					     const struct frame *frame)
+{
+	struct sl_listener_key slot = {
+		.netns_cookie = key->netns_cookie,
+		.l3_ifindex = iface->l3_ifindex,
+		.port = frame->dport,
+		.family = frame->family,
+	};
+	__u32 workers = iface->nworkers;
+	__u32 hash = frame->saddr[0] ^ frame->saddr[1] ^ frame->saddr[2] ^ frame->saddr[3];
+	struct bpf_sock *sk;
+
+	if (!workers || workers > SL_WORKERS_MAX)
+		return NULL;
+	hash = (hash ^ (__u32)frame->sport << 16) * 0x9e3779b1; /* 2^32 / golden ratio */
+	hash = (hash >> 16) % workers;
+	for (__u32 i = 0; i < SL_WORKERS_MAX; i++) {
+		if (i >= workers)
+			break;
+		slot.worker = hash + i < workers ? hash + i : hash + i - workers;
+		sk = bpf_map_lookup_elem(&listeners, &slot);
+		if (sk)
+			return sk;
+	}
+	return NULL;
+}
+
+inline_always int steer_tcp(struct __sk_buff *skb, const struct sl_iface_key *key,
+			    const struct sl_iface *iface, const struct frame *frame)
+{
+	__u32 verdict = SL_V_ESTABLISHED;
+	struct bpf_sock *sk = find_connection(skb, frame);
+	long refused;
+
+	if (!sk) {
+		/* Without a socket only a SYN is ours to place; SYN cookies are the stack's. */
+		if (!(frame->tcp_flags & TCP_SYN)) {
+			count_verdict(key, SL_V_STACK, frame->length, 0);
+			return TC_ACT_UNSPEC;
+		}
+		verdict = SL_V_NEW;
+		sk = find_listener(key, iface, frame);
+	}
+	if (!sk) {
+		if (iface->fail_policy == SL_FAIL_DROP) {
+			count_verdict(key, SL_V_FAIL_DROP, frame->length, 0);
+			return TC_ACT_SHOT;
+		}
+		count_verdict(key, SL_V_FAIL_PASS, frame->length, 0);
+		return TC_ACT_UNSPEC;
+	}
+	refused = bpf_sk_assign(skb, sk, 0);
+	bpf_sk_release(sk);
+	count_verdict(key, refused ? SL_V_ASSIGN_FAILED : verdict, frame->length, 0);
+	return refused ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
+
+/* A unicast frame for another station: seen on a bridge's port, and none of our business. */
+inline_always int for_another_station(const struct ethhdr *eth, const struct sl_iface *iface)
+{
+	const __u16 *to = (const void *)eth->h_dest;
+	const __u16 *own = (const void *)iface->mac;
+
+	return !(eth->h_dest[0] & 1) && (to[0] != own[0] || to[1] != own[1] || to[2] != own[2]);
+}
+
+SEC("tc")
+int sl_steer(struct __sk_buff *skb)
+{
+	const void *data = (const void *)(long)skb->data;
+	const void *end = (const void *)(long)skb->data_end;
+	struct frame frame = { .length = skb->len };
+	struct sl_iface_key key = { .ifindex = skb->ifindex };
+	const struct sl_iface *iface;
+
+	/* The guard ran before and made the headers linear. */
+	if (skb->vlan_present)
+		return TC_ACT_UNSPEC;
+	frame.l3 = parse_address(data, end);
+	if (!frame.l3)
+		return TC_ACT_UNSPEC;
+	key.netns_cookie = BPF_CORE_READ((struct sk_buff *)skb, dev, nd_net.net, net_cookie);
+	iface = bpf_map_lookup_elem(&ifaces, &key);
+	if (!iface || parse_frame(data, end, iface, &frame) != PARSE_OK)
+		return TC_ACT_UNSPEC;
+	if (frame.kind == FRAME_STACK || for_another_station(data, iface)) {
+		count_verdict(&key, SL_V_STACK, frame.length, 0);
+		return TC_ACT_UNSPEC;
+	}
+	switch (frame.kind) {
+	case FRAME_ARP:
+		return answer_arp(skb, &key, iface, &frame);
+	case FRAME_SOLICIT:
+		return answer_solicit(skb, &key, iface, &frame);
+	case FRAME_ECHO:
+		return frame.family == 4 ? answer_echo4(skb, &key, iface, &frame) :
+					   answer_echo6(skb, &key, iface, &frame);
+	default:
+		return steer_tcp(skb, &key, iface, &frame);
+	}
+}
+
+char license_text[] SEC("license") = "Dual BSD/GPL";
