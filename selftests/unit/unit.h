@@ -35,7 +35,8 @@ unit_check(bool ok, const char *file, int line, const char *format, ...)
 	return false;
 }
 
-/* CHECK(condition) or CHECK_THAT(condition, "what was seen: %d", seen). Both yield the condition. */
+/* CHECK(condition) or CHECK_THAT(condition, "what was seen: %d", seen). Both yield the condition.
+ */
 #define CHECK(condition)	   unit_check(condition, __FILE__, __LINE__, "%s", #condition)
 #define CHECK_THAT(condition, ...) unit_check(condition, __FILE__, __LINE__, __VA_ARGS__)
 

@@ -10,7 +10,7 @@
  *  - Bare LF, bare CR, control bytes and obs-fold are 400 wherever they stand, and are
  *    seen as soon as the byte arrives, not only when the head is complete.
  *  - Bytes 0x80..0xff are passed in field values, refused everywhere else.
- *  - HTTP/1.0 and HTTP/1.1 are spoken; HTTP/1.2..9.9 is 505; anything else is 400.
+ *  - HTTP/1.0 and HTTP/1.1 are spoken; any other HTTP/digit.digit is 505, the rest 400.
  *  - CONNECT and TRACE are 501. Other unknown methods are HTTP_OTHER: routes decide.
  *  - absolute-form is accepted for http:// when its authority equals Host (letter case
  *    aside), else 400; authority-form is 400; "*" goes with OPTIONS only.
@@ -158,7 +158,7 @@ enum http_verdict http_response_parse(const char *buf, size_t len, size_t *scann
 				      struct http_head *ret_head, struct http_refusal *ret_refusal);
 /*
  * The trailer section behind the last chunk: fields and the final empty line. Of
- * *ret_head only len, nfields and fields are filled. Refusals have status 400.
+ * *ret_head only len, nfields and fields are filled. Refusals have status 400 or 431.
  */
 enum http_verdict http_trailers_parse(const char *buf, size_t len, size_t *scanned,
 				      const struct http_limits *limits, struct http_head *ret_head,

@@ -78,7 +78,7 @@ struct http_error {
 int http_error_write(const struct http_error *error, char *out, size_t size);
 /* "HTTP/1.1 100 Continue" and its empty line, for a relay that asks for the body itself. */
 extern const char http_continue[];
-/* The registered phrase of a status, or "". */
+/* The phrase of a status that the relay answers by itself, or "". */
 const char *http_status_phrase(unsigned status);
 
 /*

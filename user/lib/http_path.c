@@ -112,14 +112,15 @@ static int normalise_path(const char *text, size_t len, char *out, size_t size,
 		unsigned char c = i < len ? text[i] : '/';
 		bool escaped = c == '%';
 
-		if (size - at < 3)
-			return -E2BIG;
 		if (c == '/') {
 			*ret_why = close_segment(out, start, &at);
 			if (*ret_why)
 				return -EINVAL;
-			if (i < len && out[at - 1] != '/')
+			if (i < len && out[at - 1] != '/') {
+				if (at == size)
+					return -E2BIG;
 				out[at++] = '/';
+			}
 			start = at;
 			continue;
 		}
@@ -136,6 +137,8 @@ static int normalise_path(const char *text, size_t len, char *out, size_t size,
 			c = value;
 			i += 2;
 		}
+		if (size - at < 3)
+			return -E2BIG;
 		at += put(out + at, c, escaped);
 	}
 	return at;
