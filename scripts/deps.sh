@@ -10,7 +10,7 @@ packages="
 	libnl-3-dev libnl-route-3-dev liburing-dev libcyaml-dev libyaml-dev
 	libssl-dev libjansson-dev libseccomp-dev
 	libmicrohttpd-dev libsqlite3-dev libarchive-dev libcurl4-gnutls-dev
-	iproute2 ethtool procps util-linux libcap2-bin
+	iproute2 iputils-ping ethtool procps util-linux libcap2-bin
 	nginx-light haproxy curl openssl socat jq python3
 	apt-utils dpkg-dev gpg gpg-agent createrepo-c dnf rpm aria2 sqlite3
 	mandoc shellcheck clang-format
