@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# A thousand connections open at once over four workers: none has more than twice or less than
+# half of its share.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+path_lab 1024
+WORKERS=4
+LIMITS_YAML='connections_per_client: 2000'
+GUARD_YAML='mode: tc
+syn_rate: 100000
+syn_burst: 100000'
+start_sluiced
+attach fd
+
+ulimit -n 4096
+start spread in_ns fd-vm "$PYTHON" "$TOOLS/rawhttp.py" --linger 3 spread 1000 /1024
+answered() { grep -q . "$LAB/spread.log"; }
+wait_for 20 "a thousand answers" answered
+expect_eq "$(cat "$LAB/spread.log")" "1000 200 1024 ${SUM[1024]}" "answers"
+sleep 1.2 # workers report once a second
+shares=$(sluice status --json | jq -c '[.workers[].connections]')
+say "connections per worker: $shares"
+expect_eq "$(jq add <<<"$shares")" 1000 "connections that status knows of ($shares)"
+expect_ge "$(jq min <<<"$shares")" 125 "the least loaded worker ($shares)"
+expect_le "$(jq max <<<"$shares")" 500 "the most loaded worker ($shares)"
+collect spread || fail "the thousand connections"

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The VM hangs on a port of a bridge: the programs are attached to the port, the listeners belong
+# to the bridge, found without being told. Another port of the bridge is not served.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+lab_begin
+need nginx curl jq openssl
+make_management
+make_tenant_bridge port
+make_ns other-vm
+make_link port vp1 other-vm eth0
+ns_ip port link set vp1 master br0
+ns_ip other-vm addr add 192.168.0.11/24 dev eth0
+ns_ip other-vm route add default via "$GATEWAY_IP"
+make_documents 1024 1048576
+start_nginx nginx
+for engine in $ENGINES; do
+	start_sluiced "$engine"
+	attach port --interface vp0
+	expect_eq "$(tenant port .l3_interface)" br0 "where the address lives"
+	for size in 1024 1048576; do
+		expect_document port $size "bridge port ($engine)"
+		expect_document port $size "bridge port, IPv6 ($engine)" "http://[fe80::a9fe:a9fe%25eth0]/"
+	done
+	# Bystanders: the neighbour on the bridge is reached as before.
+	in_ns port-vm ping -q -c 1 -W 2 192.168.0.11 >/dev/null || fail "VMs of the bridge are apart"
+	stop_sluiced
+done

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Somebody else already answers on 169.254.169.254:80 (neutron's proxy): attach says "conflict" and
+# names it, and the traffic stays theirs. When they leave, the gate completes by itself.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+path_lab 1024
+vm=fd
+ns_ip $vm addr add 169.254.169.254/32 dev lo
+cat >"$LAB/theirs.py" <<'PY'
+import http.server, sys
+class Theirs(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b"theirs\n"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.HTTPServer(("169.254.169.254", 80), Theirs).serve_forever()
+PY
+start theirs nsenter --net="$(ns_path $vm)" -- "$PYTHON" "$LAB/theirs.py"
+theirs() { [ "$(vm_curl $vm --max-time 5 "$META/whoami")" = theirs ]; }
+wait_for 5 "their server" theirs
+
+start_sluiced
+sluice tenant attach $vm --netns "$(ns_name $vm)" --interface qr0 >>"$LAB/attach.log" 2>&1 || true
+expect_eq "$(tenant $vm .state)" conflict "state beside another owner"
+expect_has "$(tenant $vm .reason)" 169.254.169.254 "the reason"
+for i in 1 2 3; do
+	theirs || fail "their server no longer answers ($i)"
+done
+
+stop theirs
+attached() { [ "$(tenant $vm .state)" = attached ]; }
+wait_for 10 "attach to complete after they left" attached
+expect_document $vm 1024 "after they left"

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# timeout: 180
+# alone: moves gibibytes
+#
+# A package of 256 MiB arrives whole over each engine and bridge, alone and eight at a time (those
+# smaller), and was moved the way the engine's name says.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+path_lab "$BIG" $((4 * MIB))
+
+check() {
+	local engine=$1 bridge=$2 vm=$3 field=bytes_$1 i moved
+	[ "$engine" != copy ] || field=bytes_copied
+	expect_document "$vm" "$BIG" "$engine, $bridge"
+	for i in 1 2 3 4 5 6 7 8; do
+		(expect_document "$vm" $((4 * MIB)) "$engine, $bridge, parallel $i") &
+	done
+	for i in 1 2 3 4 5 6 7 8; do
+		wait -n || fail "a parallel fetch ($engine, $bridge)"
+	done
+	sleep 1.2 # the parent adds up once a second
+	moved=$(tenant "$vm" ".relay.$field")
+	# The first kilobytes come with the head and are always copied.
+	expect_ge "$moved" $(((BIG + 32 * MIB) * 9 / 10)) "$field ($engine, $bridge)"
+}
+each_path check

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# An origin that pauses between head and body, and in the body's middle; one that drips. The
+# client's other requests do not wait for it.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+path_lab 1024
+start_oddorigin mgmt
+
+check() {
+	local engine=$1 bridge=$2 vm=$3 size started
+	for size in 2 1024 65536 1048577; do
+		expect_pattern "$vm" "/odd/pause/$size/150" "$size" "pause ($engine, $bridge)"
+	done
+	expect_pattern "$vm" /odd/drip/50/5 50 "drip ($engine, $bridge)"
+	expect_pattern "$vm" /odd/delay/70000/300 70000 "delay ($engine, $bridge)"
+
+	start patient in_ns "$vm-vm" "$PYTHON" "$TOOLS/rawhttp.py" get /odd/delay/1000/1500
+	sleep 0.2
+	started=$EPOCHREALTIME
+	expect_document "$vm" 1024 "beside a waiting request ($engine, $bridge)"
+	expect_le $(((${EPOCHREALTIME/./} - ${started/./}) / 1000)) $((800 * SLOW)) \
+		"ms for a small document beside a waiting one ($engine, $bridge)"
+	collect patient || fail "the waiting request ($engine, $bridge)"
+}
+each_path check

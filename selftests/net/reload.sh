@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# timeout: 90
+#
+# "sluice reload" applies a changed configuration while a large body is on its way and requests
+# come in all the time: none is refused, none is cut. A wrong file changes nothing and says why.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+path_lab 1024 $((32 * MIB))
+start_oddorigin mgmt
+
+applied() { [ "$(vm_status "$bridge" "$META/new/length/10")" = 200 ]; }
+
+for bridge in $BRIDGES; do
+	ROUTES_YAML=''
+	start_sluiced
+	attach "$bridge" --bridge "$bridge"
+	expect_eq "$(vm_status "$bridge" "$META/new/length/10")" 404 "the new route before"
+
+	in_ns "$bridge-vm" curl -qsS --fail --noproxy '*' --limit-rate 8M "$META/$((32 * MIB))" >"$LAB/slow" &
+	slow=$!
+	rm -f "$LAB/enough"
+	(while [ ! -e "$LAB/enough" ]; do
+		expect_document "$bridge" 1024 "during the reload ($bridge)"
+	done) &
+	steady=$!
+	sleep 0.5
+
+	cp "$LAB/sluiced.yaml" "$LAB/good.yaml"
+	echo 'no_such_key: 1' >>"$LAB/sluiced.yaml"
+	expect_fails "reload of a wrong file" sluice reload
+	expect_has "$(cat "$LAB/expect.out")" no_such_key "why it was refused"
+	ROUTES_YAML='- {path: /new, service: odd}'
+	sluice_yaml | sed '/^ *$/d' >"$LAB/sluiced.yaml"
+	sluice reload >>"$LAB/reload.log" || fail "reload ($bridge)"
+	wait_for 10 "the reloaded configuration" applied
+
+	wait $slow || fail "the body on its way was cut ($bridge)"
+	expect_eq "$(sha256sum <"$LAB/slow" | cut -d ' ' -f 1)" "${SUM[$((32 * MIB))]}" "the body on its way ($bridge)"
+	touch "$LAB/enough"
+	wait $steady || fail "a request during the reload failed ($bridge)"
+	stop_sluiced
+done

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# An origin behind a unix socket, as neutron's metadata agent is: bodies whole, uploads too.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+# Paths reach the origin as they were asked, so the documents lie under the route's prefix.
+path_lab socket/0 socket/1024 socket/65537 socket/4194304
+
+check() {
+	local engine=$1 bridge=$2 vm=$3 name
+	for name in 0 1024 65537 4194304; do
+		expect_document "$vm" "socket/$name" "unix origin ($engine, $bridge)"
+	done
+	expect_document "$vm" socket/1024 "again ($engine, $bridge)"
+}
+each_path check

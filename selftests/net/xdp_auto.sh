@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# timeout: 120
+# alone: a flood needs the processors
+#
+# A flood from a VM on a tap raises XDP on its interface within seconds; another tenant's fetch
+# goes on meanwhile and its hash is right. After a quiet time XDP is lowered again. A veth gets
+# the same.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+path_lab 1024 $((64 * MIB))
+make_tenant_tap tap
+GUARD_YAML='mode: auto
+raise_drops: 5000
+quiet_ms: 2000'
+start_sluiced
+attach tap
+attach stream
+attach fd
+
+xdp_of() { in_ns "$1" bpftool -j net show dev qr0 | jq -r '.[0].xdp | length'; }
+raised() { [ "$(tenant "$1" .guard.active)" != tc ] && [ "$(xdp_of "$1")" = 1 ]; }
+lowered() { [ "$(tenant "$1" .guard.active)" = tc ] && [ "$(xdp_of "$1")" = 0 ]; }
+
+for vm in tap stream; do
+	expect_document $vm 1024 "before the flood"
+	lowered $vm || fail "XDP is up in peace"
+	start flood in_ns $vm-vm "$BUILD/tools/flood" --interface eth0 --to "$(mac_of $vm qr0)" \
+		--kind udp,port --seconds $((8 * SLOW))
+	wait_for 4 "XDP to be raised on $vm" raised $vm
+	expect_document fd $((64 * MIB)) "another tenant under the flood on $vm"
+	expect_document $vm 1024 "the flooded tenant itself"
+	stop flood
+	expect_ge "$(bpf_verdict $vm xdp_dropped)" 1000 "packets XDP dropped on $vm"
+	wait_for 15 "XDP to be lowered on $vm" lowered $vm
+	expect_eq "$(tenant $vm '"\(.guard.raised) \(.guard.lowered)"')" "1 1" "raised and lowered"
+	expect_document $vm 1024 "after the flood"
+done
