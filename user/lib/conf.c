@@ -137,10 +137,7 @@ int conf_parse(const char *name, const void *yaml, size_t len, struct conf **ret
 	conf_doc_check(&doc, &report);
 	if (report.count || report.oom)
 		goto out;
-	if (yaml_document_get_root_node(&doc.yaml))
-		conf = fill(yaml, len, &report);
-	else
-		conf = calloc(1, sizeof(*conf));
+	conf = conf_doc_empty(&doc) ? calloc(1, sizeof(*conf)) : fill(yaml, len, &report);
 	if (!conf) {
 		report.oom |= !report.count;
 		goto out;
@@ -195,10 +192,10 @@ int conf_load(const char *path, struct conf **ret_conf, char **ret_why)
 		goto fail;
 	}
 	err = fstat(fd, &st) < 0 ? -errno : 0;
-	if (!err && !S_ISREG(st.st_mode))
-		err = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-	if (!err)
+	if (!err && S_ISREG(st.st_mode))
 		err = read_all(fd, &text, &len);
+	else if (!err)
+		err = S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSUP;
 	close(fd);
 	if (err < 0)
 		goto fail;
@@ -207,7 +204,8 @@ int conf_load(const char *path, struct conf **ret_conf, char **ret_why)
 	return err;
 
 fail:
-	if (asprintf(ret_why, "%s: cannot be read: %s", path, strerror(-err)) < 0)
+	if (asprintf(ret_why, "%s: cannot be read: %s", path,
+		     err == -ENOTSUP ? "it is no regular file" : strerror(-err)) < 0)
 		*ret_why = NULL;
 	return err;
 }

@@ -80,6 +80,13 @@ out_parser:
 	return err;
 }
 
+bool conf_doc_empty(struct conf_doc *doc)
+{
+	const yaml_node_t *root = yaml_document_get_root_node(&doc->yaml);
+
+	return !root || (root->type == YAML_SCALAR_NODE && !root->data.scalar.length);
+}
+
 static yaml_node_t *mapping_get(yaml_document_t *yaml, const yaml_node_t *node, const char *key,
 				size_t len)
 {

@@ -46,6 +46,8 @@ struct conf_doc {
 
 /* Parses text into doc. 0, -ENOMEM, or -EINVAL with the mistake reported. */
 int conf_doc_open(struct conf_doc *doc, struct conf_report *report, const void *yaml, size_t len);
+/* Nothing but comments, or an empty value. */
+bool conf_doc_empty(struct conf_doc *doc);
 /* Compares doc with the schema and reports every difference. */
 void conf_doc_check(struct conf_doc *doc, struct conf_report *report);
 /*

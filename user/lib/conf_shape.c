@@ -275,7 +275,7 @@ void conf_doc_check(struct conf_doc *doc, struct conf_report *report)
 	yaml_node_t *root = yaml_document_get_root_node(&doc->yaml);
 	struct shape shape = { .report = report, .yaml = &doc->yaml };
 
-	if (!root)
+	if (conf_doc_empty(doc))
 		return;
 	shape.seen =
 		calloc((size_t)(doc->yaml.nodes.top - doc->yaml.nodes.start), sizeof(*shape.seen));
