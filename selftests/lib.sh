@@ -29,7 +29,6 @@ PIDS=()          # what start() started: "NAME PID"
 STRAYS=()        # processes that outlive their parent when it is killed
 NAMESPACES=()    # full names
 MOUNTED_BPFFS=
-ENDING=
 SLOW=$((${SANITIZE:+4} + 0))
 [ "$SLOW" -gt 0 ] || SLOW=1
 
@@ -184,34 +183,79 @@ lab_logs() {
 }
 
 lab_end() {
-	local status=$? entry i
+	local status=$?
 	trap - ERR
 	trap '' INT TERM HUP
 	set +e
-	[ -z "$ENDING" ] || return
-	ENDING=1
 	[ $status -eq 0 ] || [ $status -eq 77 ] || lab_logs
-	# A test that ends well must not leave it to this to tidy up after sluiced.
-	if [ $status -eq 0 ] && pid_of sluiced >/dev/null; then
+	lab_clear || [ $status -ne 0 ] || status=1
+	exit $status
+}
+
+# lab_clear: takes everything away. Fails when sluiced does not end in order; a test that ends
+# well must not leave it to this to tidy up after a daemon that does not.
+lab_clear() {
+	local entry i status=0
+	[ -n "$LAB" ] || return 0
+	if pid_of sluiced >/dev/null; then
 		sluiced_end || status=1
 	fi
+	for entry in $(jobs -p) ${PIDS[@]+"${PIDS[@]##* }"}; do
+		mapfile -t -O ${#STRAYS[@]} STRAYS < <(children_of "$entry")
+	done
 	for ((i = ${#PIDS[@]} - 1; i >= 0; i--)); do
-		entry=${PIDS[i]}
-		mapfile -t -O ${#STRAYS[@]} STRAYS < <(children_of "${entry##* }")
-		end_pid "${entry##* }" 3 2>/dev/null
+		end_pid "${PIDS[i]##* }" 3 2>/dev/null || true
+	done
+	PIDS=()
+	for entry in $(jobs -p); do
+		kill -KILL "$entry" 2>/dev/null || true
 	done
 	lab_end_strays
 	for entry in ${NAMESPACES[@]+"${NAMESPACES[@]}"}; do
-		ip netns del "$entry" 2>/dev/null
+		ip netns del "$entry" 2>/dev/null || true
 	done
+	NAMESPACES=()
 	rm -rf "/sys/fs/bpf/sluice/$SL_ID" "/sys/fs/bpf/sluice/$SL_ID"-* \
-		"/run/sluice/$SL_ID" "/run/sluice/$SL_ID"-* 2>/dev/null
-	rmdir /sys/fs/bpf/sluice 2>/dev/null
+		"/run/sluice/$SL_ID" "/run/sluice/$SL_ID"-*
+	rmdir /sys/fs/bpf/sluice 2>/dev/null || true
 	if [ -n "$MOUNTED_BPFFS" ] && [ ! -e /sys/fs/bpf/sluice ]; then
-		umount /sys/fs/bpf 2>/dev/null
+		umount /sys/fs/bpf 2>/dev/null || true
 	fi
 	rm -rf "$LAB"
-	exit $status
+	LAB=
+	return $status
+}
+
+# lab_keep: leaves everything as it stands, with a script LAB_REMOVE that removes it. Processes are
+# ended only if they are still those that were started, which their start time says.
+lab_keep() {
+	local i
+	LAB_REMOVE=$LAB/remove
+	{
+		cat <<-'SH'
+			#!/bin/sh
+			born() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
+			end() {
+				[ "$(born "$1")" = "$2" ] || return 0
+				kill -TERM "$1"
+				n=0
+				while [ "$(born "$1")" = "$2" ] && [ $n -lt 100 ]; do
+					sleep 0.1
+					n=$((n + 1))
+				done
+			}
+		SH
+		for ((i = ${#PIDS[@]} - 1; i >= 0; i--)); do
+			printf 'end %s %s\n' "${PIDS[i]##* }" \
+				"$(sed 's/.*) //' "/proc/${PIDS[i]##* }/stat" | cut -d ' ' -f 20)"
+		done
+		printf 'ip netns del %s\n' "${NAMESPACES[@]}"
+		printf 'rm -rf /sys/fs/bpf/sluice/%s /run/sluice/%s %s\n' "$SL_ID" "$SL_ID" "$LAB"
+		printf 'rmdir /sys/fs/bpf/sluice 2>/dev/null\n'
+		[ -z "$MOUNTED_BPFFS" ] || printf '[ -e /sys/fs/bpf/sluice ] || umount /sys/fs/bpf\n'
+		printf 'true\n'
+	} >"$LAB_REMOVE"
+	trap - EXIT INT TERM HUP ERR
 }
 
 # Everything that carries our SL_ID in its environment, or was seen as a child of ours.
@@ -221,9 +265,9 @@ lab_end_strays() {
 		pid=${environ#/proc/}
 		pid=${pid%/environ}
 		is_ancestor "$pid" || STRAYS+=("$pid")
-	done < <(grep -lzs "^SL_ID=$SL_ID\$" /proc/[0-9]*/environ)
+	done < <(grep -lzs "^SL_ID=$SL_ID\$" /proc/[0-9]*/environ || true)
 	for pid in ${STRAYS[@]+"${STRAYS[@]}"}; do
-		kill -KILL "$pid" 2>/dev/null
+		kill -KILL "$pid" 2>/dev/null || true
 	done
 }
 
