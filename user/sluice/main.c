@@ -152,6 +152,11 @@ static enum status refuse_command(char **words, int count)
 	return STATUS_USAGE;
 }
 
+static bool is_help(const char *word)
+{
+	return !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
 static void build_spec(const struct command *command, struct opt_spec *ret, char *program,
 		       size_t cap)
 {
@@ -204,7 +209,7 @@ static enum status run_command(const struct command *command, int argc, char **a
 	build_spec(command, &spec, program, sizeof(program));
 	/* Help is help, also where an argument is missing. */
 	for (int i = 1; i < argc; i++)
-		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+		if (is_help(argv[i])) {
 			opt_usage(&spec, stdout);
 			return STATUS_OK;
 		}
@@ -236,6 +241,9 @@ int main(int argc, char **argv)
 	if (common.version)
 		return command_version.run(&common, NULL, 0);
 	command = find_command(argv + first, argc - first, &words);
+	if (!command && argc - first == 2 && is_help(argv[first + 1]) &&
+	    list_commands(argv[first], stdout))
+		return STATUS_OK;
 	if (!command)
 		return refuse_command(argv + first, argc - first);
 	/* getopt skips argv[0]: the command's last word stands there. */
