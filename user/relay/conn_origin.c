@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The origin's side of a request: a connection from the pool or the parent, the head
+ * and body sent on it, and what happens when it turns out to be dead.
+ */
+#include <errno.h>
+
+#include "conn.h"
+#include "relay.h"
+
+/* The parent reports a failed connect itself; this is for a parent that does not. */
+#define CONNECT_SLACK_MS 1000
+
+static const struct conf_service *service_of(const struct relay *relay, const struct conn *conn)
+{
+	return &relay->conf->services[conn->service];
+}
+
+static void no_origin(struct relay *relay, struct conn *conn, const char *reason)
+{
+	conn->origin_stats->origin_failures++;
+	conn_answer(relay, conn,
+		    &(struct http_error){ .status = 503, .reason = reason, .retry_after = 5 },
+		    CONN_END_OK);
+}
+
+void conn_take_origin(struct relay *relay, struct conn *conn)
+{
+	/*
+	 * A request that cannot be sent twice must not meet a connection that the origin
+	 * is closing just now.
+	 */
+	if (conn->idempotent && !conn->retried)
+		conn->origin = pool_take(relay, conn);
+	conn->state = CONN_WAITING;
+	if (conn->origin) {
+		conn_origin_come(relay, conn);
+		return;
+	}
+	if (pool_wait(relay, conn) < 0) {
+		no_origin(relay, conn, "the relay is being restarted");
+		return;
+	}
+	conn_deadline(relay, conn, service_of(relay, conn)->connect_timeout + CONNECT_SLACK_MS);
+}
+
+void conn_origin_come(struct relay *relay, struct conn *conn)
+{
+	if (conn->origin->reused)
+		conn->origin_stats->origin_reuses++;
+	conn->state = CONN_RESPONSE;
+	conn->scanned[ORIGIN] = 0;
+	conn_deadline(relay, conn, conn_response_timeout(relay, conn));
+	/* An answer may come before the request is through. */
+	conn_await(relay, conn, ORIGIN, RING_READABLE);
+	conn_pump(relay, conn, CLIENT);
+}
+
+uint32_t conn_response_timeout(const struct relay *relay, const struct conn *conn)
+{
+	uint32_t timeout = service_of(relay, conn)->response_timeout;
+
+	/* The half that sees the origin answers first. */
+	return relay->role == PROTO_ROLE_FRONT ? timeout + 2 * CONNECT_SLACK_MS : timeout;
+}
+
+void conn_origin_failed(struct relay *relay, struct conn *conn, int error)
+{
+	no_origin(relay, conn,
+		  error == ETIMEDOUT ? "the service does not answer" : "the service is not there");
+}
+
+/* Nothing of a response has come and none will. */
+void conn_origin_lost(struct relay *relay, struct conn *conn, const char *why)
+{
+	bool stale = conn->origin->reused && conn->idempotent && !conn->retried &&
+		     !conn->interims && buf_len(&conn->in[ORIGIN]) == 0;
+
+	if (!stale) {
+		conn->origin_stats->origin_failures++;
+		conn_refuse(relay, conn, 502, why, CONN_END_OK);
+		return;
+	}
+	/* It had been closed while it was idle: the request has met nobody. */
+	pool_close(relay, conn->origin);
+	conn->origin = NULL;
+	conn->retried = true;
+	conn->origin_stats->origin_retries++;
+	conn->head[CLIENT].start = 0;
+	buf_put(&conn->in[ORIGIN]);
+	pump_begin(&conn->flow[CLIENT], HTTP_FRAMING_NONE, 0, 0);
+	conn_take_origin(relay, conn);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "sandbox.h"
+
+SANDBOX_ALLOW(recvfrom);
+SANDBOX_ALLOW(sendmsg);
+SANDBOX_ALLOW(splice);
+SANDBOX_ALLOW(shutdown);
+SANDBOX_ALLOW(getpeername);
+SANDBOX_ALLOW_OPTION(setsockopt, SOL_SOCKET, SO_LINGER);
+SANDBOX_ALLOW_OPTION(setsockopt, IPPROTO_TCP, TCP_NODELAY);
+SANDBOX_ALLOW_OPTION(setsockopt, IPPROTO_TCP, TCP_QUICKACK);
+SANDBOX_ALLOW_OPTION(getsockopt, SOL_SOCKET, SO_DOMAIN);
+
+ssize_t io_recv(int fd, void *data, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = recv(fd, data, len, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+ssize_t io_send(int fd, const struct iovec *parts, size_t count, bool more)
+{
+	struct msghdr message = {
+		.msg_iov = (struct iovec *)(uintptr_t)parts,
+		.msg_iovlen = count,
+	};
+	ssize_t n;
+
+	do
+		n = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+ssize_t io_splice(int from, int to, size_t len)
+{
+	ssize_t n;
+
+	/*
+	 * Never SPLICE_F_MORE: at a response's tail it delays the last segment by
+	 * 200 to 400 ms.
+	 */
+	do
+		n = splice(from, NULL, to, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+void io_shutdown(int fd)
+{
+	shutdown(fd, SHUT_WR);
+}
+
+void io_reset_on_close(int fd)
+{
+	static const struct linger now = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+void io_nodelay(int fd)
+{
+	static const int on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+void io_quickack(int fd)
+{
+	static const int on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
+int io_peer_address(int fd, struct sockaddr_storage *ret_address)
+{
+	socklen_t len = sizeof(*ret_address);
+
+	return getpeername(fd, (struct sockaddr *)ret_address, &len) < 0 ? -errno : 0;
+}
+
+bool io_is_tcp(int fd)
+{
+	socklen_t len = sizeof(int);
+	int domain;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
+		return false;
+	return domain == AF_INET || domain == AF_INET6;
+}

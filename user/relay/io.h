@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The calls that move bytes, all non-blocking, and the socket options that shape how
+ * they travel. Kept apart so that a test can link its own versions (short counts,
+ * errors at chosen moments) under an unchanged state machine.
+ *
+ * Counts are bytes; failures are -errno, -EAGAIN when the call would wait.
+ */
+#ifndef SLUICE_RELAY_IO_H
+#define SLUICE_RELAY_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+ssize_t io_recv(int fd, void *data, size_t len);
+/* more: the caller sends again on this socket at once, so the kernel may wait for it. */
+ssize_t io_send(int fd, const struct iovec *parts, size_t count, bool more);
+ssize_t io_splice(int from, int to, size_t len);
+/* Sends FIN. */
+void io_shutdown(int fd);
+/* close(2) will send RST and drop what is unsent. */
+void io_reset_on_close(int fd);
+void io_nodelay(int fd);
+void io_quickack(int fd);
+int io_peer_address(int fd, struct sockaddr_storage *ret_address);
+bool io_is_tcp(int fd);
+
+#endif

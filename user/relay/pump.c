@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * At any moment bytes wait either in user memory (a head, a chunk frame, the source's
+ * buffer) or in the pipe, never in both; each step empties what waits before it reads
+ * more. Waiting is always for a poll that looks at the socket's present state, so
+ * leaving with unsent bytes cannot lose a wakeup.
+ */
+#include "pump.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "chunks.h"
+#include "conn.h"
+#include "io.h"
+#include "relay.h"
+
+/* From so many bytes on a larger pipe saves calls. */
+#define LARGE_BODY (16 << 20)
+
+void pump_begin(struct flow *flow, enum http_framing framing, uint64_t length, uint64_t limit)
+{
+	assert(!flow->pipe && !flow->flying);
+	*flow = (struct flow){
+		.framing = framing,
+		.left = framing == HTTP_FRAMING_LENGTH ? length :
+			framing == HTTP_FRAMING_EOF    ? UINT64_MAX :
+							 0,
+		.limit = limit,
+	};
+	flow->read = framing == HTTP_FRAMING_NONE ||
+		     (framing == HTTP_FRAMING_LENGTH && length == 0);
+}
+
+bool pump_complete(const struct flow *flow)
+{
+	return flow->read;
+}
+
+void pump_release(struct relay *relay, struct flow *flow)
+{
+	assert(!flow->flying);
+	if (flow->pipe)
+		pipe_put(&relay->pipes, flow->pipe);
+	flow->pipe = NULL;
+}
+
+static struct end *end_of(struct conn *conn, enum side side)
+{
+	return side == CLIENT ? &conn->client : &conn->origin->end;
+}
+
+static int sink_fd(struct conn *conn, enum side from)
+{
+	return end_of(conn, from == CLIENT ? ORIGIN : CLIENT)->fd;
+}
+
+/* Bytes of the source's buffer that belong to the body and may go. */
+static uint32_t sendable(const struct flow *flow, const struct buf *in)
+{
+	uint32_t len = buf_len(in);
+
+	switch (flow->framing) {
+	case HTTP_FRAMING_LENGTH:
+		return len < flow->left ? len : (uint32_t)flow->left;
+	case HTTP_FRAMING_EOF:
+		return len;
+	case HTTP_FRAMING_CHUNKED:
+		return flow->cleared;
+	default:
+		return 0;
+	}
+}
+
+static void count_sent(struct conn *conn, enum side from, uint64_t n)
+{
+	if (from == ORIGIN)
+		conn->client_stats->bytes_to_client += n;
+}
+
+static void count_read(struct conn *conn, enum side from, uint64_t n)
+{
+	if (from == CLIENT)
+		conn->client_stats->bytes_from_client += n;
+}
+
+/* Body bytes have left the source's buffer or socket. */
+static void body_taken(struct flow *flow, uint64_t n)
+{
+	if (flow->framing == HTTP_FRAMING_LENGTH) {
+		flow->left -= n;
+		flow->read = flow->left == 0;
+	}
+}
+
+/* Sends what waits in user memory with one call. */
+static enum pump_result send_buffered(struct conn *conn, enum side from, int64_t *budget)
+{
+	struct flow *flow = &conn->flow[from];
+	struct buf *head = &conn->head[from], *in = &conn->in[from];
+	uint32_t frame = (uint32_t)flow->frame_len - flow->frame_sent;
+	uint32_t head_len = buf_len(head), body = sendable(flow, in);
+	bool piped = flow->pipe && flow->pipe->held;
+	struct iovec parts[3];
+	size_t count = 0, sent;
+	ssize_t n;
+
+	/* What is in the pipe comes behind its frame and before the buffer. */
+	assert(!piped || (head_len == 0 && body == 0));
+	if (head_len)
+		parts[count++] = (struct iovec){ head->data + head->start, head_len };
+	if (frame)
+		parts[count++] = (struct iovec){ flow->frame + flow->frame_sent, frame };
+	if (body)
+		parts[count++] = (struct iovec){ in->data + in->start, body };
+	/* Only with a frame is it certain that the next call sends at once. */
+	n = io_send(sink_fd(conn, from), parts, count, piped);
+	if (n == -EAGAIN)
+		return PUMP_WRITE;
+	if (n < 0)
+		return PUMP_SINK_ERROR;
+	count_sent(conn, from, (uint64_t)n);
+	*budget -= n;
+	sent = (size_t)n < head_len ? (size_t)n : head_len;
+	buf_consume(head, (uint32_t)sent);
+	n -= (ssize_t)sent;
+	sent = (size_t)n < frame ? (size_t)n : frame;
+	flow->frame_sent += (uint8_t)sent;
+	n -= (ssize_t)sent;
+	if (n == 0)
+		return PUMP_AGAIN;
+	buf_consume(in, (uint32_t)n);
+	conn->client_stats->bytes_copied += (uint64_t)n;
+	if (flow->framing == HTTP_FRAMING_CHUNKED)
+		flow->cleared -= (uint32_t)n;
+	body_taken(flow, (uint64_t)n);
+	return PUMP_AGAIN;
+}
+
+/* Where body bytes are read to. A large rest deserves a large buffer. */
+static int take_buffer(struct relay *relay, struct buf *in, uint64_t expected)
+{
+	if (buf_len(in) == 0 && in->pool != &relay->bulk && expected > relay->heads.size) {
+		struct buf bulk = { 0 };
+
+		if (buf_take(&relay->bulk, &bulk) == 0) {
+			buf_put(in);
+			*in = bulk;
+			return 0;
+		}
+	}
+	return buf_take(&relay->heads, in);
+}
+
+/* An EOF body toward a bridge: what was read is framed as one chunk. */
+static void frame_piece(struct flow *flow, uint64_t n)
+{
+	flow->frame_len = (uint8_t)http_chunk_write_head(flow->frame, n, !flow->framed);
+	flow->frame_sent = 0;
+	flow->framed = true;
+}
+
+void pump_chunk_out(struct flow *flow, uint32_t buffered)
+{
+	assert(flow->framing == HTTP_FRAMING_EOF);
+	flow->chunk_out = true;
+	if (buffered)
+		frame_piece(flow, buffered);
+}
+
+static void frame_last(struct flow *flow)
+{
+	size_t n = http_chunk_write_last(flow->frame, !flow->framed);
+
+	static_assert(sizeof("\r\n0\r\n\r\n") <= HTTP_CHUNK_HEAD_MAX, "the last chunk fits");
+	memcpy(flow->frame + n, "\r\n", 2);
+	flow->frame_len = (uint8_t)(n + 2);
+	flow->frame_sent = 0;
+}
+
+static enum pump_result source_ended(struct flow *flow, ssize_t n)
+{
+	if (n < 0)
+		return PUMP_SOURCE_ERROR;
+	if (flow->framing != HTTP_FRAMING_EOF)
+		return PUMP_SOURCE_END;
+	flow->read = true;
+	if (flow->chunk_out)
+		frame_last(flow);
+	return PUMP_AGAIN;
+}
+
+/* Bytes that may be read without reading into the next message. */
+static uint64_t readable(const struct flow *flow)
+{
+	/* Framing has to be looked at anyway; what is read beyond it stays in the buffer. */
+	if (flow->framing == HTTP_FRAMING_CHUNKED)
+		return UINT64_MAX;
+	return flow->left;
+}
+
+static enum pump_result copy_in(struct relay *relay, struct conn *conn, enum side from)
+{
+	struct flow *flow = &conn->flow[from];
+	struct buf *in = &conn->in[from];
+	uint64_t want = readable(flow);
+	ssize_t n;
+
+	if (take_buffer(relay, in, flow->framing == HTTP_FRAMING_CHUNKED ? flow->chunk.left : want))
+		return PUMP_SOURCE_ERROR;
+	buf_compact(in);
+	if (want > buf_room(in))
+		want = buf_room(in);
+	n = io_recv(end_of(conn, from)->fd, in->data + in->end, want);
+	if (n == -EAGAIN) {
+		if (buf_len(in) == 0)
+			buf_put(in);
+		return PUMP_READ;
+	}
+	if (n <= 0)
+		return source_ended(flow, n);
+	in->end += (uint32_t)n;
+	count_read(conn, from, (uint64_t)n);
+	if (flow->framing != HTTP_FRAMING_CHUNKED)
+		flow->data += (uint64_t)n;
+	if (flow->chunk_out)
+		frame_piece(flow, (uint64_t)n);
+	return PUMP_AGAIN;
+}
+
+/* Bytes that a splice may take. */
+static uint64_t spliceable(const struct flow *flow)
+{
+	return flow->framing == HTTP_FRAMING_CHUNKED ? flow->chunk.left : flow->left;
+}
+
+/* Accounts for bytes that went from the source into the pipe. */
+static void filled(struct conn *conn, enum side from, uint32_t n)
+{
+	struct flow *flow = &conn->flow[from];
+
+	flow->pipe->held += n;
+	count_read(conn, from, n);
+	if (flow->framing == HTTP_FRAMING_CHUNKED)
+		http_chunk_passed(&flow->chunk, n);
+	else
+		body_taken(flow, n);
+	flow->data += n;
+	if (flow->chunk_out)
+		frame_piece(flow, n);
+}
+
+static enum pump_result fill_pipe(struct relay *relay, struct conn *conn, enum side from)
+{
+	struct flow *flow = &conn->flow[from];
+	uint64_t want = spliceable(flow);
+	ssize_t n;
+
+	if (want > flow->pipe->size)
+		want = flow->pipe->size;
+	if (want > relay->conf->relay.turn_budget)
+		want = relay->conf->relay.turn_budget;
+	n = io_splice(end_of(conn, from)->fd, flow->pipe->write_fd, want);
+	if (n == -EAGAIN) {
+		/* Others may need the pipe while this source has nothing to say. */
+		pump_release(relay, flow);
+		return PUMP_READ;
+	}
+	if (n == -EINVAL) {
+		flow->copying = true;
+		pump_release(relay, flow);
+		return PUMP_AGAIN;
+	}
+	if (n <= 0)
+		return source_ended(flow, n);
+	filled(conn, from, (uint32_t)n);
+	return PUMP_AGAIN;
+}
+
+static enum pump_result spill_pipe(struct conn *conn, enum side from, int64_t *budget)
+{
+	struct flow *flow = &conn->flow[from];
+	ssize_t n = io_splice(flow->pipe->read_fd, sink_fd(conn, from), flow->pipe->held);
+
+	if (n == -EAGAIN)
+		return PUMP_WRITE;
+	if (n <= 0)
+		return PUMP_SINK_ERROR;
+	flow->pipe->held -= (uint32_t)n;
+	conn->client_stats->bytes_inline += (uint64_t)n;
+	count_sent(conn, from, (uint64_t)n);
+	*budget -= n;
+	return PUMP_AGAIN;
+}
+
+/* Decides, once for a body or a chunk, whether it goes through a pipe, and has one then. */
+static bool may_splice(struct relay *relay, struct conn *conn, enum side from)
+{
+	struct flow *flow = &conn->flow[from];
+	uint64_t left = spliceable(flow);
+
+	if (relay->engine == CONF_ENGINE_COPY || flow->copying || left == 0)
+		return false;
+	if (!flow->splicing) {
+		/* How long an EOF body is shows only as it comes. */
+		if (flow->framing == HTTP_FRAMING_EOF ? flow->data < relay->conf->relay.copy_below
+						      : left < relay->conf->relay.copy_below)
+			return false;
+		flow->splicing = true;
+	}
+	if (flow->pipe)
+		return true;
+	flow->pipe = pipe_take(&relay->pipes, left >= LARGE_BODY && left != UINT64_MAX ? PIPE_LARGE
+										      : PIPE_SMALL);
+	if (!flow->pipe) {
+		conn->client_stats->pipe_shortage++;
+		flow->copying = true;
+		return false;
+	}
+	buf_put(&conn->in[from]);
+	/* Delayed acknowledgements would stall the origin for 40 ms at the body's end. */
+	if (from == ORIGIN && conn->origin->end.tcp && !flow->acked) {
+		io_quickack(conn->origin->end.fd);
+		flow->acked = true;
+	}
+	return true;
+}
+
+static enum pump_result launch(struct relay *relay, struct conn *conn, enum side from)
+{
+	struct flow *flow = &conn->flow[from];
+	struct ring_splice fill = {
+		.from = end_of(conn, from)->fd,
+		.to = flow->pipe->write_fd,
+		.tag = { RING_FILL, from, conn->slot, conn->generation },
+	};
+	struct ring_splice spill = {
+		.from = flow->pipe->read_fd,
+		.to = sink_fd(conn, from),
+		.tag = { RING_SPILL, from, conn->slot, conn->generation },
+	};
+	uint64_t want = spliceable(flow);
+
+	flow->landed = 0;
+	if (flow->pipe->held) {
+		spill.len = flow->pipe->held;
+		ring_splice(&relay->ring, &spill);
+		flow->flying = 1 << FLY_SPILL;
+		return PUMP_FLYING;
+	}
+	if (want > flow->pipe->size)
+		want = flow->pipe->size;
+	fill.len = spill.len = (uint32_t)want;
+	ring_splice_pair(&relay->ring, &fill, &spill);
+	flow->flying = 1 << FLY_FILL | 1 << FLY_SPILL;
+	return PUMP_FLYING;
+}
+
+void pump_completed(struct relay *relay, struct conn *conn, const struct ring_event *event)
+{
+	struct flow *flow = &conn->flow[event->tag.side];
+	enum flight flight = event->tag.op == RING_FILL ? FLY_FILL : FLY_SPILL;
+
+	assert(flow->flying & 1 << flight);
+	flow->flying &= (uint8_t)~(1 << flight);
+	flow->landed |= (uint8_t)(1 << flight);
+	flow->result[flight] = event->result;
+	if (event->result <= 0)
+		return;
+	if (flight == FLY_FILL) {
+		filled(conn, event->tag.side, (uint32_t)event->result);
+		return;
+	}
+	flow->pipe->held -= (uint32_t)event->result;
+	conn->client_stats->bytes_uring += (uint64_t)event->result;
+	count_sent(conn, event->tag.side, (uint64_t)event->result);
+}
+
+/* What a round in the ring came to. PUMP_AGAIN: go on. */
+static enum pump_result land(struct relay *relay, struct flow *flow)
+{
+	uint8_t landed = flow->landed;
+	int fill = flow->result[FLY_FILL], spill = flow->result[FLY_SPILL];
+
+	flow->landed = 0;
+	if (landed & 1 << FLY_SPILL && flow->pipe->held) {
+		if (spill == -EAGAIN)
+			return PUMP_WRITE;
+		if (spill <= 0 && spill != -EINTR && spill != -ECANCELED)
+			return PUMP_SINK_ERROR;
+	}
+	if (landed & 1 << FLY_FILL && fill <= 0 && fill != -EINTR && fill != -ECANCELED) {
+		if (fill == -EAGAIN) {
+			pump_release(relay, flow);
+			return PUMP_READ;
+		}
+		if (fill != -EINVAL)
+			return source_ended(flow, fill);
+		flow->copying = true;
+		pump_release(relay, flow);
+	}
+	return PUMP_AGAIN;
+}
+
+static enum pump_result splice_step(struct relay *relay, struct conn *conn, enum side from,
+				    int64_t *budget)
+{
+	struct flow *flow = &conn->flow[from];
+
+	assert(buf_len(&conn->in[from]) == 0 && buf_len(&conn->head[from]) == 0);
+	/* A frame must be sent between filling and spilling: not a case for the ring. */
+	if (relay->engine == CONF_ENGINE_URING && !flow->chunk_out)
+		return launch(relay, conn, from);
+	if (flow->pipe->held)
+		return spill_pipe(conn, from, budget);
+	return fill_pipe(relay, conn, from);
+}
+
+/* One thing at a time; PUMP_AGAIN means that it went forward. */
+static enum pump_result step(struct relay *relay, struct conn *conn, enum side from,
+			     int64_t *budget)
+{
+	struct flow *flow = &conn->flow[from];
+	struct buf *in = &conn->in[from];
+
+	if (buf_len(&conn->head[from]) || flow->frame_len > flow->frame_sent || sendable(flow, in))
+		return send_buffered(conn, from, budget);
+	if (flow->pipe && flow->pipe->held)
+		return splice_step(relay, conn, from, budget);
+	if (flow->read) {
+		flow->done = true;
+		pump_release(relay, flow);
+		return PUMP_DONE;
+	}
+	if (flow->framing == HTTP_FRAMING_CHUNKED) {
+		enum pump_result result = chunks_step(relay, conn, from);
+
+		if (result != PUMP_READ)
+			return result;
+	}
+	if (buf_len(in) == 0 && may_splice(relay, conn, from))
+		return splice_step(relay, conn, from, budget);
+	return copy_in(relay, conn, from);
+}
+
+enum pump_result pump_run(struct relay *relay, struct conn *conn, enum side from)
+{
+	struct flow *flow = &conn->flow[from];
+	int64_t budget = relay->conf->relay.turn_budget;
+	enum pump_result result;
+
+	if (flow->flying)
+		return PUMP_FLYING;
+	if (flow->landed) {
+		result = land(relay, flow);
+		if (result != PUMP_AGAIN)
+			return result;
+	}
+	do
+		result = step(relay, conn, from, &budget);
+	while (result == PUMP_AGAIN && budget > 0);
+	return result;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A worker's state: what every step of a connection needs to see. There is one per
+ * process, made by worker.c; nothing here is shared with another thread.
+ */
+#ifndef SLUICE_RELAY_RELAY_H
+#define SLUICE_RELAY_RELAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../../bpf/abi.h"
+#include "../lib/conf.h"
+#include "../lib/http_head.h"
+#include "buf.h"
+#include "clients.h"
+#include "conn.h"
+#include "listen.h"
+#include "pipe.h"
+#include "pool.h"
+#include "proto.h"
+#include "ring.h"
+#include "route.h"
+#include "timer.h"
+
+struct relay {
+	int parent_fd; /* -1 once the parent is gone */
+	int null_fd;
+	int access_fd; /* -1: no access log */
+	uint32_t index, generation;
+	enum proto_role role;
+	bool ready;    /* READY was sent */
+	bool draining;
+	int64_t drain_deadline_ms, pulse_ms;
+	int64_t now_ms; /* read once a turn */
+
+	struct conf *conf;
+	struct route_table *routes;
+	enum conf_engine engine; /* never AUTO */
+	struct http_limits limits;
+
+	struct sl_relay *stats; /* by tenant slot; shared with the parent */
+	uint32_t stats_count;
+	/* Counts that the other half of a stream bridge makes already end here. */
+	struct sl_relay unseen;
+
+	struct ring ring;
+	struct timer_wheel wheel;
+	struct buf_pool heads; /* heads and small bodies */
+	struct buf_pool bulk;  /* copied bodies */
+	struct pipe_pool pipes;
+	struct clients clients;
+	struct conn_table conns;
+	struct listeners listeners;
+	struct pool pool;
+	/* Valid within a step: the head being looked at and its normalised target. */
+	struct http_head head;
+	char *path;
+	size_t path_size;
+};
+
+#endif
