@@ -61,9 +61,13 @@ class Canvas:
         self.shapes.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{fill}" '
                            f'stroke="{edge}" stroke-width="1.6" fill-opacity="{opacity}"/>')
 
-    def text(self, x, y, text, size=11, colour=INK, anchor="start", weight=400):
+    def text(self, x, y, text, size=11, colour=INK, anchor="start", weight=400, beside=""):
+        if beside:
+            beside = (f'<tspan dx="8" font-size="11" font-weight="400" fill="{SOFT}">'
+                      f'{escape(beside)}</tspan>')
         self.shapes.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" '
-                           f'text-anchor="{anchor}" font-weight="{weight}">{escape(text)}</text>')
+                           f'text-anchor="{anchor}" font-weight="{weight}">{escape(text)}{beside}'
+                           '</text>')
 
     def save(self, path):
         with open(path, "w", encoding="utf-8") as file:
@@ -83,8 +87,7 @@ class Panel:
         self.rows = rows
         self.left = self.x + LABEL
         self.right = self.x + PANEL - wide
-        canvas.text(self.x, self.y + 18, title, size=13, weight=600)
-        canvas.text(self.x + 8 + 7.6 * len(title), self.y + 18, text, size=11, colour=SOFT)
+        canvas.text(self.x, self.y + 18, title, size=13, weight=600, beside=text)
 
     def row_y(self, index):
         return self.y + TITLE - 10 + index * ROW + ROW / 2
@@ -144,7 +147,7 @@ def draw_throughput(table, note):
                 canvas.line(panel.left + min(ratios) * scale, y, panel.left + max(ratios) * scale,
                             y, INK, 1.2)
             canvas.text(panel.right + 112, y + 4, anchor="end", colour=SOFT,
-                        text=f"{median:.2f} × · {amount(table.median(name, metric, subject))} "
+                        text=f"{median:.2f} × · {amount(table.median(name, subject, metric))} "
                              f"{unit}")
     return canvas
 
@@ -162,7 +165,7 @@ def draw_latency(table, note):
         values = [value for pair in pairs.values() for value in pair if value]
         if not values:
             continue
-        panel = Panel(canvas, place, len(subjects), name, cases.CASES[name].text, wide=112)
+        panel = Panel(canvas, place, len(subjects), name, cases.CASES[name].text, wide=124)
         low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
         scale = (panel.right - panel.left) / max(high - low, 1)
         for decade in range(low, high + 1):
@@ -177,7 +180,7 @@ def draw_latency(table, note):
             canvas.line(first, y, last, y, COLOURS[subject], 3)
             canvas.dot(last, y, 3.6, PAPER, COLOURS[subject])
             canvas.dot(first, y, 4.4, COLOURS[subject])
-            canvas.text(panel.right + 112, y + 4, f"{micros(middle)} · {micros(tail)}",
+            canvas.text(panel.right + 124, y + 4, f"{micros(middle)} · {micros(tail)}",
                         anchor="end", colour=SOFT)
     return canvas
 
@@ -194,12 +197,14 @@ def draw_cpu(table, note):
     if not chosen:
         return None
     canvas = sheet(len(chosen), len(subjects), "CPU seconds per GiB of body",
-                   f"full colour: the relay's processes; pale: the whole machine, "
-                   f"both ends included · {note}")
+                   "full colour: the relay; pale: the whole machine, both ends "
+                   f"included; »: cut · {note}")
     for place, name in enumerate(chosen):
         panel = Panel(canvas, place, len(subjects), name, cases.CASES[name].text, wide=96)
         machine = {of: table.median(name, of, "machine_cpu_s_per_gib") or 0 for of in subjects}
-        most = max(machine.values()) * 1.05 or 1
+        # One far outlier must not press the others flat: its bar is cut, its number is not.
+        ordered = sorted(machine.values())
+        most = min(ordered[-1], 1.5 * ordered[-2] if len(ordered) > 1 else ordered[-1]) * 1.02 or 1
         scale = (panel.right - panel.left) / most
         step = 10 ** math.floor(math.log10(most))
         step = step if most / step >= 3 else step / 2 if most / step >= 1.5 else step / 4
@@ -208,8 +213,11 @@ def draw_cpu(table, note):
         for index, subject in enumerate(subjects):
             panel.label(index, subject)
             relay, y = table.median(name, subject, "relay_cpu_s_per_gib"), panel.row_y(index)
-            canvas.box(panel.left, y - 6, machine[subject] * scale, 12, COLOURS[subject], 2, 0.3)
-            canvas.box(panel.left, y - 6, (relay or 0) * scale, 12, COLOURS[subject], 2)
+            for value, opacity in ((machine[subject], 0.3), (relay or 0, 1)):
+                canvas.box(panel.left, y - 6, min(value, most) * scale, 12, COLOURS[subject], 2,
+                           opacity)
+            if machine[subject] > most:
+                canvas.text(panel.right + 3, y + 4, "»", size=13, colour=SOFT)
             canvas.text(panel.right + 96, y + 4, f"{amount(relay)} of {amount(machine[subject])}",
                         anchor="end", colour=SOFT)
     return canvas

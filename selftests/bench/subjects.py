@@ -90,7 +90,7 @@ listen listener
 """
 
     def argv(self, config):
-        return ["haproxy", "-db", "-q", "-f", config]
+        return ["haproxy", "-db", "-f", config]
 
 
 class HaproxySplice(HaproxyOpenstack):
@@ -99,7 +99,7 @@ class HaproxySplice(HaproxyOpenstack):
     def config(self):
         return f"""
 global
-    maxconn 20000
+    maxconn 4000
     nbthread 2
     tune.pipesize 1048576
     tune.pool-low-fd-ratio 90
@@ -125,7 +125,10 @@ listen listener
 
 
 class Nginx(Peer):
-    """nginx proxy_pass with pooled origin connections and large buffers, no temporary files."""
+    """
+    nginx proxy_pass with pooled origin connections. Unbuffered with a large buffer measured
+    as fast as 16 x 64 KiB or 16 x 256 KiB of them or faster in every case.
+    """
 
     def config(self):
         work = self.lab.work
@@ -159,11 +162,10 @@ http {{
 			proxy_http_version 1.1;
 			proxy_set_header Connection "";
 			proxy_set_header X-Neutron-Router-ID 11111111-2222-3333-4444-555555555555;
-			proxy_buffering on;
-			proxy_buffer_size 16k;
+			proxy_buffering off;
+			proxy_buffer_size 256k;
 			proxy_buffers 16 64k;
 			proxy_busy_buffers_size 512k;
-			proxy_max_temp_file_size 0;
 		}}
 	}}
 }}
