@@ -59,8 +59,12 @@ static char complaint[512];
 static int keep_complaint(enum libbpf_print_level level, const char *format, va_list args)
 {
 	if (level == LIBBPF_WARN) {
-		vsnprintf(complaint, sizeof(complaint), format, args);
-		complaint[strcspn(complaint, "\n")] = '\0';
+		char line[sizeof(complaint)];
+
+		vsnprintf(line, sizeof(line), format, args);
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(complaint, sizeof(complaint), "%s",
+			 strncmp(line, "libbpf: ", 8) ? line : line + 8);
 	}
 	return 0;
 }
