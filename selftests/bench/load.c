@@ -33,8 +33,8 @@ struct options {
 };
 
 static struct options options = {
-	.http = {.warmup = 0.2, .seconds = 1, .deadline = 60},
-	.bulk = {.warmup = 0.2, .seconds = 1, .connections = 1},
+	.http = { .warmup = 0.2, .seconds = 1, .deadline = 30 },
+	.bulk = { .warmup = 0.2, .seconds = 1, .connections = 1 },
 };
 
 static void usage(void)
@@ -90,7 +90,7 @@ static void address_parse(char *text)
 static void group_parse(char *text)
 {
 	struct load_group *group = &options.groups[options.ngroups];
-	char *field[4] = {NULL}, *save = NULL;
+	char *field[4] = { NULL }, *save = NULL;
 	unsigned n = 0;
 
 	for (char *at = strtok_r(text, ",", &save); at && n < 4; at = strtok_r(NULL, ",", &save))
@@ -109,17 +109,17 @@ static void group_parse(char *text)
 static void options_parse(int argc, char **argv)
 {
 	static const struct option table[] = {
-		{"to", required_argument, NULL, 't'},
-		{"group", required_argument, NULL, 'g'},
-		{"new", no_argument, NULL, 'n'},
-		{"discard", no_argument, NULL, 'D'},
-		{"seconds", required_argument, NULL, 's'},
-		{"warmup", required_argument, NULL, 'w'},
-		{"requests", required_argument, NULL, 'r'},
-		{"direction", required_argument, NULL, 'd'},
-		{"connections", required_argument, NULL, 'c'},
-		{"cpu", required_argument, NULL, 'p'},
-		{NULL, 0, NULL, 0},
+		{ "to", required_argument, NULL, 't' },
+		{ "group", required_argument, NULL, 'g' },
+		{ "new", no_argument, NULL, 'n' },
+		{ "discard", no_argument, NULL, 'D' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "warmup", required_argument, NULL, 'w' },
+		{ "requests", required_argument, NULL, 'r' },
+		{ "direction", required_argument, NULL, 'd' },
+		{ "connections", required_argument, NULL, 'c' },
+		{ "cpu", required_argument, NULL, 'p' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int opt;
 

@@ -21,8 +21,8 @@ static double cpu_of_pid(pid_t pid)
 		err(1, "relay process %d is gone", (int)pid);
 	fclose(file);
 	rest = strrchr(line, ')');
-	if (!rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &utime,
-			    &stime) != 2)
+	if (!rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
+			    &utime, &stime) != 2)
 		errx(1, "%s: not understood", path);
 	return (double)(utime + stime) / (double)sysconf(_SC_CLK_TCK);
 }
@@ -32,8 +32,8 @@ static double cpu_of_machine(void)
 	unsigned long long user, nice, system, idle, iowait, irq, softirq;
 	FILE *file = fopen("/proc/stat", "re");
 
-	if (!file || fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle,
-			    &iowait, &irq, &softirq) != 7)
+	if (!file || fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system,
+			    &idle, &iowait, &irq, &softirq) != 7)
 		errx(1, "/proc/stat: not understood");
 	fclose(file);
 	return (double)(user + nice + system + irq + softirq) / (double)sysconf(_SC_CLK_TCK);

@@ -53,7 +53,7 @@ static int source_open(void)
 
 static void watch(int epoll, int op, struct bulk_conn *conn, uint32_t events)
 {
-	struct epoll_event event = {.events = events, .data.ptr = conn};
+	struct epoll_event event = { .events = events, .data.ptr = conn };
 
 	if (epoll_ctl(epoll, op, conn->fd, &event))
 		err(1, "epoll_ctl");
@@ -106,7 +106,7 @@ void load_bulk_serve(const struct sockaddr_in *address)
 {
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int epoll = epoll_create1(EPOLL_CLOEXEC), source = source_open(), one = 1, n;
-	struct bulk_conn self = {.fd = listener};
+	struct bulk_conn self = { .fd = listener };
 	struct epoll_event events[EVENTS];
 
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));

@@ -46,7 +46,7 @@ struct run {
 	struct conn *conns;
 	unsigned nconns;
 	int epoll;
-	bool counting; /* inside the window */
+	bool counting;	     /* inside the window */
 	unsigned unfinished; /* groups of a counted run that lack requests */
 	uint64_t issued[LOAD_GROUPS_MAX];
 	char request[LOAD_GROUPS_MAX][1024];
@@ -65,7 +65,7 @@ static uint64_t now_ns(void)
 
 static void conn_watch(struct run *run, struct conn *conn, int op, uint32_t events)
 {
-	struct epoll_event event = {.events = events, .data.ptr = conn};
+	struct epoll_event event = { .events = events, .data.ptr = conn };
 
 	if (epoll_ctl(run->epoll, op, conn->fd, &event))
 		err(1, "epoll_ctl");
@@ -183,6 +183,17 @@ static void conn_take(struct run *run, struct conn *conn, const char *data, size
 		errx(1, "SHA-256 failed");
 }
 
+/* Whether text up to the end of its line is that number and nothing else. */
+static bool length_is(const char *text, uint64_t size)
+{
+	char *end;
+
+	text += strspn(text, " ");
+	if (*text < '0' || *text > '9')
+		return false;
+	return strtoull(text, &end, 10) == size && end[0] == '\r';
+}
+
 /* Length of the head in head[0..have), 0 when it is not complete; exits on a wrong one. */
 static size_t head_check(const struct conn *conn)
 {
@@ -199,13 +210,15 @@ static size_t head_check(const struct conn *conn)
 	}
 	if ((size_t)(end - conn->head) < sizeof(status) - 1 ||
 	    memcmp(conn->head, status, sizeof(status) - 1))
-		errx(1, "%s: status is '%.*s'", group->path, (int)strcspn(conn->head, "\r"), conn->head);
-	for (line = (char *)memchr(conn->head, '\n', conn->have) + 1; line < end + 2; line = eol + 1) {
+		errx(1, "%s: status is '%.*s'", group->path, (int)strcspn(conn->head, "\r"),
+		     conn->head);
+	for (line = (char *)memchr(conn->head, '\n', conn->have) + 1; line < end + 2;
+	     line = eol + 1) {
 		eol = memchr(line, '\n', (size_t)(end + 2 - line));
 		if (!eol)
 			errx(1, "%s: malformed head", group->path);
-		if (!strncasecmp(line, "Content-Length: ", 16)) {
-			if (sized || strtoull(line + 16, NULL, 10) != group->size)
+		if (!strncasecmp(line, "Content-Length:", 15)) {
+			if (sized || !length_is(line + 15, group->size))
 				errx(1, "%s: Content-Length repeated or not %llu", group->path,
 				     (unsigned long long)group->size);
 			sized = true;
@@ -271,7 +284,8 @@ static bool conn_read_end(struct run *run, struct conn *conn)
 	if (got < 0 && errno == EAGAIN)
 		return false;
 	if (got)
-		errx(1, "%s: %s after the body", conn->group->path, got > 0 ? "data" : strerror(errno));
+		errx(1, "%s: %s after the body", conn->group->path,
+		     got > 0 ? "data" : strerror(errno));
 	conn_shut(conn);
 	if (conn_may_begin(run, conn))
 		conn_open(run, conn);
@@ -331,9 +345,10 @@ static void run_prepare(struct run *run)
 		err(1, "epoll_create1");
 	for (unsigned i = 0; i < run->ngroups; i++) {
 		struct load_group *group = &run->groups[i];
-		int len = snprintf(run->request[i], sizeof(run->request[i]),
-				   "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n%s\r\n",
-				   group->path, plan->host, plan->fresh ? "Connection: close\r\n" : "");
+		int len = snprintf(
+			run->request[i], sizeof(run->request[i]),
+			"GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n%s\r\n",
+			group->path, plan->host, plan->fresh ? "Connection: close\r\n" : "");
 
 		if (len >= (int)sizeof(run->request[i]))
 			errx(1, "%s: path too long", group->path);
@@ -372,7 +387,7 @@ static void run_free(struct run *run)
 double load_http_run(const struct load_plan *plan, struct load_group *groups, unsigned ngroups,
 		     struct cpu *cpu)
 {
-	struct run run = {.plan = plan, .groups = groups, .ngroups = ngroups};
+	struct run run = { .plan = plan, .groups = groups, .ngroups = ngroups };
 	uint64_t begin, end;
 
 	run.unfinished = ngroups;
@@ -382,7 +397,8 @@ double load_http_run(const struct load_plan *plan, struct load_group *groups, un
 	run.counting = true;
 	cpu_begin(cpu);
 	begin = now_ns();
-	run_until(&run, begin + (uint64_t)((plan->requests ? plan->deadline : plan->seconds) * 1e9));
+	run_until(&run,
+		  begin + (uint64_t)((plan->requests ? plan->deadline : plan->seconds) * 1e9));
 	end = now_ns();
 	cpu_end(cpu);
 	if (plan->requests && run.unfinished)
