@@ -117,6 +117,18 @@ static int open_listeners(struct gate *gate, const struct gate_spec *spec, char 
 	return 0;
 }
 
+/* The part of an interface's entry that may change while it is attached. */
+static void set_policy(struct sl_iface *iface, const struct gate_spec *spec)
+{
+	iface->fail_policy = (uint8_t)spec->fail;
+	iface->iface_rate = spec->iface_rate;
+	iface->iface_burst = spec->iface_burst;
+	iface->source_rate = spec->source_rate;
+	iface->source_burst = spec->source_burst;
+	iface->syn_rate = spec->syn_rate;
+	iface->syn_burst = spec->syn_burst;
+}
+
 static int put_maps(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
 		    const struct link_info *l3)
 {
@@ -130,17 +142,11 @@ static int put_maps(struct gate *gate, struct gate_load *load, const struct gate
 		.l3_ifindex = gate->l3_ifindex,
 		.nports = (uint8_t)spec->nports,
 		.nworkers = (uint8_t)spec->nworkers,
-		.fail_policy = (uint8_t)spec->fail,
 		.guard_at = SL_GUARD_AT_TC,
-		.iface_rate = spec->iface_rate,
-		.iface_burst = spec->iface_burst,
-		.source_rate = spec->source_rate,
-		.source_burst = spec->source_burst,
-		.syn_rate = spec->syn_rate,
-		.syn_burst = spec->syn_burst,
 	};
 	int err;
 
+	set_policy(&iface, spec);
 	snprintf(tenant.name, sizeof(tenant.name), "%s", spec->name);
 	memcpy(iface.mac, l3->mac, sizeof(iface.mac));
 	for (unsigned i = 0; i < spec->nports; i++)
@@ -194,8 +200,11 @@ static void remove_routes(struct gate *gate)
 
 static void close_listeners(struct gate *gate)
 {
-	for (unsigned i = 0; i < gate->nlisteners; i++)
+	for (unsigned i = 0; i < gate->nlisteners; i++) {
+		/* A worker may hold a copy; after shutdown it keeps nobody from listening here. */
+		shutdown(gate->listeners[i].fd, SHUT_RDWR);
 		close(gate->listeners[i].fd);
+	}
 	free(gate->listeners);
 	gate->listeners = NULL;
 	gate->nlisteners = 0;
@@ -205,6 +214,7 @@ static void close_listeners(struct gate *gate)
 static int build(struct gate *gate, struct gate_load *load, const struct gate_spec *spec, char *why)
 {
 	struct link_info l3;
+	struct sl_iface taken;
 	char *tc_why = NULL;
 	uint64_t cookie;
 	int err = netns_cookie(&cookie);
@@ -215,6 +225,12 @@ static int build(struct gate *gate, struct gate_load *load, const struct gate_sp
 	err = find_links(gate, spec, &l3, why);
 	if (err)
 		return err;
+	if (!gate_load_iface_get(load, &gate->key, &taken)) {
+		snprintf(why, GATE_WHY_MAX,
+			 "interface %s is attached already, for tenant number %u", gate->interface,
+			 taken.tenant);
+		return -EBUSY;
+	}
 	err = open_listeners(gate, spec, why);
 	if (err)
 		goto undo_listeners;
@@ -289,16 +305,20 @@ static int enter_gate(const struct gate *gate, struct netns_visit *visit)
 	return err;
 }
 
-void gate_detach(struct gate *gate, struct gate_load *load, struct gate *heir)
+void gate_detach(struct gate *gate, struct gate_load *load, struct gate *heir4, struct gate *heir6)
 {
 	struct netns_visit visit;
 
 	if (!gate->attached)
 		return;
 	gate_load_detach_xdp(load, &gate->key);
-	if (heir && gate->route4) {
-		heir->route4 = true;
+	if (heir4 && gate->route4) {
+		heir4->route4 = true;
 		gate->route4 = false;
+	}
+	if (heir6 && gate->route6) {
+		heir6->route6 = true;
+		gate->route6 = false;
 	}
 	if (!enter_gate(gate, &visit)) {
 		gate_load_detach_tc(load, gate->key.ifindex);
@@ -361,4 +381,38 @@ int gate_raise_xdp(struct gate *gate, struct gate_load *load, enum gate_load_xdp
 	err = gate_load_attach_xdp(load, &gate->key, mode, ret_why);
 	netns_leave(&visit);
 	return err;
+}
+
+int gate_update(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
+{
+	struct sl_iface iface;
+	int err = gate_load_iface_get(load, &gate->key, &iface);
+
+	if (err)
+		return err;
+	set_policy(&iface, spec);
+	for (unsigned i = 0; i < gate->nlisteners && spec->hop_limit; i++) {
+		err = listen_set_hop_limit(gate->listeners[i].fd,
+					   gate->listeners[i].family == 6 ? AF_INET6 : AF_INET,
+					   spec->hop_limit);
+		if (err)
+			return err;
+	}
+	return gate_load_iface_put(load, &gate->key, &iface);
+}
+
+void gate_publish_worker(struct gate *gate, struct gate_load *load, unsigned worker, uint32_t pid)
+{
+	for (unsigned i = 0; i < gate->nlisteners; i++) {
+		const struct gate_listener *listener = &gate->listeners[i];
+		struct sl_listener_key key = listener_key(gate, listener);
+		struct sl_listener_info info = {
+			.socket_cookie = listener->cookie,
+			.tenant = gate->tenant,
+			.worker_pid = pid,
+		};
+
+		if (listener->worker == worker)
+			gate_load_listener_put(load, &key, -1, &info);
+	}
 }

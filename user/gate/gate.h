@@ -65,11 +65,15 @@ struct gate {
 int gate_attach(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
 		char why[GATE_WHY_MAX]);
 /*
- * Detaches; what is gone already (interface, namespace) is no error. heir is another attached
- * gate in the same namespace, or NULL: it takes over the IPv4 route, which both share. Closes
- * the listeners, so workers that hold them must be told before.
+ * Detaches; what is gone already (interface, namespace) is no error. Routes are shared: another
+ * attached gate of the namespace (heir4) or of the L3 interface (heir6), NULL for none, takes
+ * over the duty to remove one. The listeners stop listening at once, whoever else holds them.
  */
-void gate_detach(struct gate *gate, struct gate_load *load, struct gate *heir);
+void gate_detach(struct gate *gate, struct gate_load *load, struct gate *heir4, struct gate *heir6);
+/* Applies what may change while attached: fail policy, budgets, hop limit. */
+int gate_update(struct gate *gate, struct gate_load *load, const struct gate_spec *spec);
+/* Notes in the readable map which process serves a worker slot; 0 for none. */
+void gate_publish_worker(struct gate *gate, struct gate_load *load, unsigned worker, uint32_t pid);
 
 /*
  * Looks whether the gate still stands: 0, -ENOENT when netns no longer names its namespace,

@@ -23,6 +23,13 @@ static int set_int(int sock, int level, int name, int value)
 	return setsockopt(sock, level, name, &value, sizeof(value)) ? -errno : 0;
 }
 
+int listen_set_hop_limit(int sock, int family, uint32_t hop_limit)
+{
+	if (family == AF_INET6)
+		return set_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, (int)hop_limit);
+	return set_int(sock, IPPROTO_IP, IP_TTL, (int)hop_limit);
+}
+
 /* Options that accepted sockets inherit or that decide which packets match. */
 static int set_options(int sock, const struct listen_spec *spec, bool claim)
 {

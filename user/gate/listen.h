@@ -24,6 +24,8 @@ struct listen_spec {
  * by SO_REUSEPORT. Returns the descriptor or -errno.
  */
 int listen_open(const struct listen_spec *spec, bool claim);
+/* Of connections accepted from now on. 0 or -errno. */
+int listen_set_hop_limit(int sock, int family, uint32_t hop_limit);
 
 /* Says who listens on the metadata address's port in this namespace, e.g.
  * "haproxy (pid 812) on 169.254.169.254:80". False when nobody could be named. */

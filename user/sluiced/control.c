@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Connections of the control socket. Every peer is bounded: a request line, one reply at a
+ * time (the next line is read when the last reply has gone), and the time it may idle.
+ */
+#include "control.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../lib/log.h"
+#include "control_command.h"
+
+#define LINE_MAX_LEN 65536
+#define PEERS_MAX    64
+#define IDLE_MS	     300000
+#define STUCK_MS     10000 /* a peer that reads nothing of its reply */
+#define GROUPS_MAX   256
+
+struct peer {
+	struct control *control;
+	struct peer *prev, *next;
+	int sock;
+	enum control_access access;
+	struct loop_watch watch;
+	struct loop_timer timer;
+	char *reply; /* being sent, with its newline */
+	size_t reply_len, reply_sent;
+	bool ended; /* sends no more; closed after the last reply */
+	size_t len;
+	char line[LINE_MAX_LEN];
+};
+
+struct control {
+	struct sluiced *sluiced;
+	struct loop_watch watch;
+	int sock;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct peer *peers;
+	unsigned npeers;
+};
+
+/* ---- who asks ------------------------------------------------------------------------------ */
+
+static bool in_group(int sock, gid_t primary, const char *name)
+{
+	const struct group *group = getgrnam(name);
+	gid_t groups[GROUPS_MAX];
+	socklen_t len = sizeof(groups);
+
+	if (!group)
+		return false;
+	if (primary == group->gr_gid)
+		return true;
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, groups, &len))
+		return false;
+	for (size_t i = 0; i < len / sizeof(gid_t); i++)
+		if (groups[i] == group->gr_gid)
+			return true;
+	return false;
+}
+
+static enum control_access access_of(int sock)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len))
+		return CONTROL_DENIED;
+	if (peer.uid == 0 || in_group(sock, peer.gid, "sluice-admin"))
+		return CONTROL_ADMIN;
+	return in_group(sock, peer.gid, "sluice") ? CONTROL_READ : CONTROL_DENIED;
+}
+
+/* ---- one peer ------------------------------------------------------------------------------- */
+
+static void peer_free(struct peer *peer)
+{
+	struct control *control = peer->control;
+
+	loop_unwatch(&control->sluiced->loop, &peer->watch);
+	loop_timer_stop(&control->sluiced->loop, &peer->timer);
+	close(peer->sock);
+	if (peer->prev)
+		peer->prev->next = peer->next;
+	else
+		control->peers = peer->next;
+	if (peer->next)
+		peer->next->prev = peer->prev;
+	control->npeers--;
+	free(peer->reply);
+	free(peer);
+}
+
+static void on_peer_timer(struct loop_timer *timer)
+{
+	peer_free(container_of(timer, struct peer, timer));
+}
+
+/* Sends what it can; false when the peer is lost. */
+static bool send_reply(struct peer *peer)
+{
+	while (peer->reply) {
+		ssize_t n = send(peer->sock, peer->reply + peer->reply_sent,
+				 peer->reply_len - peer->reply_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0)
+			return errno == EAGAIN;
+		peer->reply_sent += (size_t)n;
+		if (peer->reply_sent < peer->reply_len)
+			continue;
+		free(peer->reply);
+		peer->reply = NULL;
+	}
+	return true;
+}
+
+static bool set_reply(struct peer *peer, json_t *reply)
+{
+	char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
+	size_t len = text ? strlen(text) : 0;
+
+	json_decref(reply);
+	if (!text)
+		return false;
+	peer->reply = realloc(text, len + 2);
+	if (!peer->reply) {
+		free(text);
+		return false;
+	}
+	memcpy(peer->reply + len, "\n", 2);
+	peer->reply_len = len + 1;
+	peer->reply_sent = 0;
+	return true;
+}
+
+/* Answers the lines that are complete, one after the other. */
+static bool answer(struct peer *peer)
+{
+	while (!peer->reply) {
+		char *end = memchr(peer->line, '\n', peer->len);
+		size_t used;
+
+		if (!end)
+			return peer->len < sizeof(peer->line);
+		used = (size_t)(end - peer->line) + 1;
+		if (!set_reply(peer, control_command(peer->control->sluiced, peer->access,
+						     peer->line, used - 1)))
+			return false;
+		memmove(peer->line, peer->line + used, peer->len - used);
+		peer->len -= used;
+		if (!send_reply(peer))
+			return false;
+	}
+	return true;
+}
+
+static bool receive(struct peer *peer)
+{
+	ssize_t n = recv(peer->sock, peer->line + peer->len, sizeof(peer->line) - peer->len,
+			 MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN;
+	if (n == 0)
+		peer->ended = true;
+	peer->len += (size_t)n;
+	return true;
+}
+
+static void on_peer(struct loop_watch *watch, uint32_t events)
+{
+	struct peer *peer = container_of(watch, struct peer, watch);
+	struct loop *loop = &peer->control->sluiced->loop;
+	bool good = !(events & EPOLLERR);
+
+	if (good && peer->reply)
+		good = send_reply(peer);
+	else if (good)
+		good = receive(peer);
+	if (good)
+		good = answer(peer);
+	if (!good || (peer->ended && !peer->reply)) {
+		peer_free(peer);
+		return;
+	}
+	loop_rewatch(loop, watch, peer->reply ? EPOLLOUT : EPOLLIN);
+	loop_timer_start(loop, &peer->timer, peer->reply ? STUCK_MS : IDLE_MS, on_peer_timer);
+}
+
+/* ---- the socket ------------------------------------------------------------------------------ */
+
+static void on_connection(struct loop_watch *watch, uint32_t events)
+{
+	struct control *control = container_of(watch, struct control, watch);
+	int sock = accept4(control->sock, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct peer *peer;
+
+	if (sock < 0)
+		return;
+	peer = control->npeers < PEERS_MAX ? calloc(1, sizeof(*peer)) : NULL;
+	if (!peer) {
+		close(sock);
+		return;
+	}
+	peer->control = control;
+	peer->sock = sock;
+	peer->access = access_of(sock);
+	peer->next = control->peers;
+	if (peer->next)
+		peer->next->prev = peer;
+	control->peers = peer;
+	control->npeers++;
+	if (loop_watch(&control->sluiced->loop, &peer->watch, sock, EPOLLIN, on_peer))
+		peer_free(peer);
+	else
+		loop_timer_start(&control->sluiced->loop, &peer->timer, IDLE_MS, on_peer_timer);
+}
+
+static int open_socket(struct control *control)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	/* Members of the groups may connect; what they may do is decided by who they are. */
+	bool groups = getgrnam("sluice") || getgrnam("sluice-admin");
+	mode_t mask;
+	int err;
+
+	control->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (control->sock < 0)
+		return -errno;
+	strcpy(address.sun_path, control->path);
+	/* The instance's lock is ours, so a socket here is a crashed daemon's. */
+	unlink(control->path);
+	mask = umask(groups ? 0111 : 0177);
+	err = bind(control->sock, (struct sockaddr *)&address, sizeof(address)) ? -errno : 0;
+	umask(mask);
+	if (!err && listen(control->sock, PEERS_MAX))
+		err = -errno;
+	return err;
+}
+
+int control_new(struct sluiced *sluiced, struct control **ret)
+{
+	struct control *control = calloc(1, sizeof(*control));
+	int err;
+
+	if (!control)
+		return -ENOMEM;
+	control->sluiced = sluiced;
+	control->sock = control->watch.fd = -1;
+	snprintf(control->path, sizeof(control->path), "%s/control.sock", sluiced->run_dir);
+	err = open_socket(control);
+	if (!err)
+		err = loop_watch(&sluiced->loop, &control->watch, control->sock, EPOLLIN,
+				 on_connection);
+	if (err) {
+		control_free(control);
+		return err;
+	}
+	*ret = control;
+	return 0;
+}
+
+void control_free(struct control *control)
+{
+	if (!control)
+		return;
+	while (control->peers)
+		peer_free(control->peers);
+	loop_unwatch(&control->sluiced->loop, &control->watch);
+	if (control->sock >= 0)
+		close(control->sock);
+	unlink(control->path);
+	free(control);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control socket RUN_DIR/control.sock: JSON lines, as docs/control.md says.
+ */
+#ifndef SLUICE_SLUICED_CONTROL_H
+#define SLUICE_SLUICED_CONTROL_H
+
+#include "sluiced.h"
+
+struct control;
+
+int control_new(struct sluiced *sluiced, struct control **ret);
+/* Closes and removes the socket. NULL is fine. */
+void control_free(struct control *control);
+
+#endif

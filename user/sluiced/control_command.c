@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The command table. Arguments are typed and closed: an unknown one is refused, so that a
+ * misspelled option never silently means its default.
+ */
+#include "control_command.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control_report.h"
+#include "generation.h"
+#include "tenants.h"
+
+static json_t *reply_error(const char *code, const char *hint, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+static json_t *reply_error(const char *code, const char *hint, const char *format, ...)
+{
+	char message[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	return json_pack("{s:b, s:{s:s, s:s, s:s}}", "ok", 0, "error", "code", code, "message",
+			 message, "hint", hint);
+}
+
+static json_t *reply_data(json_t *data)
+{
+	return data ? json_pack("{s:b, s:o}", "ok", 1, "data", data)
+		    : reply_error("system", "free some memory", "out of memory");
+}
+
+/* ---- arguments ------------------------------------------------------------------------- */
+
+static bool only_keys(json_t *object, const char *const *keys, const char **ret_unknown)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach (object, key, value) {
+		int i = 0;
+
+		while (keys[i] && strcmp(keys[i], key))
+			i++;
+		if (!keys[i]) {
+			*ret_unknown = key;
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The string under key, NULL when absent; *ret_bad is set when it is something else. */
+static const char *text_of(json_t *arguments, const char *key, const char **ret_bad)
+{
+	json_t *value = json_object_get(arguments, key);
+
+	if (!value)
+		return NULL;
+	/* An embedded NUL would cut it short; jansson refuses them in input. */
+	if (!json_is_string(value) || !json_string_length(value)) {
+		*ret_bad = key;
+		return NULL;
+	}
+	return json_string_value(value);
+}
+
+static bool interface_valid(const char *name)
+{
+	return strlen(name) < IFNAMSIZ && !strpbrk(name, "/: \t\n") && strcmp(name, ".") &&
+	       strcmp(name, "..");
+}
+
+/* A name or an absolute path as a string, a process as a number. */
+static bool parse_netns(json_t *value, char *ret, size_t size)
+{
+	const char *text = json_string_value(value);
+
+	if (json_is_integer(value)) {
+		json_int_t pid = json_integer_value(value);
+
+		if (pid <= 0 || pid > INT_MAX)
+			return false;
+		snprintf(ret, size, "pid:%d", (int)pid);
+		return true;
+	}
+	if (!text || !text[0] || strlen(text) >= size || !strncmp(text, "pid:", 4) ||
+	    (text[0] != '/' && (strchr(text, '/') || text[0] == '.')))
+		return false;
+	strcpy(ret, text);
+	return true;
+}
+
+static bool parse_ports(json_t *value, struct tenant_want *want)
+{
+	uint16_t ports[SL_PORTS_MAX];
+	size_t count = json_array_size(value);
+
+	if (!json_is_array(value) || !count || count > SL_PORTS_MAX)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		json_t *port = json_array_get(value, i);
+
+		if (!json_is_integer(port) || json_integer_value(port) < 1 ||
+		    json_integer_value(port) > UINT16_MAX)
+			return false;
+		ports[i] = (uint16_t)json_integer_value(port);
+	}
+	return !want_set_ports(want, ports, (unsigned)count);
+}
+
+static bool parse_words(json_t *arguments, struct tenant_want *want, const char **ret_bad)
+{
+	const char *word;
+
+	word = text_of(arguments, "bridge", ret_bad);
+	if (word && conf_bridge_parse(word, &want->bridge))
+		*ret_bad = "bridge";
+	word = text_of(arguments, "fail", ret_bad);
+	if (word && conf_fail_parse(word, &want->fail))
+		*ret_bad = "fail";
+	word = text_of(arguments, "guard", ret_bad);
+	if (word && conf_guard_mode_parse(word, &want->guard))
+		*ret_bad = "guard";
+	return !*ret_bad;
+}
+
+/*
+ * Fills want, whose strings then point into arguments and netns. Returns NULL, or the key that
+ * is missing or wrong.
+ */
+static const char *parse_want(const struct conf *conf, json_t *arguments, char *netns,
+			      size_t netns_size, struct tenant_want *want)
+{
+	const char *bad = NULL;
+	json_t *value;
+
+	*want = (struct tenant_want){ .guard = conf->guard.mode, .ipv6 = conf->listen.ipv6 };
+	want->name = (char *)text_of(arguments, "name", &bad);
+	if (!want->name || !want_name_valid(want->name))
+		return "name";
+	if (!parse_netns(json_object_get(arguments, "netns"), netns, netns_size))
+		return "netns";
+	want->netns = netns;
+	want->interface = (char *)text_of(arguments, "interface", &bad);
+	if (!want->interface || !interface_valid(want->interface))
+		return "interface";
+	want->l3_interface = (char *)text_of(arguments, "l3_interface", &bad);
+	if (want->l3_interface && !interface_valid(want->l3_interface))
+		return "l3_interface";
+	if (!parse_words(arguments, want, &bad))
+		return bad;
+	value = json_object_get(arguments, "ports");
+	if (!value)
+		want_set_ports(want, conf->listen.ports, conf->listen.ports_count);
+	else if (!parse_ports(value, want))
+		return "ports";
+	value = json_object_get(arguments, "ipv6");
+	if (value && !json_is_boolean(value))
+		return "ipv6";
+	if (value)
+		want->ipv6 = json_is_true(value);
+	return NULL;
+}
+
+/* ---- commands ---------------------------------------------------------------------------- */
+
+static json_t *do_status(struct sluiced *sluiced, json_t *arguments)
+{
+	return reply_data(report_status(sluiced));
+}
+
+static json_t *do_tenant_list(struct sluiced *sluiced, json_t *arguments)
+{
+	return reply_data(report_tenants(sluiced));
+}
+
+static json_t *do_tenant_show(struct sluiced *sluiced, json_t *arguments)
+{
+	const char *bad = NULL;
+	const char *name = text_of(arguments, "name", &bad);
+	struct tenant *tenant;
+
+	if (!name)
+		return reply_error("usage", "give the tenant's name", "name is missing");
+	tenant = tenants_find(sluiced->tenants, name);
+	if (!tenant)
+		return reply_error("not-found", "see tenant list", "there is no tenant %.64s",
+				   name);
+	return reply_data(report_tenant(sluiced, tenant));
+}
+
+static json_t *do_tenant_attach(struct sluiced *sluiced, json_t *arguments)
+{
+	struct tenant_want want;
+	struct tenant *tenant;
+	char netns[PATH_MAX], why[GATE_WHY_MAX];
+	const char *bad =
+		parse_want(sluiced->generation->conf, arguments, netns, sizeof(netns), &want);
+
+	if (bad)
+		return reply_error("usage", "see docs/control.md for what it may be",
+				   "%s is missing or wrong", bad);
+	switch (tenants_attach(sluiced->tenants, &want, &tenant, why)) {
+	case TENANTS_OK:
+		return reply_data(report_tenant(sluiced, tenant));
+	case TENANTS_EXISTS:
+		return reply_error("exists", "detach it first, or choose another name", "%s", why);
+	case TENANTS_CONFLICT:
+		return reply_error("conflict", "free the interface, or attach another one", "%s",
+				   why);
+	case TENANTS_FULL:
+		return reply_error("busy", "raise limits.tenants", "%s", why);
+	case TENANTS_NOT_FOUND:
+		return reply_error("not-found", "check the names with \"ip -n NETNS link\"", "%s",
+				   why);
+	case TENANTS_SYSTEM:
+		break;
+	}
+	return reply_error("system", "see sluiced's log", "%s", why);
+}
+
+static json_t *do_tenant_detach(struct sluiced *sluiced, json_t *arguments)
+{
+	const char *bad = NULL;
+	const char *name = text_of(arguments, "name", &bad);
+
+	if (!name)
+		return reply_error("usage", "give the tenant's name", "name is missing");
+	tenants_detach(sluiced->tenants, name);
+	return reply_data(json_object());
+}
+
+static json_t *do_reload(struct sluiced *sluiced, json_t *arguments)
+{
+	char *why = NULL;
+	int err = sluiced_reload(sluiced, &why);
+	json_t *reply;
+
+	if (!err)
+		return reply_data(json_object());
+	reply = reply_error("usage", "correct the file; the configuration in force is unchanged",
+			    "%s", why ? why : strerror(-err));
+	free(why);
+	return reply;
+}
+
+static const char *const no_keys[] = { NULL };
+static const char *const name_keys[] = { "name", NULL };
+static const char *const attach_keys[] = { "name", "netns", "interface", "l3_interface", "bridge",
+					   "fail", "guard", "ports",	 "ipv6",	 NULL };
+
+static const struct command {
+	const char *name;
+	enum control_access access;
+	const char *const *keys;
+	json_t *(*run)(struct sluiced *sluiced, json_t *arguments);
+} commands[] = {
+	{ "status", CONTROL_READ, no_keys, do_status },
+	{ "tenant.list", CONTROL_READ, no_keys, do_tenant_list },
+	{ "tenant.show", CONTROL_READ, name_keys, do_tenant_show },
+	{ "tenant.attach", CONTROL_ADMIN, attach_keys, do_tenant_attach },
+	{ "tenant.detach", CONTROL_ADMIN, name_keys, do_tenant_detach },
+	{ "reload", CONTROL_ADMIN, no_keys, do_reload },
+};
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+static json_t *run_request(struct sluiced *sluiced, enum control_access access, json_t *request)
+{
+	static const char *const request_keys[] = { "command", "arguments", NULL };
+	json_t *arguments = json_object_get(request, "arguments");
+	const char *name = json_string_value(json_object_get(request, "command"));
+	const struct command *command;
+	const char *unknown;
+	json_t *none, *reply;
+
+	if (!json_is_object(request) || !only_keys(request, request_keys, &unknown) || !name ||
+	    (arguments && !json_is_object(arguments)))
+		return reply_error("usage", "send {\"command\": …, \"arguments\": {…}}",
+				   "not a request");
+	command = find_command(name);
+	if (!command)
+		return reply_error("usage", "see docs/control.md", "there is no command %.64s",
+				   name);
+	if (access < command->access)
+		return reply_error("denied", "ask a member of group sluice-admin",
+				   "%s needs more rights than you have", command->name);
+	if (arguments && !only_keys(arguments, command->keys, &unknown))
+		return reply_error("usage", "see docs/control.md", "%s takes no argument %.64s",
+				   command->name, unknown);
+	none = json_object();
+	reply = command->run(sluiced, arguments ? arguments : none);
+	json_decref(none);
+	return reply;
+}
+
+json_t *control_command(struct sluiced *sluiced, enum control_access access, const char *line,
+			size_t len)
+{
+	json_error_t error;
+	json_t *request, *reply;
+
+	if (access == CONTROL_DENIED)
+		return reply_error("denied", "become root or a member of group sluice",
+				   "you may not talk to sluiced");
+	request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
+	if (!request)
+		return reply_error("usage", "send one JSON object a line", "not JSON: %s",
+				   error.text);
+	reply = run_request(sluiced, access, request);
+	json_decref(request);
+	return reply;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The daemon's state as JSON: the "tenant" and "status" objects of docs/control.md.
+ */
+#ifndef SLUICE_SLUICED_CONTROL_REPORT_H
+#define SLUICE_SLUICED_CONTROL_REPORT_H
+
+#include <jansson.h>
+
+#include "sluiced.h"
+
+struct tenant;
+
+/* New references; NULL when memory is out. */
+json_t *report_tenant(struct sluiced *sluiced, struct tenant *tenant);
+json_t *report_tenants(struct sluiced *sluiced);
+json_t *report_status(struct sluiced *sluiced);
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From a configuration file to a generation: conf_load(), secrets, the memfd for workers,
+ * the worker's user, the access log. All that can fail fails here, before anything changes.
+ */
+#include "generation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../bpf/abi.h"
+
+#define WORKERS_AUTO_MAX 8
+
+static int explain(int err, char **ret_why, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+static int explain(int err, char **ret_why, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(ret_why, format, args) < 0)
+		*ret_why = NULL;
+	va_end(args);
+	return err;
+}
+
+static int find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid, char **ret_why)
+{
+	const struct passwd *entry;
+	unsigned long number;
+	char *end;
+
+	errno = 0;
+	number = strtoul(name, &end, 10);
+	if (!errno && end != name && !*end) {
+		if (number >= UINT32_MAX)
+			return explain(-EINVAL, ret_why, "relay.user %s is not a user id", name);
+		entry = getpwuid((uid_t)number);
+		*ret_uid = (uid_t)number;
+		*ret_gid = entry ? entry->pw_gid : (gid_t)number;
+		return 0;
+	}
+	entry = getpwnam(name);
+	if (!entry)
+		return explain(-ENOENT, ret_why,
+			       "relay.user: there is no user \"%s\"; create it with \"useradd "
+			       "--system --no-create-home --shell /usr/sbin/nologin %s\" or name "
+			       "another one",
+			       name, name);
+	*ret_uid = entry->pw_uid;
+	*ret_gid = entry->pw_gid;
+	return 0;
+}
+
+static unsigned count_workers(const struct conf *conf)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (conf->relay.workers)
+		return conf->relay.workers < SL_WORKERS_MAX ? conf->relay.workers : SL_WORKERS_MAX;
+	if (cpus < 1)
+		return 1;
+	return cpus < WORKERS_AUTO_MAX ? (unsigned)cpus : WORKERS_AUTO_MAX;
+}
+
+static int build_origins(struct generation *generation, char **ret_why)
+{
+	const struct conf *conf = generation->conf;
+
+	generation->origins = calloc(conf->services_count + 1, sizeof(*generation->origins));
+	if (!generation->origins)
+		return -ENOMEM;
+	for (unsigned s = 0; s < conf->services_count; s++) {
+		const struct conf_service *service = &conf->services[s];
+		struct origin *origins = calloc(service->origins_count + 1, sizeof(*origins));
+
+		if (!origins)
+			return -ENOMEM;
+		generation->origins[s] = origins;
+		for (unsigned o = 0; o < service->origins_count; o++)
+			if (conf_address_parse(service->origins[o].address, &origins[o].address))
+				return explain(-EINVAL, ret_why, "service %s: bad origin %s",
+					       service->name, service->origins[o].address);
+	}
+	return 0;
+}
+
+static int open_access_log(const char *path, char **ret_why)
+{
+	struct stat st;
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+		      0640);
+
+	if (fd < 0)
+		return explain(-errno, ret_why, "log.access: cannot open %s: %s", path,
+			       strerror(errno));
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return explain(-EINVAL, ret_why, "log.access: %s is not a regular file", path);
+	}
+	return fd;
+}
+
+int generation_load(const char *path, uint32_t number, struct generation **ret, char **ret_why)
+{
+	struct generation *generation = calloc(1, sizeof(*generation));
+	int err;
+
+	*ret_why = NULL;
+	if (!generation)
+		return -ENOMEM;
+	generation->refs = 1;
+	generation->number = number;
+	generation->conf_fd = generation->access_fd = -1;
+	err = conf_load(path, &generation->conf, ret_why);
+	if (!err)
+		err = conf_read_secrets(generation->conf, ret_why);
+	if (!err)
+		err = find_user(generation->conf->relay.user, &generation->uid, &generation->gid,
+				ret_why);
+	if (!err)
+		err = build_origins(generation, ret_why);
+	if (err)
+		goto fail;
+	generation->nworkers = count_workers(generation->conf);
+	if (generation->conf->log.access) {
+		err = open_access_log(generation->conf->log.access, ret_why);
+		if (err < 0)
+			goto fail;
+		generation->access_fd = err;
+	}
+	err = conf_send(generation->conf);
+	if (err < 0) {
+		explain(err, ret_why, "cannot write the workers' configuration: %s",
+			strerror(-err));
+		goto fail;
+	}
+	generation->conf_fd = err;
+	*ret = generation;
+	return 0;
+fail:
+	generation_unref(generation);
+	return err;
+}
+
+struct generation *generation_ref(struct generation *generation)
+{
+	generation->refs++;
+	return generation;
+}
+
+void generation_unref(struct generation *generation)
+{
+	if (!generation || --generation->refs)
+		return;
+	if (generation->conf_fd >= 0)
+		close(generation->conf_fd);
+	if (generation->access_fd >= 0)
+		close(generation->access_fd);
+	for (unsigned s = 0; generation->origins && s < generation->conf->services_count; s++)
+		free(generation->origins[s]);
+	free(generation->origins);
+	conf_free(generation->conf);
+	free(generation);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One reading of the configuration and what belongs to it: the copy that workers get, who
+ * they run as, and the health of its origins. A reload makes a new generation; the old one
+ * lives until its last worker is gone, because that worker's service numbers mean the old
+ * configuration.
+ */
+#ifndef SLUICE_SLUICED_GENERATION_H
+#define SLUICE_SLUICED_GENERATION_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../lib/conf.h"
+
+struct origin {
+	struct conf_address address;
+	uint64_t connects, failures;
+	uint64_t down_until_ms; /* passive health: not tried before, unless all are down */
+};
+
+struct generation {
+	unsigned refs;
+	uint32_t number;
+	struct conf *conf;
+	int conf_fd;   /* conf_send(conf) */
+	int access_fd; /* the access log, or -1 */
+	uid_t uid;     /* of workers */
+	gid_t gid;
+	unsigned nworkers;	 /* slots per role */
+	struct origin **origins; /* [service][origin] */
+};
+
+/*
+ * Reads path, secrets included, and everything the configuration names. 0 or -errno;
+ * *ret_why is malloc'd. number is what workers are told.
+ */
+int generation_load(const char *path, uint32_t number, struct generation **ret, char **ret_why);
+struct generation *generation_ref(struct generation *generation);
+/* Drops one reference; NULL is fine. */
+void generation_unref(struct generation *generation);
+
+#endif

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sluiced: options, start-up in order, signals, and the way out. The same program with
+ * "--worker" is a worker (relay/worker.c); only the parent says that.
+ *
+ * Exit codes: 0 ended in order, or the configuration checked is good; 1 could not start or
+ * could not go on, or it is not; 2 wrong usage.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "../gate/gate.h"
+#include "../lib/log.h"
+#include "../lib/opt.h"
+#include "../relay/worker.h"
+#include "control.h"
+#include "generation.h"
+#include "guard_auto.h"
+#include "notify.h"
+#include "origins.h"
+#include "orphans.h"
+#include "rundir.h"
+#include "sluiced.h"
+#include "supervise.h"
+#include "tenants.h"
+
+#define EXIT_USAGE 2
+
+struct settings {
+	const char *config, *instance, *log_level;
+	bool check_config, foreground, version, help;
+};
+
+static const char *const log_words[] = { "error", "warning", "info", "debug", NULL };
+static const enum log_level log_levels[] = { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+static const struct opt options[] = {
+	{ OPT_TEXT, 'c', "config", "FILE", "configuration (default /etc/sluice/sluice.yaml)",
+	  offsetof(struct settings, config), 0, 0, NULL },
+	{ OPT_TEXT, 'i', "instance", "NAME",
+	  "keeps several daemons apart: socket, lock and pins (default \"default\")",
+	  offsetof(struct settings, instance), 0, 0, NULL },
+	{ OPT_FLAG, 0, "check-config", NULL, "check the configuration and exit",
+	  offsetof(struct settings, check_config), 0, 0, NULL },
+	{ OPT_FLAG, 'f', "foreground", NULL, "stay in the foreground (it always does)",
+	  offsetof(struct settings, foreground), 0, 0, NULL },
+	{ OPT_WORD, 0, "log-level", "LEVEL", "error, warning, info (default) or debug",
+	  offsetof(struct settings, log_level), 0, 0, log_words },
+	{ OPT_FLAG, 'V', "version", NULL, "print the version and exit",
+	  offsetof(struct settings, version), 0, 0, NULL },
+	{ OPT_FLAG, 'h', "help", NULL, "print this and exit", offsetof(struct settings, help), 0, 0,
+	  NULL },
+};
+
+static enum log_level find_level(const char *word)
+{
+	int i = 0;
+
+	while (log_words[i] && strcmp(log_words[i], word))
+		i++;
+	return log_levels[i];
+}
+
+static int check_config(const char *path)
+{
+	struct conf *conf;
+	char *why = NULL;
+	int err = conf_load(path, &conf, &why);
+
+	if (err) {
+		fprintf(stderr, "%s\n", why ? why : strerror(-err));
+		free(why);
+		return EXIT_FAILURE;
+	}
+	conf_free(conf);
+	printf("%s: ok\n", path);
+	return EXIT_SUCCESS;
+}
+
+static void raise_limits(void)
+{
+	struct rlimit files;
+
+	/* Every listener of every tenant is a descriptor of the parent. */
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return;
+	files.rlim_cur = files.rlim_max = files.rlim_max < 1048576 ? 1048576 : files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		log_warn("cannot raise the limit of open files: %m");
+}
+
+/* ---- signals -------------------------------------------------------------------------------- */
+
+struct signals {
+	struct sluiced *sluiced;
+	struct loop_watch watch;
+	int fd;
+};
+
+static void on_signal(struct loop_watch *watch, uint32_t events)
+{
+	struct signals *signals = container_of(watch, struct signals, watch);
+	struct signalfd_siginfo info;
+	char *why = NULL;
+
+	if (read(signals->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGHUP) {
+		sluiced_reload(signals->sluiced, &why); /* logs its failure */
+		free(why);
+		return;
+	}
+	log_info("%s: detaching everything", strsignal((int)info.ssi_signo));
+	loop_stop(&signals->sluiced->loop);
+}
+
+static int signals_open(struct signals *signals, struct sluiced *sluiced)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signals->sluiced = sluiced;
+	signals->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals->fd < 0)
+		return -errno;
+	return loop_watch(&sluiced->loop, &signals->watch, signals->fd, EPOLLIN, on_signal);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+/* Says what failed, once. */
+static int complain(int err, const char *what, char *why)
+{
+	if (err)
+		log_error("%s: %s", what, why ? why : strerror(-err));
+	free(why);
+	return err;
+}
+
+static int open_load(struct sluiced *sluiced)
+{
+	const struct gate_load_settings settings = {
+		.interfaces = sluiced->generation->conf->limits.tenants,
+	};
+	char *why = NULL;
+	int ended = orphans_end(sluiced->run_dir);
+	int err = gate_load_open(sluiced->instance, &settings, &sluiced->load, &why);
+
+	if (err)
+		return complain(err, "BPF programs", why);
+	err = gate_clean_stale(sluiced->load);
+	if (err > 0 || ended)
+		log_info("an earlier sluiced did not end in order: %d workers ended, %d interfaces "
+			 "cleaned",
+			 ended, err);
+	return complain(err < 0 ? err : 0, "cleaning up after an earlier sluiced", NULL);
+}
+
+static int start_modules(struct sluiced *sluiced)
+{
+	char *why = NULL;
+	int err = origins_new(sluiced, &sluiced->origins);
+
+	if (!err)
+		err = origins_manage(sluiced->origins, &sluiced->generation->conf->management,
+				     &why);
+	if (err)
+		return complain(err, "management namespace", why);
+	err = tenants_new(sluiced, &sluiced->tenants);
+	if (!err)
+		err = supervise_new(sluiced, &sluiced->supervise);
+	if (!err)
+		err = guard_auto_new(sluiced, &sluiced->guard);
+	if (!err)
+		err = control_new(sluiced, &sluiced->control);
+	return complain(err, "start", NULL);
+}
+
+static void stop_modules(struct sluiced *sluiced)
+{
+	control_free(sluiced->control);
+	tenants_detach_all(sluiced->tenants);
+	supervise_free(sluiced->supervise);
+	tenants_free(sluiced->tenants);
+	guard_auto_free(sluiced->guard);
+	origins_free(sluiced->origins);
+	if (sluiced->load && gate_load_unpin(sluiced->load))
+		log_error("cannot remove all pins in %s", gate_load_pin_dir(sluiced->load));
+	gate_load_close(sluiced->load);
+	generation_unref(sluiced->generation);
+}
+
+static int run(struct sluiced *sluiced)
+{
+	struct signals signals = { .fd = -1, .watch.fd = -1 };
+	char *why = NULL;
+	int err = loop_init(&sluiced->loop);
+
+	if (err)
+		return complain(err, "event loop", NULL);
+	err = complain(signals_open(&signals, sluiced), "signals", NULL);
+	if (!err) {
+		err = generation_load(sluiced->conf_path, 1, &sluiced->generation, &why);
+		complain(err, "configuration", why);
+	}
+	if (!err)
+		err = open_load(sluiced);
+	if (!err)
+		err = start_modules(sluiced);
+	if (!err) {
+		tenants_apply(sluiced->tenants);
+		supervise_apply(sluiced->supervise);
+		log_info("sluiced " SLUICE_VERSION
+			 ": instance %s serves %u tenants with %u workers",
+			 sluiced->instance, tenants_count(sluiced->tenants),
+			 sluiced->generation->nworkers);
+		notify_ready();
+		err = complain(loop_run(&sluiced->loop), "event loop", NULL);
+		notify_stopping();
+	}
+	stop_modules(sluiced);
+	if (signals.fd >= 0)
+		close(signals.fd);
+	loop_free(&sluiced->loop);
+	return err;
+}
+
+static int serve(const struct settings *settings)
+{
+	struct sluiced sluiced = {
+		.instance = settings->instance,
+		.conf_path = settings->config,
+		.started_ms = loop_now(),
+		.loop.epoll = -1,
+	};
+	pid_t holder = 0;
+	int lock;
+	int err;
+
+	if (geteuid() != 0) {
+		log_error("sluiced enters network namespaces and loads BPF programs: run it as "
+			  "root (\"--check-config\" needs no rights)");
+		return EXIT_FAILURE;
+	}
+	err = rundir_open(settings->instance, sluiced.run_dir, sizeof(sluiced.run_dir), &lock,
+			  &holder);
+	if (err == -EWOULDBLOCK) {
+		log_error("instance %s is served by process %d already; end it or choose another "
+			  "--instance",
+			  settings->instance, holder);
+		return EXIT_FAILURE;
+	}
+	if (err) {
+		log_error("/run/sluice/%s: %s", settings->instance, strerror(-err));
+		return EXIT_FAILURE;
+	}
+	raise_limits();
+	err = run(&sluiced);
+	rundir_close(sluiced.run_dir, lock);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings = {
+		.config = "/etc/sluice/sluice.yaml",
+		.instance = "default",
+		.log_level = "info",
+	};
+	const struct opt_spec spec = {
+		.program = "sluiced",
+		.summary = "Carries requests of tenants' machines to services in the management "
+			   "network.",
+		.help = "sluiced --help",
+		.groups = { { "Options", options, sizeof(options) / sizeof(options[0]),
+			      &settings } },
+	};
+	char *why = NULL;
+	int first;
+
+	if (argc == 2 && !strcmp(argv[1], "--worker"))
+		return worker_main();
+	log_init("sluiced", LOG_INFO);
+	if (opt_parse(&spec, argc, argv, &first, &why)) {
+		fprintf(stderr, "%s\n", why ? why : "sluiced: out of memory");
+		free(why);
+		return EXIT_USAGE;
+	}
+	if (settings.help) {
+		opt_usage(&spec, stdout);
+		return EXIT_SUCCESS;
+	}
+	if (settings.version) {
+		puts("sluiced " SLUICE_VERSION);
+		return EXIT_SUCCESS;
+	}
+	if (!rundir_instance_valid(settings.instance)) {
+		fprintf(stderr, "sluiced: --instance takes up to 32 letters, digits, '-', '_' and "
+				"'.'\n");
+		return EXIT_USAGE;
+	}
+	log_init("sluiced", find_level(settings.log_level));
+	if (settings.check_config)
+		return check_config(settings.config);
+	return serve(&settings);
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One struct attempt per PROTO_CONNECT: it tries the service's origins in turn, beginning
+ * with the asked one and passing over those that failed lately, until one connects.
+ */
+#include "origins.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../gate/netns.h"
+#include "../lib/conf.h"
+#include "../lib/log.h"
+#include "generation.h"
+#include "supervise.h"
+
+#define PENDING_MAX 1024 /* attempts per worker */
+#define DOWN_MS	    5000 /* an origin that failed is passed over for so long */
+
+struct attempt {
+	struct origins *origins;
+	struct attempt *prev, *next;
+	struct worker *worker;
+	struct generation *generation;
+	uint64_t id;
+	uint32_t service, origin;
+	uint32_t tried; /* origins tried or passed over */
+	bool desperate; /* second round: those that are down, too */
+	int error;	/* of the last one */
+	int sock;
+	struct loop_watch ready;
+	struct loop_timer timeout;
+};
+
+struct origins {
+	struct sluiced *sluiced;
+	struct attempt *attempts;
+	int netns; /* -1: our own */
+	struct conf_address source;
+	bool has_source;
+};
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in in4;
+	struct sockaddr_in6 in6;
+	struct sockaddr_un un;
+};
+
+static socklen_t to_sockaddr(const struct conf_address *address, union address *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->any.sa_family = address->family;
+	switch (address->family) {
+	case AF_INET:
+		ret->in4.sin_port = htons(address->port);
+		memcpy(&ret->in4.sin_addr, address->ip, sizeof(ret->in4.sin_addr));
+		return sizeof(ret->in4);
+	case AF_INET6:
+		ret->in6.sin6_port = htons(address->port);
+		memcpy(&ret->in6.sin6_addr, address->ip, sizeof(ret->in6.sin6_addr));
+		return sizeof(ret->in6);
+	default:
+		memcpy(ret->un.sun_path, address->path, sizeof(ret->un.sun_path));
+		return sizeof(ret->un);
+	}
+}
+
+int origins_new(struct sluiced *sluiced, struct origins **ret)
+{
+	struct origins *origins = calloc(1, sizeof(*origins));
+
+	if (!origins)
+		return -ENOMEM;
+	origins->sluiced = sluiced;
+	origins->netns = -1;
+	*ret = origins;
+	return 0;
+}
+
+int origins_manage(struct origins *origins, const struct conf_management *management,
+		   char **ret_why)
+{
+	struct conf_address source = { 0 };
+	int ns = -1;
+
+	*ret_why = NULL;
+	if (management->source) {
+		if (inet_pton(AF_INET, management->source, source.ip) == 1)
+			source.family = AF_INET;
+		else if (inet_pton(AF_INET6, management->source, source.ip) == 1)
+			source.family = AF_INET6;
+		else
+			return -EINVAL;
+	}
+	if (management->netns) {
+		ns = netns_open(management->netns);
+		if (ns < 0) {
+			if (asprintf(ret_why, "management.netns: %s: %s", management->netns,
+				     strerror(-ns)) < 0)
+				*ret_why = NULL;
+			return ns;
+		}
+	}
+	if (origins->netns >= 0)
+		close(origins->netns);
+	origins->netns = ns;
+	origins->source = source;
+	origins->has_source = management->source != NULL;
+	return 0;
+}
+
+/* A socket belongs to the namespace it is made in, wherever it is used later. */
+static int open_socket(struct origins *origins, int family)
+{
+	struct netns_visit visit;
+	int sock, err;
+
+	if (family == AF_UNIX || origins->netns < 0) {
+		sock = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		return sock < 0 ? -errno : sock;
+	}
+	err = netns_enter(&visit, origins->netns);
+	if (err)
+		return err;
+	sock = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	err = sock < 0 ? -errno : 0;
+	netns_leave(&visit);
+	return err ? err : sock;
+}
+
+/* 0 connected, -EINPROGRESS, or -errno; *ret_sock is valid for the first two. */
+static int begin_connect(struct origins *origins, const struct conf_address *to, int *ret_sock)
+{
+	union address address;
+	socklen_t len;
+	int sock = open_socket(origins, to->family);
+	int on = 1, result;
+
+	if (sock < 0)
+		return sock;
+	if (origins->has_source && origins->source.family == to->family) {
+		len = to_sockaddr(&origins->source, &address);
+		/* The port is chosen at connect(): else all origins share one range. */
+		setsockopt(sock, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+		if (bind(sock, &address.any, len)) {
+			result = -errno;
+			goto out;
+		}
+	}
+	len = to_sockaddr(to, &address);
+	result = connect(sock, &address.any, len) ? -errno : 0;
+	if (result && result != -EINPROGRESS)
+		goto out;
+	*ret_sock = sock;
+	return result;
+out:
+	close(sock);
+	return result;
+}
+
+static void attempt_free(struct attempt *attempt)
+{
+	struct loop *loop = &attempt->origins->sluiced->loop;
+
+	loop_unwatch(loop, &attempt->ready);
+	loop_timer_stop(loop, &attempt->timeout);
+	if (attempt->sock >= 0)
+		close(attempt->sock);
+	if (attempt->prev)
+		attempt->prev->next = attempt->next;
+	else
+		attempt->origins->attempts = attempt->next;
+	if (attempt->next)
+		attempt->next->prev = attempt->prev;
+	attempt->worker->connecting--;
+	generation_unref(attempt->generation);
+	free(attempt);
+}
+
+static void reply(struct worker *worker, uint64_t id, int error, uint32_t origin, int sock)
+{
+	struct proto_origin answer = { .error = error, .origin = origin };
+
+	worker_send(worker, PROTO_ORIGIN, id, &answer, sizeof(answer), &sock, sock >= 0 ? 1 : 0);
+}
+
+static struct origin *current(struct attempt *attempt)
+{
+	return &attempt->generation->origins[attempt->service][attempt->origin];
+}
+
+static void finish(struct attempt *attempt, int error)
+{
+	if (!error) {
+		current(attempt)->connects++;
+		current(attempt)->down_until_ms = 0;
+	}
+	reply(attempt->worker, attempt->id, error, attempt->origin, error ? -1 : attempt->sock);
+	attempt_free(attempt);
+}
+
+static void try_next(struct attempt *attempt);
+
+static void failed(struct attempt *attempt, int error)
+{
+	static struct log_limit limit = LOG_LIMIT(10000, 10);
+	const struct conf_service *service = &attempt->generation->conf->services[attempt->service];
+	struct origin *origin = current(attempt);
+	uint32_t left_out;
+
+	origin->failures++;
+	origin->down_until_ms = loop_now() + DOWN_MS;
+	if (log_allowed(&limit, &left_out))
+		log_warn("service %s: origin %s: %s (%u more messages left out)", service->name,
+			 service->origins[attempt->origin].address, strerror(error), left_out);
+	loop_unwatch(&attempt->origins->sluiced->loop, &attempt->ready);
+	loop_timer_stop(&attempt->origins->sluiced->loop, &attempt->timeout);
+	if (attempt->sock >= 0)
+		close(attempt->sock);
+	attempt->sock = -1;
+	attempt->error = error;
+	attempt->origin++;
+	attempt->tried++;
+	try_next(attempt);
+}
+
+static void on_connected(struct loop_watch *watch, uint32_t events)
+{
+	struct attempt *attempt = container_of(watch, struct attempt, ready);
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (getsockopt(attempt->sock, SOL_SOCKET, SO_ERROR, &error, &len))
+		error = errno;
+	if (error)
+		failed(attempt, error);
+	else if (events & EPOLLOUT)
+		finish(attempt, 0);
+	else
+		failed(attempt, ECONNRESET);
+}
+
+static void on_timeout(struct loop_timer *timer)
+{
+	failed(container_of(timer, struct attempt, timeout), ETIMEDOUT);
+}
+
+/* The next origin worth trying, or false. All being down, each gets its chance. */
+static bool choose(struct attempt *attempt)
+{
+	uint32_t count = attempt->generation->conf->services[attempt->service].origins_count;
+
+	for (; attempt->tried < count; attempt->tried++, attempt->origin++) {
+		attempt->origin %= count;
+		if (attempt->desperate || current(attempt)->down_until_ms <= loop_now())
+			return true;
+	}
+	if (attempt->desperate || attempt->error)
+		return false;
+	attempt->desperate = true;
+	attempt->tried = 0;
+	attempt->origin %= count;
+	return true;
+}
+
+static void try_next(struct attempt *attempt)
+{
+	struct origins *origins = attempt->origins;
+	int err;
+
+	if (!choose(attempt)) {
+		attempt->origin = 0;
+		finish(attempt, attempt->error);
+		return;
+	}
+	err = begin_connect(origins, &current(attempt)->address, &attempt->sock);
+	if (!err) {
+		finish(attempt, 0);
+		return;
+	}
+	if (err == -EINPROGRESS) {
+		err = loop_watch(&origins->sluiced->loop, &attempt->ready, attempt->sock, EPOLLOUT,
+				 on_connected);
+		if (!err) {
+			loop_timer_start(&origins->sluiced->loop, &attempt->timeout,
+					 attempt->generation->conf->services[attempt->service]
+						 .connect_timeout,
+					 on_timeout);
+			return;
+		}
+	}
+	failed(attempt, -err);
+}
+
+/* FRONT asks for the way to the other half: a stream whose far end the BACK worker gets. */
+static void bridge(struct origins *origins, struct worker *front, uint64_t id)
+{
+	struct worker *back =
+		supervise_worker(origins->sluiced->supervise, PROTO_ROLE_BACK, front->index);
+	struct proto_stream stream = { 0 };
+	int pair[2];
+	int err;
+
+	if (!back) {
+		reply(front, id, EAGAIN, 0, -1);
+		return;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)) {
+		reply(front, id, errno, 0, -1);
+		return;
+	}
+	err = worker_send(back, PROTO_STREAM, 0, &stream, sizeof(stream), &pair[1], 1);
+	reply(front, id, err ? EAGAIN : 0, 0, err ? -1 : pair[0]);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+void origins_connect(struct origins *origins, struct worker *worker, uint64_t id,
+		     const struct proto_connect *connect)
+{
+	const struct conf *conf = worker->generation->conf;
+	struct attempt *attempt;
+
+	if (connect->service == PROTO_SERVICE_BRIDGE && worker->role == PROTO_ROLE_FRONT) {
+		bridge(origins, worker, id);
+		return;
+	}
+	if (worker->role == PROTO_ROLE_FRONT || connect->service >= conf->services_count ||
+	    connect->origin >= conf->services[connect->service].origins_count) {
+		worker_kill(worker, "asked for a service that does not exist for it");
+		return;
+	}
+	if (worker->connecting >= PENDING_MAX) {
+		reply(worker, id, EAGAIN, connect->origin, -1);
+		return;
+	}
+	attempt = calloc(1, sizeof(*attempt));
+	if (!attempt) {
+		reply(worker, id, ENOMEM, connect->origin, -1);
+		return;
+	}
+	attempt->origins = origins;
+	attempt->worker = worker;
+	attempt->generation = generation_ref(worker->generation);
+	attempt->id = id;
+	attempt->service = connect->service;
+	attempt->origin = connect->origin;
+	attempt->sock = attempt->ready.fd = -1;
+	attempt->next = origins->attempts;
+	if (attempt->next)
+		attempt->next->prev = attempt;
+	origins->attempts = attempt;
+	worker->connecting++;
+	try_next(attempt);
+}
+
+void origins_forget(struct origins *origins, const struct worker *worker)
+{
+	struct attempt *next;
+
+	for (struct attempt *attempt = origins->attempts; attempt; attempt = next) {
+		next = attempt->next;
+		if (!worker || attempt->worker == worker)
+			attempt_free(attempt);
+	}
+}
+
+void origins_free(struct origins *origins)
+{
+	if (!origins)
+		return;
+	origins_forget(origins, NULL);
+	if (origins->netns >= 0)
+		close(origins->netns);
+	free(origins);
+}

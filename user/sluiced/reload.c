@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A new configuration takes over from the old one without a connection noticing: it is read
+ * and checked as a whole first; then tenants are brought to it; then each slot gets a new
+ * worker on the same listeners, and the old one drains when the new one serves.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "../lib/log.h"
+#include "generation.h"
+#include "origins.h"
+#include "sluiced.h"
+#include "supervise.h"
+#include "tenants.h"
+
+int sluiced_reload(struct sluiced *sluiced, char **ret_why)
+{
+	struct generation *old = sluiced->generation, *new;
+	int err = generation_load(sluiced->conf_path, old->number + 1, &new, ret_why);
+
+	if (err)
+		goto fail;
+	err = origins_manage(sluiced->origins, &new->conf->management, ret_why);
+	if (err) {
+		generation_unref(new);
+		goto fail;
+	}
+	if (new->nworkers != old->nworkers) {
+		log_warn("relay.workers: %u instead of %u takes effect when sluiced is restarted",
+			 new->nworkers, old->nworkers);
+		new->nworkers = old->nworkers;
+	}
+	sluiced->generation = new;
+	tenants_apply(sluiced->tenants);
+	supervise_apply(sluiced->supervise);
+	generation_unref(old);
+	log_info("configuration reloaded: generation %u", new->number);
+	return 0;
+fail:
+	log_error("configuration not reloaded: %s", *ret_why ? *ret_why : "see above");
+	return err;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The parent's state: one struct that ties its modules together. Each module keeps its own
+ * part behind a pointer; nobody but main.c makes or ends one.
+ */
+#ifndef SLUICE_SLUICED_SLUICED_H
+#define SLUICE_SLUICED_SLUICED_H
+
+#include <stdint.h>
+
+#include "loop.h"
+
+struct control;
+struct gate_load;
+struct generation;
+struct guard_auto;
+struct origins;
+struct supervise;
+struct tenants;
+
+struct sluiced {
+	const char *instance;
+	const char *conf_path;
+	char run_dir[64]; /* /run/sluice/INSTANCE */
+	uint64_t started_ms;
+	struct loop loop;
+	struct gate_load *load;
+	struct generation *generation; /* of the configuration in force */
+	struct tenants *tenants;
+	struct supervise *supervise;
+	struct origins *origins;
+	struct guard_auto *guard;
+	struct control *control;
+};
+
+/*
+ * Reads the configuration again and applies it; on failure everything stays as it was and
+ * *ret_why (malloc'd, may be NULL) says why. Returns 0 or -errno.
+ */
+int sluiced_reload(struct sluiced *sluiced, char **ret_why);
+
+#endif

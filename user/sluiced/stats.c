@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every field of struct sl_relay is a __u64 that one worker alone writes; reading it while it
+ * changes gives the old or the new value.
+ */
+#include "stats.h"
+
+#include <string.h>
+
+#include "../gate/load.h"
+#include "supervise.h"
+#include "tenants.h"
+
+static void add(struct sl_relay *sum, const struct sl_relay *part)
+{
+#define X(field, text) sum->field += __atomic_load_n(&part->field, __ATOMIC_RELAXED);
+	SL_RELAY_COUNTERS(X)
+#undef X
+}
+
+void stats_tenant(struct sluiced *sluiced, const struct tenant *tenant, struct sl_relay *ret)
+{
+	struct worker *worker = NULL;
+
+	*ret = tenant->retired;
+	while ((worker = supervise_next(sluiced->supervise, worker)))
+		if (tenant->slot < worker->nstats)
+			add(ret, &worker->stats[tenant->slot]);
+}
+
+uint64_t stats_connections(const struct worker *worker)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < worker->nstats; i++)
+		sum += __atomic_load_n(&worker->stats[i].open, __ATOMIC_RELAXED);
+	return sum;
+}
+
+void stats_retire(struct sluiced *sluiced, const struct worker *worker)
+{
+	struct tenant *tenant = NULL;
+
+	while ((tenant = tenants_next(sluiced->tenants, tenant))) {
+		if (tenant->slot >= worker->nstats)
+			continue;
+		add(&tenant->retired, &worker->stats[tenant->slot]);
+		tenant->retired.open = 0; /* its connections died with it */
+	}
+}
+
+void stats_clear(struct sluiced *sluiced, uint32_t slot)
+{
+	struct worker *worker = NULL;
+
+	while ((worker = supervise_next(sluiced->supervise, worker)))
+		if (slot < worker->nstats)
+			memset(&worker->stats[slot], 0, sizeof(worker->stats[slot]));
+}
+
+void stats_publish(struct sluiced *sluiced)
+{
+	struct tenant *tenant = NULL;
+	struct sl_relay sum;
+
+	while ((tenant = tenants_next(sluiced->tenants, tenant))) {
+		if (!tenant->gate.attached)
+			continue;
+		stats_tenant(sluiced, tenant, &sum);
+		gate_load_relay_put(sluiced->load, tenant->id, &sum);
+	}
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "supervise.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../gate/load.h"
+#include "../lib/log.h"
+#include "generation.h"
+#include "origins.h"
+#include "stats.h"
+#include "tenants.h"
+
+#define ROLES	 3
+#define CHECK_MS 1000
+#define PULSE_MS 5000  /* without a pulse for so long, a worker hangs */
+#define START_MS 20000 /* to become READY */
+/* A worker that lived shorter than this died quickly; the second time in a row it waits. */
+#define QUICK_MS     1000
+#define BACKOFF_MS   100
+#define BACKOFF_MAX  10000
+#define FAREWELL_MS  1000
+#define DRAIN_MARGIN 2000
+
+struct slot {
+	struct supervise *supervise;
+	enum proto_role role;
+	unsigned index;
+	struct worker *worker;
+	struct worker *replaced; /* of the generation before; drained when worker is READY */
+	unsigned restarts, quick;
+	struct loop_timer retry;
+};
+
+struct supervise {
+	struct sluiced *sluiced;
+	struct slot slots[ROLES][SL_WORKERS_MAX];
+	struct worker *workers;
+	struct loop_timer check;
+	unsigned listeners; /* fixed at start: gates have so many */
+	bool ending;
+};
+
+static struct slot *slot_of(struct supervise *supervise, const struct worker *worker)
+{
+	return &supervise->slots[worker->role][worker->index];
+}
+
+static void on_retry(struct loop_timer *timer);
+
+static enum conf_bridge bridge_of(enum proto_role role)
+{
+	return role == PROTO_ROLE_FRONT ? CONF_BRIDGE_STREAM : CONF_BRIDGE_FD;
+}
+
+static void publish(struct slot *slot, pid_t pid)
+{
+	if (slot->role != PROTO_ROLE_BACK)
+		tenants_publish_worker(slot->supervise->sluiced->tenants, bridge_of(slot->role),
+				       slot->index, (uint32_t)pid);
+}
+
+static void start(struct slot *slot)
+{
+	struct supervise *supervise = slot->supervise;
+	struct worker *worker;
+	int err = worker_start(supervise->sluiced, slot->role, slot->index, &worker);
+
+	if (err) {
+		log_error("cannot start worker %s/%u: %s", worker_role_name(slot->role),
+			  slot->index, strerror(-err));
+		loop_timer_start(&supervise->sluiced->loop, &slot->retry, BACKOFF_MS * 10,
+				 on_retry);
+		return;
+	}
+	worker->next = supervise->workers;
+	supervise->workers = worker;
+	slot->worker = worker;
+	publish(slot, worker->pid);
+}
+
+static bool needed(struct supervise *supervise, enum proto_role role, unsigned index)
+{
+	if (supervise->ending || index >= supervise->sluiced->generation->nworkers)
+		return false;
+	return role == PROTO_ROLE_BOTH || tenants_any_stream(supervise->sluiced->tenants);
+}
+
+static void drain(struct supervise *supervise, struct worker *worker)
+{
+	worker_drain(worker, supervise->sluiced->generation->conf->relay.drain_timeout);
+}
+
+static void apply_slot(struct slot *slot)
+{
+	struct supervise *supervise = slot->supervise;
+
+	if (!needed(supervise, slot->role, slot->index)) {
+		loop_timer_stop(&supervise->sluiced->loop, &slot->retry);
+		if (slot->replaced)
+			drain(supervise, slot->replaced);
+		if (slot->worker)
+			drain(supervise, slot->worker);
+		slot->replaced = slot->worker = NULL;
+		return;
+	}
+	if (slot->worker && slot->worker->generation != supervise->sluiced->generation) {
+		/* A worker that never got READY replaces nobody; what it was to replace stays. */
+		if (slot->replaced)
+			drain(supervise, slot->worker);
+		else
+			slot->replaced = slot->worker;
+		slot->worker = NULL;
+	}
+	if (!slot->worker && !slot->retry.set)
+		start(slot);
+}
+
+void supervise_apply(struct supervise *supervise)
+{
+	for (int role = 0; role < ROLES; role++)
+		for (unsigned i = 0; i < SL_WORKERS_MAX; i++)
+			apply_slot(&supervise->slots[role][i]);
+}
+
+static void on_retry(struct loop_timer *timer)
+{
+	apply_slot(container_of(timer, struct slot, retry));
+}
+
+void supervise_ready(struct supervise *supervise, struct worker *worker)
+{
+	struct slot *slot = slot_of(supervise, worker);
+
+	if (slot->worker != worker || !slot->replaced)
+		return;
+	drain(supervise, slot->replaced);
+	slot->replaced = NULL;
+}
+
+static void unlink_worker(struct supervise *supervise, struct worker *worker)
+{
+	struct worker **link = &supervise->workers;
+
+	while (*link && *link != worker)
+		link = &(*link)->next;
+	if (*link)
+		*link = worker->next;
+}
+
+void supervise_ended(struct supervise *supervise, struct worker *worker)
+{
+	struct slot *slot = slot_of(supervise, worker);
+	uint64_t lived = loop_now() - worker->started_ms;
+	bool current = slot->worker == worker;
+
+	if (slot->replaced == worker)
+		slot->replaced = NULL;
+	if (current)
+		slot->worker = NULL;
+	unlink_worker(supervise, worker);
+	origins_forget(supervise->sluiced->origins, worker);
+	stats_retire(supervise->sluiced, worker);
+	worker_free(worker);
+	if (!current || supervise->ending)
+		return;
+	slot->restarts++;
+	slot->quick = lived < QUICK_MS ? slot->quick + 1 : 0;
+	publish(slot, 0);
+	if (slot->quick > 1) {
+		unsigned shift = slot->quick < 9 ? slot->quick - 2 : 7;
+		uint64_t delay = (uint64_t)BACKOFF_MS << shift;
+
+		if (delay > BACKOFF_MAX)
+			delay = BACKOFF_MAX;
+		loop_timer_start(&supervise->sluiced->loop, &slot->retry, delay, on_retry);
+		return;
+	}
+	apply_slot(slot);
+}
+
+void supervise_listen(struct supervise *supervise, const struct tenant *tenant)
+{
+	for (struct worker *worker = supervise->workers; worker; worker = worker->next)
+		if (worker->state == WORKER_STARTING || worker->state == WORKER_SERVING)
+			worker_listen(worker, tenant);
+	for (unsigned i = 0; i < SL_WORKERS_MAX; i++) {
+		enum proto_role role = tenant->want.bridge == CONF_BRIDGE_STREAM ? PROTO_ROLE_FRONT
+										 : PROTO_ROLE_BOTH;
+		struct slot *slot = &supervise->slots[role][i];
+
+		if (slot->worker)
+			publish(slot, slot->worker->pid);
+	}
+}
+
+void supervise_unlisten(struct supervise *supervise, const struct tenant *tenant, bool reset)
+{
+	struct proto_unlisten unlisten = { .tenant = tenant->id, .abort = reset };
+
+	for (struct worker *worker = supervise->workers; worker; worker = worker->next)
+		if (worker->role != PROTO_ROLE_BACK)
+			worker_send(worker, PROTO_UNLISTEN, 0, &unlisten, sizeof(unlisten), NULL,
+				    0);
+}
+
+/* Every second: the counters, and who has lost its pulse, or its deadline? */
+static void on_check(struct loop_timer *timer)
+{
+	struct supervise *supervise = container_of(timer, struct supervise, check);
+	uint64_t now = loop_now();
+	/* When it is ourselves who stood still, pulses wait unread: look again next time. */
+	bool late = now > timer->due_ms + CHECK_MS;
+
+	for (struct worker *worker = supervise->workers; worker && !late; worker = worker->next) {
+		if (worker->state == WORKER_STARTING && now - worker->started_ms > START_MS)
+			worker_kill(worker, "not ready in time");
+		else if (worker->state != WORKER_STARTING && now - worker->pulse_ms > PULSE_MS)
+			worker_kill(worker, "no pulse");
+		else if (worker->state == WORKER_DRAINING &&
+			 now > worker->drain_by_ms + DRAIN_MARGIN)
+			worker_kill(worker, "past its drain deadline");
+	}
+	stats_publish(supervise->sluiced);
+	loop_timer_start(&supervise->sluiced->loop, timer, CHECK_MS, on_check);
+}
+
+int supervise_new(struct sluiced *sluiced, struct supervise **ret)
+{
+	struct supervise *supervise = calloc(1, sizeof(*supervise));
+
+	if (!supervise)
+		return -ENOMEM;
+	supervise->sluiced = sluiced;
+	for (int role = 0; role < ROLES; role++)
+		for (unsigned i = 0; i < SL_WORKERS_MAX; i++) {
+			struct slot *slot = &supervise->slots[role][i];
+
+			slot->supervise = supervise;
+			slot->role = (enum proto_role)role;
+			slot->index = i;
+		}
+	supervise->listeners = gate_load_features(sluiced->load)->reuseport_assign
+				       ? sluiced->generation->nworkers
+				       : 1;
+	loop_timer_start(&sluiced->loop, &supervise->check, CHECK_MS, on_check);
+	*ret = supervise;
+	return 0;
+}
+
+/* Waits until the first worker of the list ends; false when time is over. */
+static bool bury_one(struct supervise *supervise, uint64_t deadline)
+{
+	struct worker *worker = supervise->workers;
+	struct pollfd ended = { .fd = worker->pidfd, .events = POLLIN };
+	uint64_t now = loop_now();
+
+	if (poll(&ended, 1, now < deadline ? (int)(deadline - now) : 0) <= 0)
+		return false;
+	waitpid(worker->pid, NULL, 0);
+	supervise_ended(supervise, worker);
+	return true;
+}
+
+void supervise_free(struct supervise *supervise)
+{
+	uint64_t deadline = loop_now() + FAREWELL_MS;
+
+	if (!supervise)
+		return;
+	supervise->ending = true;
+	loop_timer_stop(&supervise->sluiced->loop, &supervise->check);
+	for (struct worker *worker = supervise->workers; worker; worker = worker->next)
+		worker_drain(worker, 0);
+	while (supervise->workers && bury_one(supervise, deadline))
+		;
+	for (struct worker *worker = supervise->workers; worker; worker = worker->next)
+		kill(worker->pid, SIGKILL);
+	while (supervise->workers && bury_one(supervise, UINT64_MAX))
+		;
+	for (int role = 0; role < ROLES; role++)
+		for (unsigned i = 0; i < SL_WORKERS_MAX; i++)
+			loop_timer_stop(&supervise->sluiced->loop,
+					&supervise->slots[role][i].retry);
+	free(supervise);
+}
+
+struct worker *supervise_worker(struct supervise *supervise, enum proto_role role, unsigned index)
+{
+	return index < SL_WORKERS_MAX ? supervise->slots[role][index].worker : NULL;
+}
+
+struct worker *supervise_next(struct supervise *supervise, const struct worker *after)
+{
+	return after ? after->next : supervise->workers;
+}
+
+unsigned supervise_restarts(struct supervise *supervise, const struct worker *worker)
+{
+	return slot_of(supervise, worker)->restarts;
+}
+
+unsigned supervise_listeners(const struct supervise *supervise)
+{
+	return supervise->listeners;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The tenants: what is wanted (from the configuration or by "tenant attach"), what stands
+ * (a gate), and why not if it does not. Tries again what failed or is in conflict, and
+ * notices interfaces and namespaces that went away.
+ */
+#ifndef SLUICE_SLUICED_TENANTS_H
+#define SLUICE_SLUICED_TENANTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../gate/gate.h"
+#include "guard_rule.h"
+#include "sluiced.h"
+#include "want.h"
+
+enum tenant_state { TENANT_ATTACHED, TENANT_CONFLICT, TENANT_FAILED };
+
+/* What guard_auto.c knows about the tenant's interface. */
+struct tenant_guard {
+	bool raised_now;	  /* XDP polices */
+	enum gate_load_xdp hook;  /* which kind, while raised_now */
+	uint64_t raised, lowered; /* how often */
+	struct guard_watch watch;
+	uint64_t blocked_until_ms; /* raising failed; not tried before */
+};
+
+struct tenant {
+	uint32_t id;   /* key of map "tenants"; never used twice by one daemon */
+	uint32_t slot; /* index into the workers' counters */
+	struct tenant_want want;
+	bool from_conf;
+	enum tenant_state state;
+	char reason[GATE_WHY_MAX]; /* empty while attached */
+	struct gate gate;
+	struct tenant_guard guard;
+	struct sl_relay retired; /* what workers that are gone have counted */
+};
+
+struct tenants;
+
+int tenants_new(struct sluiced *sluiced, struct tenants **ret);
+/* Both take NULL. Freeing comes after the workers' end: what they counted is added here. */
+void tenants_detach_all(struct tenants *tenants);
+void tenants_free(struct tenants *tenants);
+
+/* Makes the tenants of the configuration in force so, and leaves those that were attached by
+ * command alone. What cannot be attached is kept and tried again. */
+void tenants_apply(struct tenants *tenants);
+
+enum tenants_error {
+	TENANTS_OK,
+	TENANTS_EXISTS,	   /* the name has other arguments */
+	TENANTS_CONFLICT,  /* another tenant has the interface or its L3 interface */
+	TENANTS_FULL,	   /* limits.tenants */
+	TENANTS_NOT_FOUND, /* namespace or interface */
+	TENANTS_SYSTEM,
+};
+
+/*
+ * Attaches what want says; want's strings are copied. An address held by somebody else is no
+ * failure: the tenant is then there in state conflict. why gets a sentence on failure.
+ */
+enum tenants_error tenants_attach(struct tenants *tenants, const struct tenant_want *want,
+				  struct tenant **ret, char why[GATE_WHY_MAX]);
+/* False: there is no such tenant. */
+bool tenants_detach(struct tenants *tenants, const char *name);
+struct tenant *tenants_find(struct tenants *tenants, const char *name);
+/* Iterates: start with NULL, ends with NULL. In the order of their slots. */
+struct tenant *tenants_next(struct tenants *tenants, const struct tenant *after);
+struct tenant *tenants_by_iface(struct tenants *tenants, const struct sl_iface_key *key);
+bool tenants_any_stream(struct tenants *tenants);
+unsigned tenants_count(const struct tenants *tenants);
+
+/* Writes into the readable map who serves slot worker of the tenants on this bridge. */
+void tenants_publish_worker(struct tenants *tenants, enum conf_bridge bridge, unsigned worker,
+			    uint32_t pid);
+
+const char *tenant_state_name(enum tenant_state state);
+/* The words of "guard.active". */
+const char *tenant_guard_name(const struct tenant *tenant);
+
+#endif

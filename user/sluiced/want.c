@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "want.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int copy_string(char **ret, const char *from)
+{
+	if (!from)
+		return 0;
+	*ret = strdup(from);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int copy_strings(struct tenant_want *want, const char *name, const char *netns,
+			const char *interface, const char *l3_interface)
+{
+	want->name = want->netns = want->interface = want->l3_interface = NULL;
+	if (!copy_string(&want->name, name) && !copy_string(&want->netns, netns) &&
+	    !copy_string(&want->interface, interface) &&
+	    !copy_string(&want->l3_interface, l3_interface))
+		return 0;
+	want_free(want);
+	return -ENOMEM;
+}
+
+int want_copy(struct tenant_want *ret, const struct tenant_want *from)
+{
+	*ret = *from;
+	return copy_strings(ret, from->name, from->netns, from->interface, from->l3_interface);
+}
+
+int want_set_ports(struct tenant_want *want, const uint16_t *ports, unsigned count)
+{
+	unsigned n = 0;
+	uint16_t sorted[SL_PORTS_MAX] = { 0 };
+
+	for (unsigned i = 0; i < count; i++) {
+		unsigned at = 0;
+
+		if (!ports[i])
+			return -EINVAL;
+		while (at < n && sorted[at] < ports[i])
+			at++;
+		if (at < n && sorted[at] == ports[i])
+			continue;
+		if (n == SL_PORTS_MAX)
+			return -E2BIG;
+		memmove(sorted + at + 1, sorted + at, (n - at) * sizeof(*sorted));
+		sorted[at] = ports[i];
+		n++;
+	}
+	memcpy(want->ports, sorted, sizeof(sorted));
+	want->nports = n;
+	return 0;
+}
+
+int want_from_conf(struct tenant_want *ret, const struct conf *conf, const struct conf_tenant *from)
+{
+	struct tenant_want want = {
+		.bridge = from->bridge,
+		.fail = from->fail,
+		.guard = from->guard,
+		.ipv6 = from->ipv6,
+	};
+	int err = from->ports_count
+			  ? want_set_ports(&want, from->ports, from->ports_count)
+			  : want_set_ports(&want, conf->listen.ports, conf->listen.ports_count);
+
+	if (!err)
+		err = copy_strings(&want, from->name, from->netns, from->interface,
+				   from->l3_interface);
+	if (!err)
+		*ret = want;
+	return err;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a == b || (a && b && !strcmp(a, b));
+}
+
+bool want_equal(const struct tenant_want *a, const struct tenant_want *b)
+{
+	return same(a->name, b->name) && same(a->netns, b->netns) &&
+	       same(a->interface, b->interface) && same(a->l3_interface, b->l3_interface) &&
+	       a->bridge == b->bridge && a->fail == b->fail && a->guard == b->guard &&
+	       a->ipv6 == b->ipv6 && a->nports == b->nports &&
+	       !memcmp(a->ports, b->ports, a->nports * sizeof(*a->ports));
+}
+
+void want_free(struct tenant_want *want)
+{
+	free(want->name);
+	free(want->netns);
+	free(want->interface);
+	free(want->l3_interface);
+	memset(want, 0, sizeof(*want));
+}
+
+bool want_name_valid(const char *name)
+{
+	size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "0123456789-_.");
+
+	return len > 0 && len < SL_NAME_MAX && !name[len] && name[0] != '.' && name[0] != '-';
+}

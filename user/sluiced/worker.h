@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One worker as its parent sees it: started, equipped with configuration, counters, pipes
+ * and listeners, listened to, and buried. Which workers there shall be is supervise.c's.
+ */
+#ifndef SLUICE_SLUICED_WORKER_H
+#define SLUICE_SLUICED_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../relay/proto.h"
+#include "mailbox.h"
+#include "sluiced.h"
+
+enum worker_state {
+	WORKER_STARTING, /* until READY */
+	WORKER_SERVING,
+	WORKER_DRAINING, /* finishes what it has; gets nothing new */
+	WORKER_ENDING,	 /* said DRAINED, or was killed */
+};
+
+struct tenant;
+
+struct worker {
+	struct sluiced *sluiced;
+	struct worker *next;
+	enum proto_role role;
+	unsigned index;
+	enum worker_state state;
+	pid_t pid;
+	struct generation *generation;
+	uint64_t started_ms, pulse_ms, drain_by_ms;
+	int sock, pidfd; /* -1: none */
+	struct loop_watch message, ended;
+	struct mailbox mailbox;
+	bool wants_write;
+	unsigned connecting; /* PROTO_CONNECTs not answered yet */
+	/* Shared with the worker: one struct sl_relay per tenant slot. */
+	struct sl_relay *stats;
+	uint32_t nstats;
+};
+
+/* Forks and equips a worker of the generation in force. 0 or -errno. */
+int worker_start(struct sluiced *sluiced, enum proto_role role, unsigned index,
+		 struct worker **ret);
+/* Lets go of one that has ended (or never ran). */
+void worker_free(struct worker *worker);
+
+/* 0, or -errno after which the worker is being killed. fds stay the caller's. */
+int worker_send(struct worker *worker, uint16_t type, uint64_t id, const void *body, size_t len,
+		const int *fds, size_t nfds);
+void worker_listen(struct worker *worker, const struct tenant *tenant);
+void worker_drain(struct worker *worker, uint32_t deadline_ms);
+/* SIGKILL, with a log line; it is buried when the kernel says it has ended. */
+void worker_kill(struct worker *worker, const char *why);
+
+const char *worker_role_name(enum proto_role role);
+const char *worker_state_name(enum worker_state state);
+
+#endif
