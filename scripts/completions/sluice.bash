@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Completion of sluice(8) for bash.
+
+_sluice_tenants() {
+	# A daemon that does not answer must not disturb the prompt.
+	sluice "${common[@]}" tenant list --json 2>/dev/null |
+		sed -n 's/^    "name": "\(.*\)",*$/\1/p'
+}
+
+_sluice() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local i word words='' command=() common=()
+	local options='--instance --socket --json --help'
+	COMPREPLY=()
+
+	# What stands before the cursor: the command's words, and the options that choose a daemon.
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		case $word in
+		-i | --instance | -s | --socket)
+			[ $((i + 1)) -ge "$COMP_CWORD" ] || common+=("$word" "${COMP_WORDS[i + 1]}")
+			i=$((i + 1))
+			;;
+		--netns | --interface | --l3-interface | --bridge | --fail | --guard | --port)
+			i=$((i + 1))
+			;;
+		-*) ;;
+		*) command+=("$word") ;;
+		esac
+	done
+
+	case $prev in
+	-i | --instance) words=$(ls /run/sluice 2>/dev/null) ;;
+	-s | --socket)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--netns) words=$(ip netns list 2>/dev/null | cut -d ' ' -f 1) ;;
+	--bridge) words='fd stream' ;;
+	--fail) words='pass drop' ;;
+	--guard) words='auto tc xdp-native xdp-generic' ;;
+	--interface | --l3-interface | --port) return ;;
+	*)
+		case "${command[*]}" in
+		'') words="status tenant reload version help $options --version" ;;
+		help) words='status tenant reload version' ;;
+		tenant | 'help tenant') words='attach detach list show' ;;
+		'tenant attach' | 'tenant attach '*)
+			words="--netns --interface --l3-interface --bridge --fail --guard --port --no-ipv6 $options"
+			;;
+		'tenant detach' | 'tenant show') words="$(_sluice_tenants) $options" ;;
+		*) words=$options ;;
+		esac
+		;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+complete -F _sluice sluice
