@@ -6,20 +6,24 @@
 #include "../../user/relay/route.h"
 #include "unit.h"
 
-static char *get_head[] = { "GET", "HEAD" }, *put_post[] = { "PUT", "POST" },
-	    *options[] = { "OPTIONS", "GET", "PROPFIND" };
-static char *hosts[] = { "metadata.google.internal", "10.1.2.3", "fd00::5", "[fd00::6]" };
+/* The configuration owns its strings, so they are not const. */
+#define S(text) ((char *)(text))
 
-static struct conf_service services[] = { { .name = "meta" },
-					  { .name = "repo" },
-					  { .name = "root" } };
+static char *get_head[] = { S("GET"), S("HEAD") }, *put_post[] = { S("PUT"), S("POST") },
+	    *options[] = { S("OPTIONS"), S("GET"), S("PROPFIND") };
+static char *hosts[] = { S("metadata.google.internal"), S("10.1.2.3"), S("fd00::5"),
+			 S("[fd00::6]") };
+
+static struct conf_service services[] = { { .name = S("meta") },
+					  { .name = S("repo") },
+					  { .name = S("root") } };
 
 static struct conf_route routes[] = {
-	{ "/", "root", options, 3, NULL },
-	{ "/repo/", "repo", get_head, 2, NULL },
-	{ "/latest", "meta", get_head, 2, "X-Token" },
-	{ "/latest/api/token", "meta", put_post, 2, NULL },
-	{ "/pool/c++", "repo", get_head, 2, NULL },
+	{ S("/"), S("root"), options, 3, NULL },
+	{ S("/repo/"), S("repo"), get_head, 2, NULL },
+	{ S("/latest"), S("meta"), get_head, 2, S("X-Token") },
+	{ S("/latest/api/token"), S("meta"), put_post, 2, NULL },
+	{ S("/pool/c++"), S("repo"), get_head, 2, NULL },
 };
 
 static const struct conf conf = {
@@ -157,7 +161,7 @@ static void test_case(const struct route_table *table, const struct route_case *
 
 static void test_bad_tables(void)
 {
-	struct conf_route bad = { "/x", "nobody", get_head, 2, NULL };
+	struct conf_route bad = { S("/x"), S("nobody"), get_head, 2, NULL };
 	struct conf small = {
 		.routes = &bad, .routes_count = 1, .services = services, .services_count = 3
 	};
@@ -167,7 +171,7 @@ static void test_bad_tables(void)
 
 	unit_case = "bad tables";
 	CHECK(route_table_new(&small, &table) == -EINVAL && !table);
-	bad = (struct conf_route){ "x", "repo", get_head, 2, NULL };
+	bad = (struct conf_route){ S("x"), S("repo"), get_head, 2, NULL };
 	CHECK(route_table_new(&small, &table) == -EINVAL && !table);
 	small.routes_count = 0;
 	CHECK(route_table_new(&small, &table) == 0);
