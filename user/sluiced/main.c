@@ -32,7 +32,8 @@
 #include "supervise.h"
 #include "tenants.h"
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE  2
+#define DESCRIPTORS 1048576
 
 struct settings {
 	const char *config, *instance, *log_level;
@@ -87,14 +88,18 @@ static int check_config(const char *path)
 
 static void raise_limits(void)
 {
-	struct rlimit files;
-
 	/* Every listener of every tenant is a descriptor of the parent. */
+	struct rlimit files = { DESCRIPTORS, DESCRIPTORS };
+
+	if (!setrlimit(RLIMIT_NOFILE, &files))
+		return;
 	if (getrlimit(RLIMIT_NOFILE, &files))
 		return;
-	files.rlim_cur = files.rlim_max = files.rlim_max < 1048576 ? 1048576 : files.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &files))
-		log_warn("cannot raise the limit of open files: %m");
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur < DESCRIPTORS)
+		log_warn("the limit of open files is %llu, which may be too few for many tenants "
+			 "or connections; sluiced would take %u",
+			 (unsigned long long)files.rlim_cur, DESCRIPTORS);
 }
 
 /* ---- signals -------------------------------------------------------------------------------- */

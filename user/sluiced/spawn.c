@@ -48,15 +48,24 @@ static int empty_bounding_set(void)
 	return 0;
 }
 
+/* As much as is wanted, or as may be had: a container may lack CAP_SYS_RESOURCE. */
+static int set_limit(int resource, rlim_t most)
+{
+	struct rlimit limit = { most, most };
+
+	if (!setrlimit(resource, &limit))
+		return 0;
+	if (errno != EPERM || getrlimit(resource, &limit))
+		return -errno;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(resource, &limit) ? -errno : 0;
+}
+
 static int set_limits(uint32_t descriptors)
 {
-	struct rlimit files = { descriptors, descriptors };
-	struct rlimit none = { 0, 0 };
 	/* io_uring charges its rings to RLIMIT_MEMLOCK. */
-	struct rlimit locked = { RLIM_INFINITY, RLIM_INFINITY };
-
-	if (setrlimit(RLIMIT_NOFILE, &files) || setrlimit(RLIMIT_CORE, &none) ||
-	    setrlimit(RLIMIT_MEMLOCK, &locked))
+	if (set_limit(RLIMIT_NOFILE, descriptors) || set_limit(RLIMIT_CORE, 0) ||
+	    set_limit(RLIMIT_MEMLOCK, RLIM_INFINITY))
 		return -errno;
 	return 0;
 }
