@@ -125,6 +125,14 @@ struct sl_listener_info {
 	__u32 worker_pid; /* 0 while the slot waits for a worker */
 };
 
+/*
+ * Map "slots" (hash, key sl_listener_key with worker 0): which worker slots of an address and
+ * port take new connections now, one bit each.
+ */
+struct sl_slots {
+	__u64 open;
+};
+
 /* Maps "budget_iface" (hash, key sl_iface_key) and "budget_source" (LRU hash). */
 struct sl_source_key {
 	__u64 netns_cookie;
@@ -233,6 +241,7 @@ _Static_assert(sizeof(struct sl_iface_key) == 16, "sl_iface_key");
 _Static_assert(sizeof(struct sl_iface) == 60, "sl_iface");
 _Static_assert(sizeof(struct sl_listener_key) == 16, "sl_listener_key");
 _Static_assert(sizeof(struct sl_listener_info) == 16, "sl_listener_info");
+_Static_assert(sizeof(struct sl_slots) == 8 && SL_WORKERS_MAX <= 64, "sl_slots");
 _Static_assert(sizeof(struct sl_source_key) == 32, "sl_source_key");
 _Static_assert(sizeof(struct sl_iface_bucket) == 16, "sl_iface_bucket");
 _Static_assert(sizeof(struct sl_source_bucket) == 16, "sl_source_bucket");

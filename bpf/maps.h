@@ -38,7 +38,7 @@ struct {
 } ifaces __weak SEC(".maps");
 
 /*
- * Listening sockets by worker slot. Written by the gate, read by steer. A miss: this worker has
+ * Listening sockets by worker slot. Written by the gate, read by steer and select. A miss: this worker has
  * none now, try the next slot. Room for two families, two ports and eight workers on every
  * interface. Sockets leave by themselves when they are closed.
  */
@@ -48,6 +48,18 @@ struct {
 	__type(key, struct sl_listener_key);
 	__type(value, __u64);
 } listeners __weak SEC(".maps");
+
+/*
+ * Which of those slots take new connections. Written by the gate, read by steer and select, which
+ * pick evenly among the bits. A miss: no listener. One entry per family and port of an interface.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SL_IFACES_DEFAULT * 16);
+	__type(key, struct sl_listener_key);
+	__type(value, struct sl_slots);
+} slots __weak SEC(".maps");
 
 /*
  * What "listeners" holds, readable. Written by the gate, read by people (a sockhash always dumps

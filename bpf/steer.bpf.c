@@ -14,6 +14,7 @@
 #include <linux/pkt_cls.h>
 
 #include "guard.h"
+#include "slots.h"
 
 #define TCP_LISTEN 10 /* enum in the kernel's net/tcp_states.h */
 
@@ -233,7 +234,10 @@ inline_always struct bpf_sock *find_connection(struct __sk_buff *skb, const stru
 	return sk;
 }
 
-/* A client's connections go to one worker by its address and port; empty slots are skipped. */
+/*
+ * One of the tenant's listeners. With SO_REUSEPORT the kernel asks select once more, which picks
+ * by its own hash; a group of one, and kernels below 6.6, take this one.
+ */
 inline_always struct bpf_sock *find_listener(const struct sl_iface_key *key,
 					     const struct sl_iface *iface,
 					     const struct frame *frame)
@@ -244,21 +248,21 @@ inline_always struct bpf_sock *find_listener(const struct sl_iface_key *key,
 		.port = frame->dport,
 		.family = frame->family,
 	};
-	__u32 workers = iface->nworkers;
 	__u32 hash = frame->saddr[0] ^ frame->saddr[1] ^ frame->saddr[2] ^ frame->saddr[3];
+	struct sl_slots *group = bpf_map_lookup_elem(&slots, &slot);
 	struct bpf_sock *sk;
+	__u64 open;
 
-	if (!workers || workers > SL_WORKERS_MAX)
+	if (!group)
 		return NULL;
+	open = group->open;
 	hash = (hash ^ (__u32)frame->sport << 16) * 0x9e3779b1; /* 2^32 / golden ratio */
-	hash = (hash >> 16) % workers;
-	for (__u32 i = 0; i < SL_WORKERS_MAX; i++) {
-		if (i >= workers)
-			break;
-		slot.worker = hash + i < workers ? hash + i : hash + i - workers;
+	for (int i = 0; i < SLOT_TRIES && open; i++) {
+		slot.worker = slots_pick(open, hash);
 		sk = bpf_map_lookup_elem(&listeners, &slot);
 		if (sk)
 			return sk;
+		open &= ~(1ull << (slot.worker & 63));
 	}
 	return NULL;
 }

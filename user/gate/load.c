@@ -35,6 +35,7 @@ const char *const load_map_names[] = {
 	[LOAD_ABI] = "abi",
 	[LOAD_IFACES] = "ifaces",
 	[LOAD_LISTENERS] = "listeners",
+	[LOAD_SLOTS] = "slots",
 	[LOAD_LISTENER_INFO] = "listener_info",
 	[LOAD_BUDGET_IFACE] = "budget_iface",
 	[LOAD_BUDGET_SOURCE] = "budget_source",
@@ -48,6 +49,7 @@ const char *const load_prog_names[] = {
 	[LOAD_GUARD_TC] = "sl_guard_tc",
 	[LOAD_STEER] = "sl_steer",
 	[LOAD_GUARD_XDP] = "sl_guard_xdp",
+	[LOAD_SELECT] = "sl_select",
 };
 
 _Static_assert(sizeof(load_map_names) / sizeof(load_map_names[0]) == LOAD_MAPS, "map names");
@@ -233,6 +235,7 @@ static void size_maps(struct sluice *skeleton, const struct gate_load_settings *
 	bpf_map__set_max_entries(skeleton->maps.relay, interfaces);
 	bpf_map__set_max_entries(skeleton->maps.listeners, listeners);
 	bpf_map__set_max_entries(skeleton->maps.listener_info, listeners);
+	bpf_map__set_max_entries(skeleton->maps.slots, listeners);
 	bpf_map__set_max_entries(skeleton->maps.budget_source, settings->sources ?: 65536);
 	/* libbpf would pin and find them by itself, but check less than reuse_map() does. */
 	bpf_object__for_each_map(map, skeleton->obj)
@@ -323,6 +326,7 @@ static int load_programs(struct gate_load *load, const struct gate_load_settings
 	load->prog[LOAD_GUARD_TC] = bpf_program__fd(load->skeleton->progs.sl_guard_tc);
 	load->prog[LOAD_STEER] = bpf_program__fd(load->skeleton->progs.sl_steer);
 	load->prog[LOAD_GUARD_XDP] = bpf_program__fd(load->skeleton->progs.sl_guard_xdp);
+	load->prog[LOAD_SELECT] = bpf_program__fd(load->skeleton->progs.sl_select);
 	err = bpf_obj_get_info_by_fd(load->map[LOAD_IFACES], &info, &len);
 	if (err)
 		return load_fail(ret_why, err, "cannot query map ifaces: %s", strerror(-err));

@@ -118,6 +118,36 @@ int gate_load_iface_each(struct gate_load *load,
 	return err == -ENOENT ? 0 : err;
 }
 
+/* Opens or closes a worker's slot for new connections. */
+static int set_slot(struct gate_load *load, const struct sl_listener_key *key, bool open)
+{
+	struct sl_listener_key group = *key;
+	struct sl_slots slots = { 0 };
+	const __u64 bit = 1ull << key->worker;
+	int err;
+
+	group.worker = 0;
+	err = bpf_map_lookup_elem(load->map[LOAD_SLOTS], &group, &slots);
+	if (err && err != -ENOENT)
+		return err;
+	slots.open = open ? slots.open | bit : slots.open & ~bit;
+	return slots.open ? put(load, LOAD_SLOTS, &group, &slots) : del(load, LOAD_SLOTS, &group);
+}
+
+/* The group of a SO_REUSEPORT listener asks select; one program serves the whole group. */
+static int join_select(struct gate_load *load, int fd)
+{
+	socklen_t len = sizeof(int);
+	int reuseport = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &reuseport, &len) < 0)
+		return -errno;
+	if (reuseport && setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF,
+				    &load->prog[LOAD_SELECT], sizeof(int)) < 0)
+		return -errno;
+	return 0;
+}
+
 int gate_load_listener_put(struct gate_load *load, const struct sl_listener_key *key, int fd,
 			   const struct sl_listener_info *info)
 {
@@ -132,12 +162,16 @@ int gate_load_listener_put(struct gate_load *load, const struct sl_listener_key 
 		if (!twin.socket_cookie &&
 		    getsockopt(fd, SOL_SOCKET, SO_COOKIE, &twin.socket_cookie, &len) < 0)
 			return -errno;
+		err = join_select(load, fd);
+		if (err)
+			return err;
 		value = fd;
 		err = put(load, LOAD_LISTENERS, key, &value);
 		if (err)
 			return err;
 	}
-	return put(load, LOAD_LISTENER_INFO, key, &twin);
+	err = put(load, LOAD_LISTENER_INFO, key, &twin);
+	return err ? err : set_slot(load, key, fd >= 0 || twin.worker_pid);
 }
 
 int gate_load_listener_get(struct gate_load *load, const struct sl_listener_key *key,
@@ -153,9 +187,12 @@ int gate_load_listener_get(struct gate_load *load, const struct sl_listener_key 
 
 int gate_load_listener_del(struct gate_load *load, const struct sl_listener_key *key)
 {
+	int closed = key->worker < SL_WORKERS_MAX ? set_slot(load, key, false) : -EINVAL;
 	int err = bpf_map_delete_elem(load->map[LOAD_LISTENERS], key);
 	int twin = del(load, LOAD_LISTENER_INFO, key);
 
+	if (closed)
+		return closed;
 	/* A sockhash says EINVAL for a socket that left by itself in between. */
 	if (err && err != -ENOENT && err != -EINVAL)
 		return err;

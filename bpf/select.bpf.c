@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which listener of a SO_REUSEPORT group takes a SYN. The kernel asks even when
+ * steer has assigned one (6.6: the group has the last word), and also where the
+ * stack finds the group itself. Returning SK_PASS without a choice leaves it to
+ * the kernel's own hash.
+ */
+#include "guard.h"
+#include "slots.h"
+
+#define AF_INET6 10
+
+struct sock_common {
+	possible_net_t skc_net;
+} __attribute__((preserve_access_index));
+
+struct sock {
+	struct sock_common __sk_common;
+} __attribute__((preserve_access_index));
+
+struct sk_reuseport_kern {
+	struct sock *sk;
+} __attribute__((preserve_access_index));
+
+SEC("sk_reuseport")
+int sl_select(struct sk_reuseport_md *md)
+{
+	struct sl_listener_key key = { 0 };
+	struct sl_slots *group;
+	__u64 open;
+
+	key.netns_cookie = BPF_CORE_READ((struct sk_reuseport_kern *)md, sk,
+					 __sk_common.skc_net.net, net_cookie);
+	key.l3_ifindex = md->sk->bound_dev_if;
+	key.port = bpf_htons(md->sk->src_port);
+	key.family = md->sk->family == AF_INET6 ? 6 : 4;
+	group = bpf_map_lookup_elem(&slots, &key);
+	if (!group)
+		return SK_PASS;
+	open = group->open;
+	for (int i = 0; i < SLOT_TRIES && open; i++) {
+		key.worker = slots_pick(open, md->hash);
+		if (!bpf_sk_select_reuseport(md, &listeners, &key, 0))
+			break;
+		open &= ~(1ull << (key.worker & 63));
+	}
+	return SK_PASS;
+}
+
+char license_text[] SEC("license") = "Dual BSD/GPL";
