@@ -202,6 +202,11 @@ static const struct {
 	{ "", 0, 0 },
 };
 
+static const char *said(const char *why)
+{
+	return why ? why : "nothing";
+}
+
 static void test_bad(void)
 {
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -214,7 +219,7 @@ static void test_bad(void)
 		err = conf_parse("f", unit_guarded(bad[i].yaml, len), len, &conf, &why);
 		CHECK_THAT(err == -EINVAL, "returned %d", err);
 		CHECK(conf == (void *)1);
-		CHECK_THAT(why && strstr(why, bad[i].why), "said: %s", why);
+		CHECK_THAT(why && strstr(why, bad[i].why), "said: %s", said(why));
 		free(why);
 	}
 }
@@ -229,7 +234,7 @@ static void test_good(void)
 
 		unit_case = good[i].name;
 		err = conf_parse("f", unit_guarded(good[i].yaml, len), len, &conf, &why);
-		CHECK_THAT(!err, "returned %d: %s", err, why);
+		CHECK_THAT(!err, "returned %d: %s", err, said(why));
 		if (!err)
 			conf_free(conf);
 		free(why);
@@ -306,7 +311,7 @@ static void test_files(void)
 
 	unit_case = "missing file";
 	CHECK(conf_load("/nonexistent/sluice.yaml", &conf, &why) == -ENOENT);
-	CHECK_THAT(why && strstr(why, "/nonexistent/sluice.yaml: cannot be read"), "%s", why);
+	CHECK_THAT(why && strstr(why, "/nonexistent/sluice.yaml: cannot be read"), "%s", said(why));
 	free(why);
 	why = NULL;
 	unit_case = "directory";
@@ -318,7 +323,7 @@ static void test_files(void)
 	free(why);
 	why = NULL;
 	unit_case = "example file";
-	CHECK_THAT(!conf_load("scripts/sluice.yaml", &conf, &why), "%s", why);
+	CHECK_THAT(!conf_load("scripts/sluice.yaml", &conf, &why), "%s", said(why));
 	if (!why) {
 		CHECK(conf->services_count == 1 && conf->routes_count == 1);
 		conf_free(conf);
@@ -344,7 +349,7 @@ static void test_example_uncommented(void)
 	fclose(out);
 	fclose(file);
 	free(line);
-	if (CHECK_THAT(!conf_parse("f", yaml, len, &conf, &why), "%s", why)) {
+	if (CHECK_THAT(!conf_parse("f", yaml, len, &conf, &why), "%s", said(why))) {
 		CHECK(conf->services[0].origins_count == 2 && conf->tenants_count == 1);
 		CHECK(conf->log.access && conf->management.source && conf->listen.hosts_count);
 		conf_free(conf);
@@ -397,9 +402,9 @@ static void test_secrets(void)
 		why = NULL;
 		if (!cases[i].secret) {
 			CHECK(conf_read_secrets(conf, &why) < 0);
-			CHECK_THAT(why && strstr(why, cases[i].why), "%s", why);
+			CHECK_THAT(why && strstr(why, cases[i].why), "%s", said(why));
 			CHECK(why && !strstr(why, "s3cret\n") && !conf->services[0].secret);
-		} else if (CHECK_THAT(!conf_read_secrets(conf, &why), "%s", why)) {
+		} else if (CHECK_THAT(!conf_read_secrets(conf, &why), "%s", said(why))) {
 			fd = conf_send(conf);
 			CHECK(fd >= 0 && !conf_recv(fd, &copy));
 			CHECK_THAT(!strcmp(copy->services[0].secret, cases[i].secret), "%s",
@@ -430,7 +435,7 @@ static void test_wire(void)
 	void *a, *b;
 
 	unit_case = "wire";
-	if (!CHECK_THAT(!conf_parse("f", yaml, strlen(yaml), &conf, &why), "%s", why))
+	if (!CHECK_THAT(!conf_parse("f", yaml, strlen(yaml), &conf, &why), "%s", said(why)))
 		return;
 	fd = conf_send(conf);
 	if (!CHECK(fd >= 0) || !CHECK(!conf_recv(fd, &copy)))
