@@ -10,7 +10,8 @@
 #include "relay.h"
 
 #define NAME "X-Sluice-Bridge"
-#define MARK NAME ": until-close\r\n"
+/* The origin sent no framing field that could be rewritten. */
+#define MARK NAME ": until-close\r\nTransfer-Encoding: chunked\r\n"
 
 int bridge_write(const struct conn *conn, char *out, size_t size)
 {
