@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The packages in the database: who may see them, finding, adding, deleting. A viewer
+ * is a tenant's name, "" for somebody who sees only what is public, or NULL for a role
+ * of the management side, who sees everything.
+ */
+#ifndef REPO_CATALOG_H
+#define REPO_CATALOG_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "db.h"
+#include "package.h"
+#include "problem.h"
+#include "store.h"
+
+#define CATALOG_TENANTS_MAX 256	  /* tenants of one package */
+#define CATALOG_LIMIT_MAX   10000 /* rows of one answer */
+
+/* Pointers are valid during the callback only. */
+struct catalog_row {
+	int64_t id, uploaded_at;
+	uint64_t size;
+	bool is_public;
+	const char *kind, *name, *version, *arch, *filename, *sha256, *summary, *uploaded_by;
+	const char *tenants; /* comma-separated, sorted */
+};
+
+/* NULL or 0: any. */
+struct catalog_filter {
+	const char *viewer;
+	const char *query; /* in name, file name or summary, case ignored */
+	const char *kind, *name, *version, *arch, *filename, *sha256;
+	int64_t id, after; /* after: ids above it */
+	int64_t limit;
+};
+
+/* Calls each for every row by rising id, until it returns non-zero. That, 0, or -errno. */
+int catalog_each(sqlite3 *reader, const struct catalog_filter *filter,
+		 int (*each)(const struct catalog_row *row, void *arg), void *arg);
+
+/* May this viewer have the bytes of this digest? Also true when no row has it (any more). */
+bool catalog_digest_visible(sqlite3 *reader, const char *sha256, const char *viewer);
+/* Does any row have this digest? True also when that cannot be found out. */
+bool catalog_digest_used(sqlite3 *sql_db, const char *sha256);
+/* Has the tenant any package that is not public? */
+bool catalog_tenant_known(sqlite3 *reader, const char *tenant);
+
+/* A row as JSON; without full, only what a tenant may know. */
+json_t *catalog_json(const struct catalog_row *row, bool full);
+
+/*
+ * Checks "public", "none" or "blue,red" and returns it sorted, without duplicates, malloc'd;
+ * NULL when it is wrong (or memory is out).
+ */
+char *catalog_visibility_parse(const char *text);
+
+/* Looks for the row of the same kind, name, version and arch: its id, or 0. */
+int64_t catalog_same(sqlite3 *sql_db, const struct package_info *info, char ret_sha256[65]);
+
+struct catalog_new {
+	const struct package_info *info;
+	const char *filename, *sha256, *visibility, *who;
+	uint64_t size;
+	int64_t now;
+};
+/* Within the writer's transaction. Returns the id, or -errno. */
+int64_t catalog_insert(sqlite3 *writer, const struct catalog_new *package);
+
+/* Deletes a row and, when it was the last to name it, the blob. 0 or -1 and *problem. */
+int catalog_delete(struct db *db, struct store *store, const char *who, int64_t id,
+		   struct problem *problem);
+/* visibility as parsed above. 0 or -1 and *problem. */
+int catalog_set_visibility(struct db *db, const char *who, int64_t id, const char *visibility,
+			   struct problem *problem);
+
+#endif

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../lib/log.h"
+#include "jobs.h"
+#include "request.h"
+
+#define BACKLOG		   1024
+#define MEMORY_PER_REQUEST (32 * 1024)	 /* heads; bodies are not kept */
+#define SWALLOW_MAX	   (1024 * 1024) /* of a refused body, so that the reply is read */
+
+const char *request_header(const struct request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *request_argument(const struct request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+bool request_is_read(const struct request *request)
+{
+	return !strcmp(request->method, "GET") || !strcmp(request->method, "HEAD");
+}
+
+/* Called with the request line's target before anything is decoded: a request begins. */
+static void *on_target(void *arg, const char *target, struct MHD_Connection *connection)
+{
+	const struct listener *listener = arg;
+	struct request *request = calloc(1, sizeof(*request));
+
+	if (!request)
+		return NULL;
+	request->repod = listener->repod;
+	request->listener = listener;
+	request->connection = connection;
+	request->fd = -1;
+	request->target = strdup(target);
+	return request;
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
+			 enum MHD_RequestTerminationCode code)
+{
+	struct request *request = *context;
+	struct problem ignored;
+
+	if (!request)
+		return;
+	/* A one-shot upload that broke off leaves nothing; a session keeps what it has. */
+	if (request->fd >= 0) {
+		if (*request->upload.id && !request->upload.session)
+			upload_abort(request->repod->db, request->repod->store, &request->upload,
+				     &ignored);
+		close(request->fd);
+	}
+	upload_clear(&request->upload);
+	if (request->response)
+		MHD_destroy_response(request->response);
+	free(request->body);
+	free(request->target);
+	free(request);
+	*context = NULL;
+}
+
+static enum MHD_Result send_reply(struct request *request)
+{
+	enum MHD_Result result;
+
+	request->state = REQUEST_ANSWERED;
+	if (!request->response) {
+		problem_set(&request->problem, 500, "system", NULL, "out of memory");
+		reply_problem(request);
+	}
+	if (!request->response)
+		return MHD_NO;
+	result = MHD_queue_response(request->connection, request->status, request->response);
+	MHD_destroy_response(request->response);
+	request->response = NULL;
+	return result;
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/*
+ * Decodes the path strictly: printable ASCII, no "." or ".." or empty segment, no escaped
+ * slash. What cannot be a path of ours is refused rather than repaired.
+ */
+static int decode_path(const char *target, char *out, size_t size)
+{
+	size_t len = 0;
+
+	if (*target != '/')
+		return -EINVAL;
+	for (; *target && *target != '?'; target++) {
+		int high, low, c = (unsigned char)*target;
+
+		if (c == '%') {
+			high = hex_value(target[1]);
+			low = high < 0 ? -1 : hex_value(target[2]);
+			if (low < 0)
+				return -EINVAL;
+			c = high << 4 | low;
+			target += 2;
+			if (c == '/')
+				return -EINVAL;
+		}
+		if (c <= 0x20 || c >= 0x7f || c == '\\' || len + 1 >= size)
+			return -EINVAL;
+		if (c == '/' && len && out[len - 1] == '/')
+			return -EINVAL;
+		out[len++] = (char)c;
+	}
+	out[len] = '\0';
+	for (const char *segment = out; segment; segment = strchr(segment + 1, '/')) {
+		size_t dots = strspn(segment + 1, ".");
+
+		if ((dots == 1 || dots == 2) && (segment[1 + dots] == '/' || !segment[1 + dots]))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static void strip_prefix(struct request *request)
+{
+	const char *prefix = request->repod->settings->tenants.prefix;
+	size_t len = strlen(prefix);
+
+	while (len && prefix[len - 1] == '/')
+		len--;
+	if (len && !strncmp(request->path, prefix, len) &&
+	    (request->path[len] == '/' || !request->path[len]))
+		memmove(request->path, request->path + len, strlen(request->path + len) + 1);
+	if (!*request->path)
+		strcpy(request->path, "/");
+}
+
+static int examine(struct request *request, const char *method)
+{
+	int n = snprintf(request->method, sizeof(request->method), "%s", method);
+
+	if (n < 0 || (size_t)n >= sizeof(request->method))
+		return problem_set(&request->problem, 501, "method", NULL, "unknown method");
+	if (!request->target || decode_path(request->target, request->path, sizeof(request->path)))
+		return problem_set(&request->problem, 400, "bad-path", NULL,
+				   "the path is not one of this repository's");
+	if (auth_identify(request))
+		return -1;
+	strip_prefix(request);
+	if (routes_find(request))
+		return -1;
+	return request->route->begin ? request->route->begin(request) : 0;
+}
+
+/*
+ * Headers are complete. A reply queued here ends the connection without reading on, which
+ * resets it under a client that is still sending and breaks apt's pipelining: it is for
+ * clients that wait for leave to send, and for bodies too large to take and throw away.
+ */
+static enum MHD_Result on_headers(struct request *request, const char *method)
+{
+	const char *length;
+	uint64_t size = 0;
+
+	request->state = REQUEST_BODY;
+	if (!examine(request, method))
+		return MHD_YES;
+	reply_problem(request);
+	length = request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	if (!request_header(request, MHD_HTTP_HEADER_EXPECT) &&
+	    (!length || (!name_number(length, INT64_MAX, &size) && size <= SWALLOW_MAX)))
+		return MHD_YES;
+	return send_reply(request);
+}
+
+static void take_json(struct request *request, const char *data, size_t size)
+{
+	char *body;
+
+	if (request->body_len + size > REQUEST_BODY_MAX) {
+		problem_set(&request->problem, 413, "too-large", NULL,
+			    "the request's body is over %d bytes", REQUEST_BODY_MAX);
+		return;
+	}
+	body = realloc(request->body, request->body_len + size + 1);
+	if (!body) {
+		problem_set(&request->problem, 500, "system", NULL, "out of memory");
+		return;
+	}
+	memcpy(body + request->body_len, data, size);
+	request->body = body;
+	request->body_len += size;
+	body[request->body_len] = '\0';
+}
+
+static void take_upload(struct request *request, const char *data, size_t size)
+{
+	uint64_t max = request->upload.size == UPLOAD_SIZE_UNKNOWN
+			       ? request->repod->settings->limits.upload_size
+			       : request->upload.size;
+
+	if (size > max - request->offset) {
+		problem_set(&request->problem, 413, "too-large", NULL,
+			    "more than %llu bytes were sent", (unsigned long long)max);
+		return;
+	}
+	while (size) {
+		ssize_t n = pwrite(request->fd, data, size, (off_t)request->offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			problem_errno(&request->problem, -errno, "upload");
+			return;
+		}
+		data += n;
+		size -= (size_t)n;
+		request->offset += (uint64_t)n;
+	}
+}
+
+static enum MHD_Result on_body(struct request *request, const char *data, size_t *size)
+{
+	size_t taken = *size;
+
+	*size = 0;
+	if (request->problem.status) {
+		request->discarded += taken;
+		return request->discarded > SWALLOW_MAX ? MHD_NO : MHD_YES;
+	}
+	if (request->route->flags & ROUTE_UPLOAD) {
+		take_upload(request, data, taken);
+	} else if (request->route->flags & ROUTE_JSON) {
+		take_json(request, data, taken);
+	} else {
+		problem_set(&request->problem, 400, "body", NULL, "this request has no body");
+	}
+	return MHD_YES;
+}
+
+static void run_job(void *arg)
+{
+	struct request *request = arg;
+	struct MHD_Connection *connection = request->connection;
+
+	request->route->run(request);
+	request->state = REQUEST_ANSWERED;
+	/* From here on the request belongs to the connection's thread again. */
+	MHD_resume_connection(connection);
+}
+
+static enum MHD_Result on_end(struct request *request)
+{
+	if (request->problem.status) {
+		if (!request->response)
+			reply_problem(request);
+		return send_reply(request);
+	}
+	if (!(request->route->flags & ROUTE_JOB)) {
+		request->route->run(request);
+		return send_reply(request);
+	}
+	request->state = REQUEST_JOB;
+	MHD_suspend_connection(request->connection);
+	if (!jobs_add(request->repod->jobs, run_job, request))
+		return MHD_YES;
+	problem_set(&request->problem, 503, "busy", "try again later", "too much is going on");
+	reply_problem(request);
+	request->state = REQUEST_ANSWERED;
+	MHD_resume_connection(request->connection);
+	return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
+				  const char *method, const char *version, const char *data,
+				  size_t *size, void **context)
+{
+	struct request *request = *context;
+
+	if (!request)
+		return MHD_NO;
+	switch (request->state) {
+	case REQUEST_NEW:
+		return on_headers(request, method);
+	case REQUEST_BODY:
+		return *size ? on_body(request, data, size) : on_end(request);
+	case REQUEST_ANSWERED:
+		return send_reply(request);
+	case REQUEST_JOB:
+		break;
+	}
+	return MHD_YES;
+}
+
+static void on_library_log(void *arg, const char *format, va_list args)
+{
+	static struct log_limit limit = LOG_LIMIT(10000, 5);
+	char text[512];
+	uint32_t left_out;
+
+	/* Half-broken clients are everyday life; what the library says is for debugging. */
+	if (!log_allowed(&limit, &left_out))
+		return;
+	vsnprintf(text, sizeof(text), format, args);
+	log_debug("http: %s", text);
+}
+
+static int bind_unix(int fd, const struct settings_listen *settings, char **ret_why)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const char *path = settings->parsed.path;
+	struct group *group = settings->group ? getgrnam(settings->group) : NULL;
+	int probe;
+
+	strcpy(address.sun_path, path);
+	if (settings->group && !group) {
+		if (asprintf(ret_why, "%s: there is no group %s", path, settings->group) < 0)
+			*ret_why = NULL;
+		return -EINVAL;
+	}
+	/* A socket nobody answers is left over from a crash; a live one is not ours to take. */
+	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (probe >= 0) {
+		if (!connect(probe, (struct sockaddr *)&address, sizeof(address))) {
+			close(probe);
+			return -EADDRINUSE;
+		}
+		close(probe);
+		if (errno == ECONNREFUSED)
+			unlink(path);
+	}
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)))
+		return -errno;
+	if ((group && chown(path, (uid_t)-1, group->gr_gid)) ||
+	    chmod(path, settings->audience == SETTINGS_TENANTS ? 0660
+			: settings->group		       ? 0660
+							       : 0600))
+		return -errno;
+	return 0;
+}
+
+static int bind_tcp(int fd, const struct conf_address *parsed)
+{
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(parsed->port) };
+	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(parsed->port) };
+	bool is_six = parsed->family == AF_INET6;
+	int one = 1;
+
+	memcpy(&six.sin6_addr, parsed->ip, sizeof(six.sin6_addr));
+	memcpy(&four.sin_addr, parsed->ip, sizeof(four.sin_addr));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (is_six)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(fd, is_six ? (struct sockaddr *)&six : (struct sockaddr *)&four,
+		 is_six ? sizeof(six) : sizeof(four)))
+		return -errno;
+	return 0;
+}
+
+int http_listen(struct listener *listener, struct repod *repod,
+		const struct settings_listen *settings, char **ret_why)
+{
+	int fd, err;
+
+	*ret_why = NULL;
+	listener->repod = repod;
+	listener->settings = settings;
+	listener->daemon = NULL;
+	listener->socket = fd =
+		socket(settings->parsed.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	err = settings->parsed.family == AF_UNIX ? bind_unix(fd, settings, ret_why)
+						 : bind_tcp(fd, &settings->parsed);
+	if (!err && listen(fd, BACKLOG))
+		err = -errno;
+	if (!err)
+		return 0;
+	if (!*ret_why && asprintf(ret_why, "%s: %s", settings->address, strerror(-err)) < 0)
+		*ret_why = NULL;
+	close(fd);
+	listener->socket = -1;
+	return err;
+}
+
+int http_start(struct listener *listener)
+{
+	const struct settings *settings = listener->repod->settings;
+	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+			 MHD_USE_ERROR_LOG | (listener->settings->tls ? MHD_USE_TLS : 0);
+	struct MHD_OptionItem tls[] = {
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, settings->tls.certificate_pem },
+		{ MHD_OPTION_HTTPS_MEM_KEY, 0, settings->tls.key_pem },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+	struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
+
+	listener->daemon = MHD_start_daemon(
+		flags, 0, NULL, NULL, on_request, listener, MHD_OPTION_EXTERNAL_LOGGER,
+		on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, listener->socket,
+		MHD_OPTION_THREAD_POOL_SIZE, (unsigned)settings->limits.threads,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->limits.connections,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)settings->limits.idle_timeout,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_REQUEST,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target, listener,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, listener, MHD_OPTION_ARRAY,
+		listener->settings->tls ? tls : none, MHD_OPTION_END);
+	return listener->daemon ? 0 : -EIO;
+}
+
+void http_quiesce(struct listener *listener)
+{
+	if (listener->daemon)
+		listener->socket = MHD_quiesce_daemon(listener->daemon);
+}
+
+unsigned http_connections(const struct listener *listener)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+	return info ? info->num_connections : 0;
+}
+
+void http_stop(struct listener *listener)
+{
+	if (listener->daemon)
+		MHD_stop_daemon(listener->daemon);
+	if (listener->socket >= 0)
+		close(listener->socket);
+	if (listener->settings && listener->settings->parsed.family == AF_UNIX &&
+	    listener->socket >= 0)
+		unlink(listener->settings->parsed.path);
+	listener->daemon = NULL;
+	listener->socket = -1;
+}

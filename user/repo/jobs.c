@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "jobs.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define THREADS_MAX 16
+#define QUEUE_MAX   1024
+
+struct job {
+	void (*run)(void *arg);
+	void *arg;
+};
+
+struct jobs {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct job queue[QUEUE_MAX];
+	unsigned first, count, threads;
+	bool stopping;
+	pthread_t thread[THREADS_MAX];
+};
+
+static void *work(void *arg)
+{
+	struct jobs *jobs = arg;
+	struct job job;
+
+	for (;;) {
+		pthread_mutex_lock(&jobs->lock);
+		while (!jobs->count && !jobs->stopping)
+			pthread_cond_wait(&jobs->wake, &jobs->lock);
+		if (!jobs->count) {
+			pthread_mutex_unlock(&jobs->lock);
+			return NULL;
+		}
+		job = jobs->queue[jobs->first];
+		jobs->first = (jobs->first + 1) % QUEUE_MAX;
+		jobs->count--;
+		pthread_mutex_unlock(&jobs->lock);
+		job.run(job.arg);
+	}
+}
+
+int jobs_start(unsigned threads, struct jobs **ret_jobs)
+{
+	struct jobs *jobs = calloc(1, sizeof(*jobs));
+
+	if (!jobs)
+		return -ENOMEM;
+	pthread_mutex_init(&jobs->lock, NULL);
+	pthread_cond_init(&jobs->wake, NULL);
+	while (jobs->threads < threads && jobs->threads < THREADS_MAX) {
+		if (pthread_create(&jobs->thread[jobs->threads], NULL, work, jobs)) {
+			jobs_stop(jobs);
+			return -EAGAIN;
+		}
+		jobs->threads++;
+	}
+	*ret_jobs = jobs;
+	return 0;
+}
+
+int jobs_add(struct jobs *jobs, void (*run)(void *arg), void *arg)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&jobs->lock);
+	if (jobs->count == QUEUE_MAX || jobs->stopping) {
+		err = -EAGAIN;
+	} else {
+		jobs->queue[(jobs->first + jobs->count) % QUEUE_MAX] = (struct job){ run, arg };
+		jobs->count++;
+		pthread_cond_signal(&jobs->wake);
+	}
+	pthread_mutex_unlock(&jobs->lock);
+	return err;
+}
+
+void jobs_stop(struct jobs *jobs)
+{
+	if (!jobs)
+		return;
+	pthread_mutex_lock(&jobs->lock);
+	jobs->stopping = true;
+	pthread_cond_broadcast(&jobs->wake);
+	pthread_mutex_unlock(&jobs->lock);
+	for (unsigned i = 0; i < jobs->threads; i++)
+		pthread_join(jobs->thread[i], NULL);
+	pthread_cond_destroy(&jobs->wake);
+	pthread_mutex_destroy(&jobs->lock);
+	free(jobs);
+}

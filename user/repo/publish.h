@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Publishing: the packages of the database as signed apt and rpm trees of plain files.
+ *
+ *   STATE/published/public/current ─▶ 000007	what everybody may see
+ *   STATE/published/tenant-blue/current ─▶ 000009	public, and what is blue's alone
+ *   …/000009/apt/{dists,pool}, …/000009/rpm/{repodata,packages}
+ *   …/000009/manifest	which packages are in it; a view that would be the same stays
+ *   …/000009/retired	what is only kept for clients half-way, and since when
+ *
+ * A view is built beside the current one, synced, and switched by renaming a symlink.
+ * Pool paths hold the package's digest, index files are fetched by hash, and both stay
+ * for a grace period after they left the index: a client that read the old InRelease
+ * can finish. Packages are hard links to blobs: deleting a blob takes nothing from a tree.
+ *
+ * A tenant without packages of its own has no view; it is served the public one.
+ */
+#ifndef REPO_PUBLISH_H
+#define REPO_PUBLISH_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "package.h"
+#include "problem.h"
+#include "repod.h"
+#include "sign.h"
+
+struct publisher;
+
+int publish_start(struct repod *repod, struct publisher **ret_publisher);
+void publish_stop(struct publisher *publisher);
+
+/*
+ * Publishes what changed. expected: the generation the caller has seen, or -1; another one
+ * is 412. A second call while one runs is 409. Returns the report, or NULL and *problem.
+ */
+json_t *publish_run(struct publisher *publisher, const char *who, int64_t expected,
+		    struct problem *problem);
+/* {"generation", "views": [{"view", "generation", "packages"}]}; NULL and *problem. */
+json_t *publish_show(struct publisher *publisher, struct problem *problem);
+
+#define PUBLISH_VIEW_MAX (7 + NAME_TENANT_MAX + 1)
+/* "tenant-blue" when that view is published, else "public"; viewer NULL or "": public. */
+void publish_view_of(struct store *store, const char *viewer, char ret_view[PUBLISH_VIEW_MAX]);
+
+/* ---- shared by the publish_*.c files ---- */
+
+struct publish_entry {
+	enum package_kind kind;
+	bool is_public;
+	char *arch, *filename, *sha256, *tenants;
+};
+
+struct publish_list {
+	struct publish_entry *entries;
+	size_t count, room;
+};
+
+/* One view being built. */
+struct publish_build {
+	struct repod *repod;
+	const struct publish_list *packages;
+	const struct sign_keys *keys;
+	const char *view, *tenant; /* tenant NULL: the public view */
+	char path[256];		   /* absolute, of the tree being built */
+	char old_path[256];	   /* of the current one; "" when there is none */
+	int dir, old_dir;	   /* the same, opened; old_dir -1 when there is none */
+	uint64_t generation;
+	unsigned debs, rpms, retired;
+	struct problem *problem;
+};
+
+bool publish_visible(const struct publish_entry *entry, const char *tenant);
+/* Where an entry lies within a tree: "apt/pool/ab/abcd…/x_1_all.deb". */
+int publish_entry_path(const struct publish_entry *entry, char *out, size_t size);
+/* Hard-links from_dir/from to to_dir/to, making directories; a copy where links end. */
+int publish_link(int from_dir, const char *from, int to_dir, const char *to);
+/* mkdir -p below dir of everything in path before its last '/'. */
+int publish_make_parents(int dir, const char *path);
+
+int publish_apt(struct publish_build *build);
+int publish_rpm(struct publish_build *build);
+/* Takes over what clients half-way may still ask for. */
+int publish_carry(struct publish_build *build);
+
+#endif

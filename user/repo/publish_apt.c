@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The apt tree of a view: apt-ftparchive writes the indices over the pool's links, gzip
+ * and xz compress them, apt-ftparchive writes Release, every index listed there gets its
+ * by-hash name for every hash listed, gpg signs. No Valid-Until: an isolated network whose
+ * management side sleeps must still be able to install.
+ */
+#include "publish.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fault.h"
+#include "spawn.h"
+
+#define TOOL_TIME   1800
+#define ARCHES_MAX  64
+#define CACHE_MAX   (256 * 1024 * 1024) /* apt-ftparchive never shrinks its cache */
+#define FTPARCHIVE  "apt-ftparchive"
+#define ONLY_STRONG "-o", "APT::FTPArchive::MD5=false", "-o", "APT::FTPArchive::SHA1=false"
+
+static int failed(struct publish_build *build, char *why)
+{
+	problem_set(build->problem, 500, "publish",
+		    "nothing was switched; correct this and publish again", "%s: %s", build->view,
+		    why ? why : "out of memory");
+	free(why);
+	return -1;
+}
+
+static int failed_errno(struct publish_build *build, int err)
+{
+	return problem_errno(build->problem, err, "publish");
+}
+
+/* The configured architectures and those of the packages; "all" belongs to each. */
+static unsigned collect_arches(struct publish_build *build, const char *arches[ARCHES_MAX])
+{
+	const struct settings_publish *settings = &build->repod->settings->publish;
+	const struct publish_list *list = build->packages;
+	unsigned count = 0, j;
+
+	for (unsigned i = 0; i < settings->architectures_count && count < ARCHES_MAX; i++)
+		arches[count++] = settings->architectures[i];
+	for (size_t i = 0; i < list->count && count < ARCHES_MAX; i++) {
+		const struct publish_entry *entry = &list->entries[i];
+
+		if (entry->kind != PACKAGE_DEB || !strcmp(entry->arch, "all") ||
+		    !publish_visible(entry, build->tenant))
+			continue;
+		for (j = 0; j < count; j++)
+			if (!strcmp(arches[j], entry->arch))
+				break;
+		if (j == count)
+			arches[count++] = entry->arch;
+	}
+	return count;
+}
+
+/* The cache only spares reading packages again; one that is damaged or huge is made anew. */
+static void check_cache(const char *cache)
+{
+	struct stat status;
+
+	if (!stat(cache, &status) && status.st_size > CACHE_MAX)
+		unlink(cache);
+}
+
+static int write_packages(struct publish_build *build, const char *arch, const char *target)
+{
+	char cwd[272], cache[160], *why = NULL;
+	const char *argv[] = { FTPARCHIVE,  "--db",	cache,	"--arch", arch,
+			       ONLY_STRONG, "packages", "pool", NULL };
+	struct spawn spawn = { argv, cwd, NULL, -1, TOOL_TIME };
+	int err = -EIO;
+
+	snprintf(cwd, sizeof(cwd), "%s/apt", build->path);
+	snprintf(cache, sizeof(cache), "%s/apt-ftparchive.db", build->repod->store->path);
+	check_cache(cache);
+	for (int attempt = 0; attempt < 2 && err == -EIO; attempt++) {
+		free(why);
+		spawn.output =
+			openat(build->dir, target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+		if (spawn.output < 0)
+			return failed_errno(build, -errno);
+		err = spawn_run(&spawn, NULL, &why);
+		close(spawn.output);
+		if (err == -EIO)
+			unlink(cache);
+	}
+	return err ? failed(build, why) : 0;
+}
+
+static int compress(struct publish_build *build, const char *tool, const char *directory)
+{
+	const char *gzip[] = { "gzip", "-9", "-n", "-k", "-f", "Packages", NULL };
+	const char *xz[] = { "xz", "-6", "-k", "-f", "Packages", NULL };
+	struct spawn spawn = { *tool == 'g' ? gzip : xz, directory, NULL, -1, TOOL_TIME };
+	char *why;
+
+	return spawn_run(&spawn, NULL, &why) ? failed(build, why) : 0;
+}
+
+static int write_index(struct publish_build *build, const char *arch)
+{
+	const struct settings_publish *settings = &build->repod->settings->publish;
+	char relative[256], directory[512];
+	int err;
+
+	snprintf(relative, sizeof(relative), "apt/dists/%s/%s/binary-%s/Packages", settings->suite,
+		 settings->component, arch);
+	err = publish_make_parents(build->dir, relative);
+	if (err)
+		return failed_errno(build, err);
+	if (write_packages(build, arch, relative))
+		return -1;
+	snprintf(directory, sizeof(directory), "%s/apt/dists/%s/%s/binary-%s", build->path,
+		 settings->suite, settings->component, arch);
+	fault_point("publish-index");
+	return compress(build, "gzip", directory) || compress(build, "xz", directory) ? -1 : 0;
+}
+
+static int write_release(struct publish_build *build, const char *const *arches, unsigned count)
+{
+	const struct settings_publish *settings = &build->repod->settings->publish;
+	static const char *const fields[] = { "Origin",	     "Label",	       "Suite",
+					      "Codename",    "Components",     "Architectures",
+					      "Description", "Acquire-By-Hash" };
+	enum { FIELDS = sizeof(fields) / sizeof(fields[0]) };
+	char list[ARCHES_MAX * 34] = "", options[FIELDS][sizeof(list) + 64], cwd[512], *why;
+	const char *values[FIELDS] = { settings->origin,	  settings->origin,
+				       settings->suite,		  settings->suite,
+				       settings->component,	  list,
+				       "software for tenant VMs", "yes" };
+	const char *argv[4 + 2 * FIELDS + 5] = { FTPARCHIVE, ONLY_STRONG };
+	struct spawn spawn = { argv, cwd, NULL, -1, TOOL_TIME };
+	unsigned argc = 5;
+	int err;
+
+	for (unsigned i = 0; i < count; i++) {
+		strcat(list, i ? " " : "");
+		strcat(list, arches[i]);
+	}
+	for (unsigned i = 0; i < FIELDS; i++) {
+		snprintf(options[i], sizeof(options[i]), "APT::FTPArchive::Release::%s=%s",
+			 fields[i], values[i]);
+		argv[argc++] = "-o";
+		argv[argc++] = options[i];
+	}
+	argv[argc++] = "release";
+	argv[argc++] = ".";
+	snprintf(cwd, sizeof(cwd), "%s/apt/dists/%s", build->path, settings->suite);
+	/* Written beside the tree first: Release must not list itself, empty. */
+	spawn.output =
+		openat(build->dir, "Release", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (spawn.output < 0)
+		return failed_errno(build, -errno);
+	err = spawn_run(&spawn, NULL, &why);
+	close(spawn.output);
+	if (err)
+		return failed(build, why);
+	snprintf(cwd, sizeof(cwd), "apt/dists/%s/Release", settings->suite);
+	if (renameat(build->dir, "Release", build->dir, cwd))
+		return failed_errno(build, -errno);
+	return 0;
+}
+
+/* One line of Release: " HASH SIZE PATH"; links PATH to its directory's by-hash/NAME/HASH. */
+static int link_by_hash(struct publish_build *build, const char *suite, const char *line,
+			const char *hash_name)
+{
+	char hash[129], path[256], from[512], to[700], *slash;
+
+	if (sscanf(line, " %128[0-9a-f] %*u %255s", hash, path) != 2)
+		return -EBADMSG;
+	snprintf(from, sizeof(from), "apt/dists/%s/%s", suite, path);
+	slash = strrchr(path, '/');
+	if (slash)
+		*slash = '\0';
+	snprintf(to, sizeof(to), "apt/dists/%s/%s%sby-hash/%s/%s", suite, slash ? path : "",
+		 slash ? "/" : "", hash_name, hash);
+	return publish_link(build->dir, from, build->dir, to);
+}
+
+static int link_indices(struct publish_build *build, const char *suite)
+{
+	char path[160], line[512], hash_name[32] = "";
+	FILE *file;
+	int fd, err = 0;
+
+	snprintf(path, sizeof(path), "apt/dists/%s/Release", suite);
+	fd = openat(build->dir, path, O_RDONLY | O_CLOEXEC);
+	file = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!file) {
+		err = -errno;
+		if (fd >= 0)
+			close(fd);
+		return failed_errno(build, err);
+	}
+	while (!err && fgets(line, sizeof(line), file)) {
+		if (line[0] == ' ') {
+			if (*hash_name)
+				err = link_by_hash(build, suite, line, hash_name);
+		} else if (sscanf(line, "%31[A-Z0-9a-z]:", hash_name) != 1 ||
+			   strncmp(hash_name, "SHA", 3) != 0) {
+			*hash_name = '\0';
+		}
+	}
+	fclose(file);
+	return err ? failed_errno(build, err) : 0;
+}
+
+int publish_apt(struct publish_build *build)
+{
+	const char *suite = build->repod->settings->publish.suite, *arches[ARCHES_MAX];
+	unsigned count = collect_arches(build, arches);
+	char cwd[512];
+	int err;
+
+	err = publish_make_parents(build->dir, "apt/pool/");
+	if (err)
+		return failed_errno(build, err);
+	for (unsigned i = 0; i < count; i++)
+		if (write_index(build, arches[i]))
+			return -1;
+	if (write_release(build, arches, count))
+		return -1;
+	if (link_indices(build, suite))
+		return -1;
+	snprintf(cwd, sizeof(cwd), "%s/apt/dists/%s", build->path, suite);
+	fault_point("publish-sign");
+	if (sign_file(build->repod->store, build->keys, cwd, "Release", "InRelease", true,
+		      build->problem))
+		return -1;
+	return sign_file(build->repod->store, build->keys, cwd, "Release", "Release.gpg", false,
+			 build->problem);
+}

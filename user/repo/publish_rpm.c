@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The rpm tree of a view: createrepo_c over the links, a signature beside repomd.xml. */
+#include "publish.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fault.h"
+#include "spawn.h"
+
+#define TOOL_TIME 1800
+
+static int run(struct publish_build *build, const char *cwd, bool update)
+{
+	char revision[24], old[300], *why;
+	const char *argv[16] = { "createrepo_c", "--quiet", "--no-database", "--workers", "2",
+				 "--revision",	 revision };
+	struct spawn spawn = { argv, cwd, NULL, -1, TOOL_TIME };
+	unsigned argc = 7;
+	int err;
+
+	snprintf(revision, sizeof(revision), "%llu", (unsigned long long)build->generation);
+	snprintf(old, sizeof(old), "%s/rpm", build->old_path);
+	if (update) {
+		/* Packages of the same path, size and time are not read again. */
+		argv[argc++] = "--update";
+		argv[argc++] = "--update-md-path";
+		argv[argc++] = old;
+	}
+	argv[argc++] = ".";
+	err = spawn_run(&spawn, NULL, &why);
+	if (err)
+		problem_set(build->problem, 500, "publish",
+			    "nothing was switched; correct this and publish again", "%s: %s",
+			    build->view, why ? why : "out of memory");
+	free(why);
+	return err;
+}
+
+int publish_rpm(struct publish_build *build)
+{
+	char cwd[300];
+	int err;
+
+	err = publish_make_parents(build->dir, "rpm/packages/");
+	if (err)
+		return problem_errno(build->problem, err, "publish");
+	snprintf(cwd, sizeof(cwd), "%s/rpm", build->path);
+	fault_point("publish-rpm");
+	err = run(build, cwd, build->old_dir >= 0);
+	/* An old tree that is damaged must not keep the new one from being made. */
+	if (err == -EIO && build->old_dir >= 0)
+		err = run(build, cwd, false);
+	if (err)
+		return -1;
+	build->problem->status = 0;
+	snprintf(cwd, sizeof(cwd), "%s/rpm/repodata", build->path);
+	return sign_file(build->repod->store, build->keys, cwd, "repomd.xml", "repomd.xml.asc",
+			 false, build->problem);
+}

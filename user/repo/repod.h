@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What every handler of sluice-repod reaches: made by repod.c before the first request,
+ * constant afterwards. */
+#ifndef REPO_REPOD_H
+#define REPO_REPOD_H
+
+#include <stdatomic.h>
+
+#include "db.h"
+#include "settings.h"
+#include "store.h"
+
+struct jobs;
+struct publisher;
+
+struct repod {
+	struct settings *settings;
+	struct db *db;
+	struct store *store;
+	struct jobs *jobs;
+	struct publisher *publisher;
+	atomic_bool stopping;
+};
+
+#endif

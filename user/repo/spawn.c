@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WHY_MAX 600
+
+/* memfds hold what goes in and comes out: no pipe can fill up and stall the tool. */
+static int make_file(const char *text)
+{
+	int fd = memfd_create("spawn", MFD_CLOEXEC);
+	size_t len = text ? strlen(text) : 0;
+
+	if (fd < 0)
+		return -errno;
+	if (len && (write(fd, text, len) != (ssize_t)len || lseek(fd, 0, SEEK_SET))) {
+		close(fd);
+		return -EIO;
+	}
+	return fd;
+}
+
+/* The last at most max bytes, for stderr; the first for stdout is the same while short. */
+static char *read_end(int fd, size_t max)
+{
+	off_t size = lseek(fd, 0, SEEK_END), at;
+	char *text = calloc(1, max + 1);
+	ssize_t n;
+
+	if (!text || size < 0)
+		return text;
+	at = size > (off_t)max ? size - (off_t)max : 0;
+	n = pread(fd, text, max, at);
+	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
+		text[--n] = '\0';
+	return text;
+}
+
+static int wait_for(pid_t pid, unsigned timeout, int *ret_status)
+{
+	struct pollfd ready = { .events = POLLIN };
+	bool late = false;
+	int n;
+
+	ready.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (ready.fd >= 0) {
+		do
+			n = poll(&ready, 1, (int)timeout * 1000);
+		while (n < 0 && errno == EINTR);
+		late = n == 0;
+		if (late)
+			kill(pid, SIGKILL);
+		close(ready.fd);
+	}
+	while (waitpid(pid, ret_status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return late ? -ETIME : 0;
+}
+
+static int start(const struct spawn *spawn, int in, int out, int err_fd, pid_t *ret_pid)
+{
+	static const char *const environment[] = {
+		"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+		"LC_ALL=C.UTF-8",
+		"HOME=/nonexistent",
+		NULL,
+	};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none, all;
+	int err;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attributes);
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigdefault(&attributes, &all);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, err_fd, STDERR_FILENO);
+	if (spawn->cwd)
+		posix_spawn_file_actions_addchdir_np(&actions, spawn->cwd);
+	err = posix_spawnp(ret_pid, spawn->argv[0], &actions, &attributes,
+			   (char *const *)spawn->argv, (char *const *)environment);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attributes);
+	return -err;
+}
+
+int spawn_run(const struct spawn *spawn, char **ret_text, char **ret_why)
+{
+	int in = make_file(spawn->input), out = make_file(NULL), errors = make_file(NULL);
+	int status = 0, err = -ENOMEM;
+	char *said = NULL;
+	pid_t pid;
+
+	*ret_why = NULL;
+	if (ret_text)
+		*ret_text = NULL;
+	if (in < 0 || out < 0 || errors < 0)
+		goto out;
+	err = start(spawn, in, spawn->output >= 0 ? spawn->output : out, errors, &pid);
+	if (!err)
+		err = wait_for(pid, spawn->timeout, &status);
+	if (!err && status)
+		err = -EIO;
+	if (!err && ret_text) {
+		*ret_text = read_end(out, SPAWN_OUTPUT_MAX);
+		err = *ret_text ? 0 : -ENOMEM;
+	}
+	if (!err)
+		goto out;
+	said = err == -EIO ? read_end(errors, WHY_MAX) : NULL;
+	if (asprintf(ret_why, "%s: %s", spawn->argv[0],
+		     said && *said    ? said
+		     : err == -ENOENT ? "is not installed"
+		     : err == -ETIME  ? "took too long and was killed"
+				      : strerror(-err)) < 0)
+		*ret_why = NULL;
+out:
+	free(said);
+	if (in >= 0)
+		close(in);
+	if (out >= 0)
+		close(out);
+	if (errors >= 0)
+		close(errors);
+	return err;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An upload: bytes gather in STATE/uploads/ID until they are whole, then become a blob
+ * and a package row. Sessions (rows of table uploads) outlive connections and the
+ * daemon; how far one got is its file's size. A one-shot upload is the same without a
+ * row, gone when it breaks.
+ *
+ * Finishing, in this order: sync the file, hash it, read the package's name from it,
+ * link it into blobs/, sync that directory, commit the row, answer. Killed anywhere, a
+ * session's file is still there, and an answered upload is there for good.
+ */
+#ifndef REPO_UPLOAD_H
+#define REPO_UPLOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "catalog.h"
+
+#define UPLOAD_SIZE_UNKNOWN UINT64_MAX
+#define UPLOAD_SESSIONS_MAX 1000
+#define UPLOAD_WHO_MAX	    96
+
+struct upload {
+	char id[NAME_UPLOAD_LEN + 1];
+	char filename[NAME_FILENAME_MAX + 1];
+	char sha256[NAME_DIGEST_LEN + 1]; /* "" when the client did not say */
+	/* For plain files; empty: the file's name, no version, no architecture. */
+	char name[NAME_MAX_LEN + 1], version[NAME_MAX_LEN + 1], arch[33];
+	char *visibility; /* as catalog_visibility_parse() returns it; owned */
+	char who[UPLOAD_WHO_MAX];
+	uint64_t size; /* UPLOAD_SIZE_UNKNOWN: until the client ends it (one-shot only) */
+	bool session;
+};
+
+void upload_clear(struct upload *upload);
+
+/* Checks names, limit and space; 0 or -1 and *problem. */
+int upload_check(struct store *store, const struct upload *upload, uint64_t max_size,
+		 struct problem *problem);
+
+/*
+ * Makes the file, and the row for a session, and gives the upload its id. Returns the
+ * file's fd, locked; or -1 and *problem.
+ */
+int upload_begin(struct db *db, struct store *store, struct upload *upload,
+		 struct problem *problem);
+/* Loads a session. who NULL: anybody's. 0 or -1 and *problem. */
+int upload_find(sqlite3 *reader, const char *id, const char *who, struct upload *ret_upload,
+		struct problem *problem);
+/* Opens its file and locks it against a second writer. The fd, or -1 and *problem. */
+int upload_open(struct store *store, const struct upload *upload, struct problem *problem);
+/* How many bytes are there. */
+int upload_offset(struct store *store, const struct upload *upload, uint64_t *ret_offset);
+
+/*
+ * Finishes what is whole in fd. On success *ret_id is the package's row and *ret_created
+ * says whether it is new (the same file again is no error). 0 or -1 and *problem. A wrong
+ * digest empties the session; other refusals of the content remove it.
+ */
+int upload_finish(struct db *db, struct store *store, const struct upload *upload, int fd,
+		  int64_t *ret_id, bool *ret_created, struct problem *problem);
+/* Removes the file and the row. 0 or -1 and *problem. */
+int upload_abort(struct db *db, struct store *store, const struct upload *upload,
+		 struct problem *problem);
+
+/* Removes files without a row (only at start), rows without a file, sessions older than
+ * max_age seconds. How many went, or -errno. */
+int upload_sweep(struct db *db, struct store *store, int64_t max_age, bool at_start);
+
+#endif
