@@ -41,13 +41,19 @@ BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 LIBS_LIB     := -lcyaml -lyaml -ljansson -lcrypto
 LIBS_sluiced := -lbpf -lelf -lnl-route-3 -lnl-3 -luring -lseccomp $(LIBS_LIB)
 LIBS_sluice  := $(LIBS_LIB)
+LIBS_repod   := -lmicrohttpd -lsqlite3 -larchive $(LIBS_LIB) -lpthread
+LIBS_repo    := -lcurl $(LIBS_LIB)
 
 objs      = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(addsuffix /*.c,$(1)))))
 LIB_OBJ  := $(call objs,user/lib)
 # sluiced alone joins gate and relay; tests link the same objects, without its main.
 DAEMON_OBJ := $(filter-out %/main.o,$(call objs,user/sluiced user/gate user/relay))
 
-PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluice
+# user/repo/ is two programs: cli*.c is sluice-repo, the rest sluice-repod; name.c is in both.
+REPO_CLI_OBJ  := $(filter $(BUILD)/obj/user/repo/cli%,$(call objs,user/repo)) $(BUILD)/obj/user/repo/name.o
+REPO_FAULT    := $(BUILD)/obj/user/repo/fault.o
+REPOD_OBJ     := $(filter-out $(BUILD)/obj/user/repo/cli% $(REPO_FAULT),$(call objs,user/repo))
+PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluice $(BUILD)/sluice-repod
 
 # ---- BPF ----------------------------------------------------------------------------------
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
@@ -69,6 +75,21 @@ $(BUILD)/sluiced: $(BUILD)/obj/user/sluiced/main.o $(DAEMON_OBJ) $(BUILD)/libslu
 $(BUILD)/sluice: $(call objs,user/sluice) $(BUILD)/libsluice.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_sluice)
+
+$(BUILD)/sluice-repod: $(REPOD_OBJ) $(REPO_FAULT) $(BUILD)/libsluice.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_repod)
+
+$(BUILD)/sluice-repo: $(REPO_CLI_OBJ) $(BUILD)/libsluice.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_repo)
+
+# The same daemon with fault points that kill it: what the crash test runs.
+REPO_TEST := $(BUILD)/selftests/repo/sluice-repod
+$(REPO_TEST): $(REPOD_OBJ) $(BUILD)/obj/selftests/repo/lib/fault.o $(BUILD)/libsluice.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_repod)
 
 $(BUILD)/libsluice.a: $(LIB_OBJ)
 	$(call say,AR,$@)
@@ -131,7 +152,7 @@ $(BUILD)/tools/%: $(BUILD)/obj/selftests/tools/%.o
 
 tools: $(TOOLS)
 
-tests: programs tools $(UNIT_BIN) $(PROG_BIN) $(NET_BIN) ## build programs and tests
+tests: programs tools $(REPO_TEST) $(UNIT_BIN) $(PROG_BIN) $(NET_BIN) ## build programs and tests
 
 # As root on a fresh machine these install what is missing, then build, then run.
 deps:
