@@ -240,15 +240,14 @@ static void test_errors(void)
 		size_t scanned = 0;
 		int n = http_error_write(&error, out, sizeof(out));
 
-		CHECK(n > 0 && *http_status_phrase(statuses[i]));
+		CHECK(n > 0);
 		CHECK_THAT(http_response_parse(out, n, &scanned, &limits, HTTP_GET, &head,
 					       &refusal) == HTTP_OK,
 			   "%u: %s", statuses[i], refusal.reason);
-		CHECK(head.status == statuses[i] && !head.keep_alive);
+		CHECK(head.status == statuses[i] && head.reason.len && !head.keep_alive);
 		CHECK(head.framing == HTTP_FRAMING_LENGTH && head.len + head.length == (size_t)n);
 		CHECK(head.length > 10 && out[n - 1] == '\n');
 	}
-	CHECK(!*http_status_phrase(299));
 }
 
 int main(void)

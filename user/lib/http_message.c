@@ -336,21 +336,12 @@ static const struct {
 	{ 505, "HTTP Version Not Supported", "Speak HTTP/1.1." },
 };
 
-const char http_continue[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
 static int own_answer(unsigned status)
 {
 	for (size_t i = 0; i < sizeof(own_answers) / sizeof(own_answers[0]); i++)
 		if (own_answers[i].status == status)
 			return i;
 	return -1;
-}
-
-const char *http_status_phrase(unsigned status)
-{
-	int i = own_answer(status);
-
-	return i < 0 ? "" : own_answers[i].phrase;
 }
 
 int http_error_write(const struct http_error *error, char *buffer, size_t size)
@@ -362,7 +353,7 @@ int http_error_write(const struct http_error *error, char *buffer, size_t size)
 	put_text(&out, "HTTP/1.1 ");
 	put_number(&out, error->status);
 	put_text(&out, " ");
-	put_text(&out, http_status_phrase(error->status));
+	put_text(&out, i < 0 ? "" : own_answers[i].phrase);
 	put_text(&out, "\r\nContent-Type: text/plain\r\nContent-Length: ");
 	put_number(&out, strlen(body) + 1);
 	put_text(&out, "\r\n");

@@ -65,21 +65,17 @@ int http_trailers_write(const struct http_head *trailers, const char *buf, char 
 /* One of the relay's own answers. */
 struct http_error {
 	uint16_t status;
-	const char *reason; /* one sentence; NULL: the status's own */
-	bool head_request;  /* the body is left out */
-	bool close;	    /* adds Connection: close */
-	bool keep_alive;    /* HTTP/1.0 keep-alive: say so; not with close */
-	const char *allow;  /* 405: the methods, or NULL */
+	const char *reason;   /* one sentence; NULL: the status's own */
+	bool head_request;    /* the body is left out */
+	bool close;	      /* adds Connection: close */
+	bool keep_alive;      /* HTTP/1.0 keep-alive: say so; not with close */
+	const char *allow;    /* 405: the methods, or NULL */
 	uint32_t retry_after; /* seconds, 0: none. 503 should have one */
 };
 /* Status line, fields and a text/plain body that says what to do. HTTP_ERROR_MAX fits all
  * whose reason and allow together stay below 512 bytes. */
 #define HTTP_ERROR_MAX 1536
 int http_error_write(const struct http_error *error, char *out, size_t size);
-/* "HTTP/1.1 100 Continue" and its empty line, for a relay that asks for the body itself. */
-extern const char http_continue[];
-/* The phrase of a status that the relay answers by itself, or "". */
-const char *http_status_phrase(unsigned status);
 
 /*
  * True for the names that only sluice may set (X-Forwarded-*, Forwarded, X-Real-IP and

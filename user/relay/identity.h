@@ -41,8 +41,8 @@ struct identity_input {
 };
 
 /*
- * Loads what libcrypto needs, its configuration file among it: call it before the
- * sandbox closes. 0 or -ENOTSUP. identity_write() does it by itself otherwise.
+ * Prepares libcrypto, without its configuration file: no file is opened. 0 or -ENOTSUP.
+ * identity_write() does it by itself otherwise; done early, the first request is not slower.
  */
 int identity_init(void);
 
@@ -55,7 +55,7 @@ int identity_init(void);
  *  -E2BIG   out is too small
  *  -ENOTSUP libcrypto has no HMAC-SHA256
  */
-int identity_write(enum conf_identity identity, const char *secret,
-		   const struct identity_input *in, char *out, size_t size);
+int identity_write(enum conf_identity identity, const char *secret, const struct identity_input *in,
+		   char *out, size_t size);
 
 #endif
