@@ -2,6 +2,8 @@
 /*
  * Bodies of every size that a threshold lies near arrive unchanged, through each engine
  * and each way through the workers, on kept connections and on new ones.
+ *
+ * # timeout: 120
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../lib/log.h"
@@ -422,6 +423,8 @@ int worker_main(void)
 		.now_ms = timer_now_ms(),
 	};
 	signal(SIGPIPE, SIG_IGN);
+	/* Log lines carry the time; libc would read the zone's file at the first one. */
+	tzset();
 	fcntl(PROTO_WORKER_FD, F_SETFD, FD_CLOEXEC);
 	rc = start(relay, &why);
 	if (rc < 0)

@@ -400,6 +400,20 @@ pid_t parent_worker(const struct parent *parent, unsigned i)
 	return parent->workers[i].pid;
 }
 
+void parent_kill(struct parent *parent)
+{
+	for (unsigned i = 0; i < parent->count; i++) {
+		struct worker *worker = &parent->workers[i];
+
+		if (worker->pid > 0) {
+			kill(worker->pid, SIGKILL);
+			waitpid(worker->pid, NULL, 0);
+		}
+		worker->pid = 0;
+		worker->status = 0;
+	}
+}
+
 bool parent_wait(struct parent *parent, uint32_t timeout_ms)
 {
 	static const struct timespec nap = { .tv_nsec = 5000000 };

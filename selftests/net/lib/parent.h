@@ -42,6 +42,8 @@ void parent_drain(struct parent *parent, uint32_t deadline_ms);
 void parent_vanish(struct parent *parent);
 /* Waits up to timeout_ms for all workers to end by themselves; true when all exited with 0. */
 bool parent_wait(struct parent *parent, uint32_t timeout_ms);
+/* Kills the workers: what becomes of them no longer matters. */
+void parent_kill(struct parent *parent);
 pid_t parent_worker(const struct parent *parent, unsigned i);
 /* Drains what still runs, kills what does not end; true when every worker exited with 0. */
 bool parent_stop(struct parent *parent);
