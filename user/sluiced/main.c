@@ -161,11 +161,13 @@ static int open_load(struct sluiced *sluiced)
 		.interfaces = sluiced->generation->conf->limits.tenants,
 	};
 	char *why = NULL;
-	int ended = orphans_end(sluiced->run_dir);
 	int err = gate_load_open(sluiced->instance, &settings, &sluiced->load, &why);
+	int ended;
 
 	if (err)
 		return complain(err, "BPF programs", why);
+	/* Not earlier: until here an earlier parent's workers have gone on serving. */
+	ended = orphans_end(sluiced->run_dir);
 	err = gate_clean_stale(sluiced->load);
 	if (err > 0 || ended)
 		log_info("an earlier sluiced did not end in order: %d workers ended, %d interfaces "
