@@ -42,11 +42,15 @@ class Failure(Exception):
 
 def command(*argv, **kwargs):
     """Runs a command to its end and returns its output; Failure when it fails."""
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, check=False, **kwargs)
+    what = " ".join(argv[2 if argv[0] == "nsenter" else 0:][:5])
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False, **kwargs)
+    except subprocess.TimeoutExpired as expired:
+        raise Failure(f"{what}: not done after {expired.timeout:.0f} s") from expired
     if done.returncode != 0:
         text = (done.stderr or done.stdout).strip().splitlines()
-        raise Failure(f"{' '.join(argv[:6])}: {text[-1] if text else done.returncode}")
+        raise Failure(f"{what}: {text[-1] if text else done.returncode}")
     return done.stdout
 
 
@@ -238,12 +242,13 @@ http {{
                 self.load(tenant.vm, ["http", "--to", to, "--group", group, "--requests", "1"],
                           timeout=5)
                 return
-            except (Failure, subprocess.TimeoutExpired) as failure:
+            except Failure as failure:
                 if process and process.poll() is not None:
                     raise Failure(f"{process.bench_name} ended with {process.returncode}: "
                                   f"{self.log_tail(process.bench_name)}") from failure
                 if time.monotonic() > end:
-                    raise Failure(f"no answer from {to} in {seconds} s: {failure}") from failure
+                    said = f"; it says: {self.log_tail(process.bench_name)}" if process else ""
+                    raise Failure(f"{failure}{said}") from failure
                 time.sleep(0.1)
 
     def stop(self, process, seconds=5):

@@ -247,7 +247,7 @@ routes:
         if self.process and self.process.poll() is None:
             try:
                 self.detach(self.tenant)
-            except (Failure, subprocess.TimeoutExpired):
+            except Failure:
                 pass
         super().stop()
         # What a killed daemon leaves on purpose, for a successor that will not come.
