@@ -127,10 +127,10 @@ tenant() { sluice tenant show "$1" --json | jq -r "$2"; }
 bpf_map() { bpftool -j map dump pinned "/sys/fs/bpf/sluice/$INSTANCE/maps/$1"; }
 
 # bpf_verdict TENANT FIELD: what the kernel counted, summed over CPUs
-bpf_verdict() {
-	local key
-	key=$(tenant "$1" '"\(.netns_cookie) \(.ifindex)"')
-	bpf_map verdicts | jq --argjson cookie "${key% *}" --argjson ifindex "${key#* }" "
+bpf_verdict() { bpf_verdict_of "$(verdict_key "$1")" "$2"; }
+verdict_key() { tenant "$1" '"\(.netns_cookie) \(.ifindex)"'; }
+bpf_verdict_of() {
+	bpf_map verdicts | jq --argjson cookie "${1% *}" --argjson ifindex "${1#* }" "
 		[ .[].formatted | select(.key.netns_cookie == \$cookie and .key.ifindex == \$ifindex)
 		  | .values[].value.$2 ] | add // 0"
 }

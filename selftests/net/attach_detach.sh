@@ -9,7 +9,7 @@
 
 path_lab 1024
 in_ns stream tc qdisc add dev qr0 clsact
-in_ns stream tc filter add dev qr0 ingress prio 40 protocol ip matchall action pass
+in_ns stream tc filter add dev qr0 ingress prio 40 protocol ip u32 match u32 0 0 flowid 1:1
 
 for vm in fd stream; do
 	ns_portrait $vm >"$LAB/$vm.before"

@@ -36,7 +36,7 @@ check() {
 	done
 
 	expect_eq "$(vm_status "$vm" -X DELETE "$META/1024")" 405 "DELETE $where"
-	expect_eq "$(vm_status "$vm" -X TRACE "$META/1024")" 405 "TRACE $where"
+	expect_eq "$(vm_status "$vm" -X TRACE "$META/1024")" 501 "TRACE $where"
 	expect_eq "$(vm_status "$vm" -H 'Host: elsewhere.example' "$META/1024")" 400 "another Host $where"
 	expect_eq "$(head -c 9000000 /dev/zero | vm_status "$vm" -H 'Expect:' --data-binary @- "$META/odd/echo")" \
 		413 "too large a body $where"

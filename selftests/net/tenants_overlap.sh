@@ -21,7 +21,9 @@ ask() {
 	done
 }
 
+port=40000
 for engine in $ENGINES; do
+	port=$((port + 1)) # the last engine's is in TIME_WAIT
 	start_sluiced "$engine"
 	for vm in fd stream; do
 		attach "$vm" --bridge "$vm"
@@ -38,7 +40,7 @@ for engine in $ENGINES; do
 	done
 	# Same source port from both at the same moment: told apart by namespace alone.
 	for vm in fd stream; do
-		got=$(vm_curl "$vm" --local-port 40000 "$META/whoami")
+		got=$(vm_curl "$vm" --local-port $port "$META/whoami")
 		expect_eq "$got" "$vm" "who nginx saw ($engine)"
 	done
 	expect_eq "$(tenant fd .relay.requests)" "$(tenant stream .relay.requests)" "requests counted"

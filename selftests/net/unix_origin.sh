@@ -6,12 +6,15 @@
 . "$(dirname "$0")/../lib.sh"
 
 # Paths reach the origin as they were asked, so the documents lie under the route's prefix.
-path_lab socket/0 socket/1024 socket/65537 socket/4194304
+path_lab 1
+for size in 0 1024 65537 4194304; do
+	make_document socket/$size $size
+done
 
 check() {
-	local engine=$1 bridge=$2 vm=$3 name
-	for name in 0 1024 65537 4194304; do
-		expect_document "$vm" "socket/$name" "unix origin ($engine, $bridge)"
+	local engine=$1 bridge=$2 vm=$3 size
+	for size in 0 1024 65537 4194304; do
+		expect_document "$vm" "socket/$size" "unix origin ($engine, $bridge)"
 	done
 	expect_document "$vm" socket/1024 "again ($engine, $bridge)"
 }
