@@ -11,7 +11,7 @@
 #include "maps.h"
 #include "parse.h"
 
-#define NSEC_PER_SEC 1000000000ull
+#define NSEC_PER_SEC 1000000000u /* 32 bits: a shorter division */
 #define CHARGE_TRIES 4
 
 enum guard_answer {
@@ -24,9 +24,9 @@ enum guard_answer {
  * many CPUs does not fight for the cache line. A CPU that loses the exchange CHARGE_TRIES times
  * lets its packet go: the others' success empties the bucket anyway.
  */
-inline_always int budget_take(__u64 *paid, __u64 now, __u64 interval, __u32 burst)
+inline_always int budget_take(__u64 *paid, __u64 now, __u32 interval, __u32 burst)
 {
-	__u64 slack = interval * (burst ? burst - 1 : 0);
+	__u64 slack = (__u64)interval * (burst ? burst - 1 : 0);
 
 #pragma unroll
 	for (int i = 0; i < CHARGE_TRIES; i++) {
@@ -42,11 +42,11 @@ inline_always int budget_take(__u64 *paid, __u64 now, __u64 interval, __u32 burs
 }
 
 /* The same question without taking. */
-inline_always int budget_has(const __u64 *paid, __u64 now, __u64 interval, __u32 burst)
+inline_always int budget_has(const __u64 *paid, __u64 now, __u32 interval, __u32 burst)
 {
 	__u64 old = *(volatile const __u64 *)paid;
 
-	return old <= now || old - now <= interval * (burst ? burst - 1 : 0);
+	return old <= now || old - now <= (__u64)interval * (burst ? burst - 1 : 0);
 }
 
 /*
@@ -58,7 +58,7 @@ inline_always int guard_charge(const struct sl_iface_key *key, const struct sl_i
 			       const struct frame *frame)
 {
 	int syn = frame->tcp_flags & TCP_SYN;
-	__u64 packet_interval = 0, syn_interval = 0;
+	__u32 packet_interval = 0, syn_interval = 0;
 	struct sl_source_bucket *source = NULL;
 	struct sl_iface_bucket *all;
 	struct sl_source_key from;
@@ -138,7 +138,7 @@ inline_always void sample_drop(const struct sl_iface_key *key, const struct sl_i
 	bucket = bpf_map_lookup_elem(&budget_iface, key);
 	if (!bucket)
 		return;
-	now = bpf_ktime_get_ns();
+	now = bpf_ktime_get_coarse_ns(); /* some ms off, and much cheaper */
 	if (!budget_take(&bucket->samples_paid_ns, now, settings.sample_interval_ns,
 			 settings.sample_burst))
 		return;

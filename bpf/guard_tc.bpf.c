@@ -25,8 +25,7 @@ int sl_guard_tc(struct __sk_buff *skb)
 	frame.l3 = parse_address(data, end);
 	if (!frame.l3)
 		return TC_ACT_UNSPEC;
-	/* bpf_get_netns_cookie() would name the sender's namespace on a veth. */
-	key.netns_cookie = BPF_CORE_READ((struct sk_buff *)skb, dev, nd_net.net, net_cookie);
+	key.netns_cookie = netns_of_skb(skb);
 	if (guard_decide(&key, data, end, &frame, SL_HOOK_TC) == GUARD_DROP)
 		return TC_ACT_SHOT;
 	return TC_ACT_UNSPEC;

@@ -18,8 +18,7 @@ int sl_guard_xdp(struct xdp_md *ctx)
 	if (!frame.l3)
 		return XDP_PASS;
 	frame.length = bpf_xdp_get_buff_len(ctx);
-	key.netns_cookie =
-		BPF_CORE_READ((struct xdp_buff *)ctx, rxq, dev, nd_net.net, net_cookie);
+	key.netns_cookie = netns_of_xdp(ctx);
 	if (guard_decide(&key, data, end, &frame, SL_HOOK_XDP) == GUARD_DROP)
 		return XDP_DROP;
 	return XDP_PASS;

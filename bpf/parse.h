@@ -49,6 +49,21 @@ struct xdp_buff {
 	struct xdp_rxq_info *rxq;
 } __attribute__((preserve_access_index));
 
+/*
+ * SO_NETNS_COOKIE of the receiving interface's namespace; bpf_get_netns_cookie() would name the
+ * sender's on a veth. The kernel's own context stands behind both: no kfunc is needed, so that
+ * this works on 6.1 too.
+ */
+inline_always __u64 netns_of_skb(struct __sk_buff *skb)
+{
+	return BPF_CORE_READ((struct sk_buff *)skb, dev, nd_net.net, net_cookie);
+}
+
+inline_always __u64 netns_of_xdp(struct xdp_md *xdp)
+{
+	return BPF_CORE_READ((struct xdp_buff *)xdp, rxq, dev, nd_net.net, net_cookie);
+}
+
 #define META_IP4  bpf_htonl(0xa9fea9fe)
 #define META_IP6A bpf_htonl(0xfe800000)
 #define META_IP6D bpf_htonl(0xa9fea9fe)

@@ -321,7 +321,7 @@ int sl_steer(struct __sk_buff *skb)
 	frame.l3 = parse_address(data, end);
 	if (!frame.l3)
 		return TC_ACT_UNSPEC;
-	key.netns_cookie = BPF_CORE_READ((struct sk_buff *)skb, dev, nd_net.net, net_cookie);
+	key.netns_cookie = netns_of_skb(skb);
 	iface = bpf_map_lookup_elem(&ifaces, &key);
 	if (!iface || parse_frame(data, end, iface, &frame) != PARSE_OK)
 		return TC_ACT_UNSPEC;
