@@ -213,12 +213,20 @@ static void on_connection(struct loop_watch *watch, uint32_t events)
 	}
 	peer->control = control;
 	peer->sock = sock;
+	peer->watch.fd = -1;
 	peer->access = access_of(sock);
 	peer->next = control->peers;
 	if (peer->next)
 		peer->next->prev = peer;
 	control->peers = peer;
 	control->npeers++;
+	if (peer->access == CONTROL_DENIED) {
+		/* Told at once, whatever they want: they must not take places from others. */
+		if (set_reply(peer, control_command(control->sluiced, CONTROL_DENIED, "", 0)))
+			send_reply(peer);
+		peer_free(peer);
+		return;
+	}
 	if (loop_watch(&control->sluiced->loop, &peer->watch, sock, EPOLLIN, on_peer))
 		peer_free(peer);
 	else
