@@ -47,8 +47,18 @@ static int fill_upload(struct request *request, const struct said *said)
 				   "public, none, or tenants' names with commas between",
 				   "visibility is wrong");
 	strcpy(upload->who, request->who.name);
-	return upload_check(request->repod->store, upload,
-			    request->repod->settings->limits.upload_size, problem);
+	return 0;
+}
+
+static int begin(struct request *request)
+{
+	struct repod *repod = request->repod;
+
+	if (upload_check(repod->store, &request->upload, repod->settings->limits.upload_size,
+			 &request->problem))
+		return -1;
+	request->fd = upload_begin(repod->db, repod->store, &request->upload, &request->problem);
+	return request->fd < 0 ? -1 : 0;
 }
 
 int api_uploads_put_begin(struct request *request)
@@ -71,11 +81,7 @@ int api_uploads_put_begin(struct request *request)
 		return problem_set(&request->problem, 400, "bad-range",
 				   "make a session with POST /v1/uploads",
 				   "a single request sends the whole file");
-	if (fill_upload(request, &said))
-		return -1;
-	request->fd = upload_begin(request->repod->db, request->repod->store, &request->upload,
-				   &request->problem);
-	return request->fd < 0 ? -1 : 0;
+	return fill_upload(request, &said) ? -1 : begin(request);
 }
 
 static void reply_session(struct request *request, unsigned status)
@@ -105,7 +111,9 @@ static void reply_session(struct request *request, unsigned status)
 void api_uploads_create(struct request *request)
 {
 	json_t *body = request_json(request), *size;
+	uint64_t offset;
 	struct said said;
+	bool again = false;
 
 	if (!body) {
 		reply_problem(request);
@@ -125,14 +133,18 @@ void api_uploads_create(struct request *request)
 		problem_set(&request->problem, 400, "bad-length", NULL, "size is missing or wrong");
 	else
 		request->upload.size = (uint64_t)json_integer_value(size);
-	if (!request->problem.status && !fill_upload(request, &said))
-		request->fd = upload_begin(request->repod->db, request->repod->store,
-					   &request->upload, &request->problem);
+	if (!request->problem.status && !fill_upload(request, &said)) {
+		again = upload_again(db_reader(request->repod->db), &request->upload) &&
+			!upload_offset(request->repod->store, &request->upload, &offset);
+		/* A session's space is reserved already: only a new one is checked. */
+		if (!again)
+			begin(request);
+	}
 	json_decref(body);
 	if (request->problem.status)
 		reply_problem(request);
 	else
-		reply_session(request, 201);
+		reply_session(request, again ? 200 : 201);
 	/* The lock goes with it: the client may append on another connection at once. */
 	if (request->fd >= 0)
 		close(request->fd);

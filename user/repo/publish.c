@@ -534,8 +534,9 @@ json_t *publish_run(struct publisher *publisher, const char *who, int64_t expect
 	report = run_locked(publisher, who, expected, problem);
 	pthread_mutex_unlock(&publisher->lock);
 	if (report)
-		log_info("published by %s", who);
-	else
+		log_info("published by %s: generation %lld", who,
+			 (long long)json_integer_value(json_object_get(report, "generation")));
+	else if (problem->status >= 500)
 		log_error("publish by %s failed: %s", who, problem->message);
 	return report;
 }

@@ -32,7 +32,7 @@
 #define LISTENERS_MAX 16
 #define JOB_THREADS   4
 #define SWEEP_SECONDS 3600
-#define DRAIN_SECONDS 10
+#define DRAIN_SECONDS 5
 
 struct options {
 	const char *config, *state;

@@ -138,6 +138,32 @@ static int no_such_upload(struct problem *problem)
 			   "no such upload: finished, aborted, expired, or somebody else's");
 }
 
+bool upload_again(sqlite3 *reader, struct upload *upload)
+{
+	const char *const texts[] = { upload->who,	 upload->filename, upload->sha256,
+				      upload->name,	 upload->version,  upload->arch,
+				      upload->visibility };
+	sqlite3_stmt *statement = NULL;
+	bool found = false;
+
+	if (*upload->sha256 && reader)
+		statement = db_prepare(reader, "SELECT id FROM uploads WHERE created_by = ?"
+					       " AND filename = ? AND sha256 = ? AND name = ?"
+					       " AND version = ? AND arch = ? AND tenants = ?"
+					       " AND size = ? ORDER BY created_at DESC LIMIT 1");
+	if (!statement)
+		return false;
+	for (int i = 0; i < 7; i++)
+		db_bind_text(statement, i + 1, texts[i]);
+	sqlite3_bind_int64(statement, 8, (int64_t)upload->size);
+	if (sqlite3_step(statement) == SQLITE_ROW) {
+		snprintf(upload->id, sizeof(upload->id), "%s", db_text(statement, 0));
+		found = true;
+	}
+	db_done(statement);
+	return found;
+}
+
 int upload_find(sqlite3 *reader, const char *id, const char *who, struct upload *ret_upload,
 		struct problem *problem)
 {

@@ -45,6 +45,11 @@ int upload_check(struct store *store, const struct upload *upload, uint64_t max_
  */
 int upload_begin(struct db *db, struct store *store, struct upload *upload,
 		 struct problem *problem);
+/*
+ * Finds an unfinished session of the same person for the same file: then upload gets its
+ * id. What a client that starts over resumes.
+ */
+bool upload_again(sqlite3 *reader, struct upload *upload);
 /* Loads a session. who NULL: anybody's. 0 or -1 and *problem. */
 int upload_find(sqlite3 *reader, const char *id, const char *who, struct upload *ret_upload,
 		struct problem *problem);

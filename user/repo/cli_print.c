@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What sluice-repo shows people: tables, sizes, times, the progress line. */
+#include "cli.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define BAR_WIDTH 24
+
+int64_t cli_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+const char *cli_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+void cli_put(const char *text)
+{
+	for (; *text; text++)
+		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+}
+
+void cli_print_time(int64_t when, char out[20])
+{
+	time_t seconds = (time_t)when;
+	struct tm utc;
+
+	gmtime_r(&seconds, &utc);
+	strftime(out, 20, "%Y-%m-%d %H:%M", &utc);
+}
+
+void cli_print_size(uint64_t size, char out[16])
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	double value = (double)size;
+	unsigned unit = 0;
+
+	for (; value >= 1024 && unit < 4; unit++)
+		value /= 1024;
+	snprintf(out, 16, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}
+
+bool cli_print_json(const struct cli *cli, const json_t *reply)
+{
+	if (!cli->options.json)
+		return false;
+	json_dumpf(reply, stdout, JSON_INDENT(2));
+	putchar('\n');
+	return true;
+}
+
+static void put_visible(const json_t *package)
+{
+	const json_t *tenants = json_object_get(package, "tenants"), *name;
+	size_t i;
+
+	if (!tenants)
+		return;
+	if (json_is_true(json_object_get(package, "public")))
+		fputs("public", stdout);
+	else if (!json_array_size(tenants))
+		fputs("nobody", stdout);
+	else
+		json_array_foreach (tenants, i, name) {
+			if (i)
+				putchar(',');
+			cli_put(json_string_value(name));
+		}
+}
+
+/* Columns are as wide as what is in them, so that no name is cut. */
+void cli_print_packages(const json_t *packages)
+{
+	static const char *const keys[] = { "name", "version", "arch" };
+	int width[3] = { 4, 7, 4 };
+	const json_t *package;
+	char size[16], when[20];
+	size_t i;
+
+	json_array_foreach (packages, i, package)
+		for (int k = 0; k < 3; k++)
+			if ((int)strlen(cli_text(package, keys[k])) > width[k])
+				width[k] = (int)strlen(cli_text(package, keys[k]));
+	printf("%6s  %-*s  %-*s  %-*s  %-4s  %10s  %-16s  %s\n", "ID", width[0], "NAME", width[1],
+	       "VERSION", width[2], "ARCH", "KIND", "SIZE", "UPLOADED (UTC)", "VISIBLE TO");
+	json_array_foreach (packages, i, package) {
+		cli_print_size((uint64_t)json_integer_value(json_object_get(package, "size")),
+			       size);
+		cli_print_time(json_integer_value(json_object_get(package, "uploaded_at")), when);
+		printf("%6lld  %-*s  %-*s  %-*s  %-4s  %10s  %-16s  ",
+		       (long long)json_integer_value(json_object_get(package, "id")), width[0],
+		       cli_text(package, "name"), width[1], cli_text(package, "version"), width[2],
+		       cli_text(package, "arch"), cli_text(package, "kind"), size, when);
+		put_visible(package);
+		putchar('\n');
+	}
+}
+
+void cli_progress(const char *label, uint64_t done, uint64_t total, int64_t started_ms)
+{
+	static int64_t last_ms;
+	int64_t now = cli_now_ms(), spent = now - started_ms;
+	unsigned percent = total ? (unsigned)(done * 100 / total) : 100;
+	char bar[BAR_WIDTH + 1], rate[16];
+
+	if (done != total && now - last_ms < 100)
+		return;
+	last_ms = now;
+	memset(bar, '.', BAR_WIDTH);
+	memset(bar, '#', percent * BAR_WIDTH / 100);
+	bar[BAR_WIDTH] = '\0';
+	cli_print_size(spent > 0 ? done * 1000 / (uint64_t)spent : done, rate);
+	fprintf(stderr, "\r%.40s [%s] %3u %%  %s/s\033[K", label, bar, percent, rate);
+	if (done == total)
+		fputs("\r\033[K", stderr);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sluice-repo upload: makes a session, sends what is missing, and goes on where it was when
+ * the connection breaks. The server knows an unfinished session by the file's digest, so
+ * that running the command again resumes too.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "digest.h"
+
+static struct upload_options {
+	const char *visible, *name, *version, *arch;
+	uint32_t tries;
+	bool publish;
+} upload_options = { .tries = 10 };
+
+static const struct opt upload_opts[] = {
+	{ OPT_TEXT, 'V', "visible", "TENANTS", "public (default), none, or blue,red",
+	  offsetof(struct upload_options, visible), 0, 0, NULL },
+	{ OPT_TEXT, 'n', "name", "NAME", "plain files: a name instead of the file's",
+	  offsetof(struct upload_options, name), 0, 0, NULL },
+	{ OPT_TEXT, 'r', "version", "VERSION", "plain files: a version",
+	  offsetof(struct upload_options, version), 0, 0, NULL },
+	{ OPT_TEXT, 'a', "arch", "ARCH", "plain files: an architecture",
+	  offsetof(struct upload_options, arch), 0, 0, NULL },
+	{ OPT_NUMBER, 0, "tries", "N", "how often a broken transfer goes on (default 10)",
+	  offsetof(struct upload_options, tries), 1, 1000, NULL },
+	{ OPT_FLAG, 'p', "publish", NULL, "publish when everything is there",
+	  offsetof(struct upload_options, publish), 0, 0, NULL },
+};
+
+struct sending {
+	const char *path, *filename;
+	int fd;
+	uint64_t size;
+	char sha256[NAME_DIGEST_LEN + 1];
+	char session[64]; /* "/v1/uploads/ID" */
+};
+
+static int open_file(struct sending *sending, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	struct stat status;
+	uint64_t size;
+	int err;
+
+	sending->path = path;
+	sending->filename = slash ? slash + 1 : path;
+	sending->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (sending->fd < 0)
+		return cli_fail("%s: %s", path, strerror(errno));
+	if (fstat(sending->fd, &status) || !S_ISREG(status.st_mode))
+		return cli_fail("%s: is no regular file", path);
+	err = digest_file(sending->fd, sending->sha256, &size);
+	if (err)
+		return cli_fail("%s: %s", path, strerror(-err));
+	sending->size = size;
+	return 0;
+}
+
+static int set_optional(json_t *body, const char *key, const char *value)
+{
+	return value ? json_object_set_new(body, key, json_string(value)) : 0;
+}
+
+/* Makes (or finds) the session. 0 and where to go on, or an exit status. */
+static int start(struct cli *cli, struct sending *sending, uint64_t *ret_offset)
+{
+	json_t *body, *reply;
+	long status;
+	int failed;
+
+	body = json_pack("{s:s, s:I, s:s}", "filename", sending->filename, "size",
+			 (json_int_t)sending->size, "sha256", sending->sha256);
+	if (!body || set_optional(body, "visibility", upload_options.visible) ||
+	    set_optional(body, "name", upload_options.name) ||
+	    set_optional(body, "version", upload_options.version) ||
+	    set_optional(body, "arch", upload_options.arch)) {
+		json_decref(body);
+		return cli_fail("%s: the file's name or an option is no UTF-8", sending->path);
+	}
+	status = cli_http_call(cli, "POST", "/v1/uploads", body, &reply);
+	failed = status == 200 || status == 201 ? 0 : cli_fail_reply(status, reply);
+	if (!failed) {
+		snprintf(sending->session, sizeof(sending->session), "/v1/uploads/%s",
+			 cli_text(reply, "id"));
+		*ret_offset = (uint64_t)json_integer_value(json_object_get(reply, "offset"));
+	}
+	json_decref(reply);
+	return failed;
+}
+
+/* Asks where to go on. False when the session is gone. */
+static bool ask_offset(struct cli *cli, struct sending *sending, uint64_t *ret_offset)
+{
+	json_t *reply;
+	long status = cli_http_call(cli, "GET", sending->session, NULL, &reply);
+
+	if (status == 200)
+		*ret_offset = (uint64_t)json_integer_value(json_object_get(reply, "offset"));
+	json_decref(reply);
+	return status == 200;
+}
+
+/*
+ * Sends until the server says what became of it. When the last answer was lost, the
+ * session may be finished and gone: then a new one finds the package there already.
+ */
+static int send_file(struct cli *cli, struct sending *sending, json_t **ret_package)
+{
+	struct timespec pause = { .tv_sec = 1 };
+	uint64_t offset = 0;
+	const char *why = "";
+	json_t *reply = NULL;
+	bool known = false;
+	long status;
+
+	for (unsigned attempt = 0; attempt < upload_options.tries; attempt++) {
+		if (attempt) {
+			fprintf(stderr, "sluice-repo: %s: %s; going on\n", sending->filename, why);
+			nanosleep(&pause, NULL);
+			if (pause.tv_sec < 16)
+				pause.tv_sec *= 2;
+		}
+		if (!known || !ask_offset(cli, sending, &offset)) {
+			if (start(cli, sending, &offset))
+				return 1;
+			known = true;
+		}
+		status = cli_http_append(cli, sending->session, sending->fd, offset,
+					 sending->size - offset, sending->filename, &reply, &why);
+		if (status == 200 || status == 201) {
+			*ret_package = reply;
+			return 0;
+		}
+		/* Busy (the broken connection's writer) and offset (it wrote more) pass. */
+		if (status > 0 && status != 503 &&
+		    !(status == 409 &&
+		      (!strcmp(cli_text(json_object_get(reply, "error"), "code"), "busy") ||
+		       !strcmp(cli_text(json_object_get(reply, "error"), "code"), "offset")))) {
+			cli_fail_reply(status, reply);
+			json_decref(reply);
+			return 1;
+		}
+		if (status > 0)
+			why = "the server is not ready for it";
+		json_decref(reply);
+		reply = NULL;
+	}
+	return cli_fail("%s: given up after %u tries: %s", sending->filename, upload_options.tries,
+			why);
+}
+
+static int upload_one(struct cli *cli, const char *path, json_t *packages)
+{
+	struct sending sending = { .fd = -1 };
+	json_t *package = NULL;
+	int failed;
+
+	failed = open_file(&sending, path);
+	if (!failed)
+		failed = send_file(cli, &sending, &package);
+	if (sending.fd >= 0)
+		close(sending.fd);
+	if (!failed)
+		json_array_append_new(packages, package);
+	return failed;
+}
+
+static int run_upload(struct cli *cli, int argc, char **argv)
+{
+	json_t *packages = json_array();
+	int failed = 0;
+
+	for (int i = 0; i < argc; i++)
+		failed |= upload_one(cli, argv[i], packages);
+	if (!cli_print_json(cli, packages) && json_array_size(packages))
+		cli_print_packages(packages);
+	json_decref(packages);
+	if (!failed && upload_options.publish)
+		return cli_publish_now(cli);
+	return failed;
+}
+
+const struct cli_command cli_upload_commands[] = {
+	{ "upload", "FILE...", "upload .deb, .rpm or any other files", 1, 10000, upload_opts,
+	  sizeof(upload_opts) / sizeof(upload_opts[0]), &upload_options, run_upload },
+};
+const size_t cli_upload_commands_count =
+	sizeof(cli_upload_commands) / sizeof(cli_upload_commands[0]);
