@@ -82,27 +82,33 @@ static struct http_span trim(const char *buf, size_t at, size_t end)
 
 static enum http_name name_id(const char *name, size_t len)
 {
+#define NAME(text, id)                                                                             \
+	{                                                                                          \
+		text, sizeof(text) - 1, id                                                         \
+	}
 	static const struct {
 		const char *name;
+		size_t len;
 		enum http_name id;
 	} known[] = {
-		{ "connection", HTTP_NAME_CONNECTION },
-		{ "content-length", HTTP_NAME_CONTENT_LENGTH },
-		{ "expect", HTTP_NAME_EXPECT },
-		{ "host", HTTP_NAME_HOST },
-		{ "http2-settings", HTTP_NAME_HTTP2_SETTINGS },
-		{ "keep-alive", HTTP_NAME_KEEP_ALIVE },
-		{ "proxy-authenticate", HTTP_NAME_PROXY_AUTHENTICATE },
-		{ "proxy-authorization", HTTP_NAME_PROXY_AUTHORIZATION },
-		{ "proxy-connection", HTTP_NAME_PROXY_CONNECTION },
-		{ "te", HTTP_NAME_TE },
-		{ "trailer", HTTP_NAME_TRAILER },
-		{ "transfer-encoding", HTTP_NAME_TRANSFER_ENCODING },
-		{ "upgrade", HTTP_NAME_UPGRADE },
+		NAME("connection", HTTP_NAME_CONNECTION),
+		NAME("content-length", HTTP_NAME_CONTENT_LENGTH),
+		NAME("expect", HTTP_NAME_EXPECT),
+		NAME("host", HTTP_NAME_HOST),
+		NAME("http2-settings", HTTP_NAME_HTTP2_SETTINGS),
+		NAME("keep-alive", HTTP_NAME_KEEP_ALIVE),
+		NAME("proxy-authenticate", HTTP_NAME_PROXY_AUTHENTICATE),
+		NAME("proxy-authorization", HTTP_NAME_PROXY_AUTHORIZATION),
+		NAME("proxy-connection", HTTP_NAME_PROXY_CONNECTION),
+		NAME("te", HTTP_NAME_TE),
+		NAME("trailer", HTTP_NAME_TRAILER),
+		NAME("transfer-encoding", HTTP_NAME_TRANSFER_ENCODING),
+		NAME("upgrade", HTTP_NAME_UPGRADE),
 	};
+#undef NAME
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (is_word(name, len, known[i].name))
+		if (known[i].len == len && http_case_equal(name, known[i].name, len))
 			return known[i].id;
 	return HTTP_NAME_OTHER;
 }

@@ -7,9 +7,29 @@
  *
  * Data comes from connection buffers (relay/), goes to a struct http_head of offsets.
  */
+#include <endian.h>
 #include <string.h>
 
 #include "http_field.h"
+
+/*
+ * How many of eight bytes stand before the first control byte. Subtracting 0x20 from each
+ * byte, and 1 from each difference to 0x7f, borrows into the high bit of those looked for
+ * (and perhaps of bytes behind the first of them, which does not matter).
+ */
+static size_t count_plain(const char *bytes)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+	uint64_t word, below, delete, found;
+
+	memcpy(&word, bytes, sizeof(word));
+	word = le64toh(word);
+	below = (word - ones * 0x20) & ~word;
+	delete = word ^ ones * 0x7f;
+	delete = (delete - ones) & ~delete;
+	found = (below | delete) & highs;
+	return found ? (size_t)__builtin_ctzll(found) / 8 : 8;
+}
 
 /*
  * First pass, from *scanned on. HTTP_OK: *ret_start is where the first line begins,
@@ -22,33 +42,36 @@ static enum http_verdict head_scan(const char *buf, size_t len, size_t *scanned,
 	size_t limit =
 		limits->head_size < HTTP_HEAD_SIZE_MAX ? limits->head_size : HTTP_HEAD_SIZE_MAX;
 	size_t stop = len < limit ? len : limit;
-	size_t i;
+	bool behind_cr = *scanned && buf[*scanned - 1] == '\r';
+	size_t i = *scanned;
 
-	for (i = *scanned; i < stop; i++) {
-		unsigned char c = buf[i];
-		bool behind_cr = i && buf[i - 1] == '\r';
+	while (i < stop) {
+		size_t plain = !behind_cr && stop - i >= 8 ? count_plain(buf + i) : 0;
+		unsigned char c;
 
+		i += plain;
+		if (plain == 8)
+			continue;
+		c = buf[i];
 		if (behind_cr != (c == '\n'))
 			return http_refuse(refusal, 400,
 					   c == '\n'
 						   ? "A line ends with LF alone; end it with CRLF."
 						   : "A CR stands without LF.");
-		if (c == '\n') {
-			bool empty_line = i == 1 || buf[i - 2] == '\n';
-
-			if (!empty_line)
-				continue;
-			if (i > (kind == HTTP_TEXT_REQUEST ? 3 : 1) || kind == HTTP_TEXT_TRAILERS) {
-				*ret_start = kind == HTTP_TEXT_REQUEST && buf[0] == '\r' ? 2 : 0;
-				*ret_end = i + 1;
-				return HTTP_OK;
-			}
-			if (kind == HTTP_TEXT_RESPONSE || i == 3)
-				return http_refuse(refusal, 400,
-						   "The message starts with an empty line.");
-		} else if ((c < 0x20 && c != '\t' && c != '\r') || c == 0x7f) {
+		behind_cr = c == '\r';
+		i++;
+		if ((c < 0x20 && c != '\t' && c != '\r' && c != '\n') || c == 0x7f)
 			return http_refuse(refusal, 400, "The head contains a control byte.");
-		}
+		if (c != '\n' || (i > 2 && buf[i - 3] != '\n'))
+			continue;
+		/* An empty line: it ends the head, unless it stands before a request. */
+		if (kind == HTTP_TEXT_REQUEST && i == 2)
+			continue;
+		if (kind != HTTP_TEXT_TRAILERS && (i == 2 || (kind == HTTP_TEXT_REQUEST && i == 4)))
+			return http_refuse(refusal, 400, "The message starts with an empty line.");
+		*ret_start = kind == HTTP_TEXT_REQUEST && buf[0] == '\r' ? 2 : 0;
+		*ret_end = i;
+		return HTTP_OK;
 	}
 	*scanned = stop;
 	if (stop < limit)

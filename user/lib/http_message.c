@@ -5,7 +5,6 @@
  * parser set, or by its folded name.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "http_message.h"
@@ -35,9 +34,14 @@ static void put_text(struct out *out, const char *text)
 
 static void put_number(struct out *out, uint64_t number)
 {
-	char digits[24];
+	char digits[20];
+	size_t at = sizeof(digits);
 
-	put(out, digits, snprintf(digits, sizeof(digits), "%llu", (unsigned long long)number));
+	do {
+		digits[--at] = '0' + number % 10;
+		number /= 10;
+	} while (number);
+	put(out, digits + at, sizeof(digits) - at);
 }
 
 /* The field as it came. */
@@ -116,6 +120,9 @@ bool http_name_is_identity(const char *name, size_t len)
 		"x-rewrite-url",
 	};
 
+	/* Most names need no further look. */
+	if (!len || !strchr("xXfFtT", name[0]))
+		return false;
 	return name_is_one_of(name, len, ours, sizeof(ours) / sizeof(ours[0]));
 }
 
