@@ -7,24 +7,44 @@
 
 #include "guard.h"
 
+/* Payload stays where it is: pulling it would copy every cloned bystander packet. */
+inline_always int linear(const struct __sk_buff *skb, __u32 need)
+{
+	const void *data = (const void *)(long)skb->data;
+	const void *end = (const void *)(long)skb->data_end;
+
+	return data + need <= end || end - data >= skb->len;
+}
+
+inline_always void make_linear(struct __sk_buff *skb)
+{
+	bpf_skb_pull_data(skb, skb->len < PARSE_HEADERS ? skb->len : PARSE_HEADERS);
+}
+
 SEC("tc")
 int sl_guard_tc(struct __sk_buff *skb)
 {
-	struct frame frame = { .length = skb->len };
+	const int ip4 = skb->protocol == bpf_htons(ETH_P_IP);
 	struct sl_iface_key key = { .ifindex = skb->ifindex };
+	struct frame frame = { .length = skb->len };
 	const void *data, *end;
 
 	/* In-frame tags are in the metadata here: the core moves them before TC runs. */
 	if (skb->vlan_present)
 		return TC_ACT_UNSPEC;
-	/* Some drivers leave hardly more than the Ethernet header linear. */
-	if (skb->data + PARSE_HEADERS > skb->data_end && skb->len > skb->data_end - skb->data)
-		bpf_skb_pull_data(skb, skb->len < PARSE_HEADERS ? skb->len : PARSE_HEADERS);
+	/* Few drivers leave not even the addresses in the linear part. */
+	if (!linear(skb, sizeof(struct ethhdr) +
+				 (ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr))))
+		make_linear(skb);
 	data = (const void *)(long)skb->data;
 	end = (const void *)(long)skb->data_end;
 	frame.l3 = parse_address(data, end);
 	if (!frame.l3)
 		return TC_ACT_UNSPEC;
+	if (!linear(skb, ip4 ? PARSE_HEADERS_TCP4 : PARSE_HEADERS))
+		make_linear(skb);
+	data = (const void *)(long)skb->data;
+	end = (const void *)(long)skb->data_end;
 	key.netns_cookie = netns_of_skb(skb);
 	if (guard_decide(&key, data, end, &frame, SL_HOOK_TC) == GUARD_DROP)
 		return TC_ACT_SHOT;

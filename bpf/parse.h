@@ -112,8 +112,11 @@ struct nd4861 {
 	__be32 target[4];
 };
 
-/* The longest header run any decision reads: Ethernet, IPv6, neighbour solicitation. */
-#define PARSE_HEADERS (sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + sizeof(struct nd4861))
+/* The longest header run any decision reads: a solicitation and the head of its first option. */
+#define PARSE_HEADERS                                                                              \
+	(sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + sizeof(struct nd4861) + 2)
+#define PARSE_HEADERS_TCP4                                                                         \
+	(sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr))
 
 /* What a well-formed frame for the metadata address is. */
 enum frame_kind {

@@ -16,7 +16,8 @@
 #include "guard.h"
 #include "slots.h"
 
-#define TCP_LISTEN 10 /* enum in the kernel's net/tcp_states.h */
+#define TCP_LISTEN	 10 /* enum in the kernel's net/tcp_states.h */
+#define PACKET_OTHERHOST 3  /* linux/if_packet.h */
 
 /* Internet checksum after one 16-bit word changed (RFC 1624); byte order does not matter. */
 inline_always __u16 csum_replace(__u16 csum, __u16 from, __u16 to)
@@ -297,13 +298,19 @@ inline_always int steer_tcp(struct __sk_buff *skb, const struct sl_iface_key *ke
 	return refused ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
-/* A unicast frame for another station: seen on a bridge's port, and none of our business. */
-inline_always int for_another_station(const struct ethhdr *eth, const struct sl_iface *iface)
+/*
+ * A unicast frame for another station: none of our business. Known by the bridge's address on the
+ * port of a bridge (where the device's own view is wrong), else by the device.
+ */
+inline_always int for_another_station(const struct __sk_buff *skb, const struct sl_iface *iface)
 {
+	const struct ethhdr *eth = (const void *)(long)skb->data;
 	const __u16 *to = (const void *)eth->h_dest;
 	const __u16 *own = (const void *)iface->mac;
 
-	return !(eth->h_dest[0] & 1) && (to[0] != own[0] || to[1] != own[1] || to[2] != own[2]);
+	if (skb->pkt_type != PACKET_OTHERHOST || (void *)(eth + 1) > (const void *)(long)skb->data_end)
+		return 0;
+	return to[0] != own[0] || to[1] != own[1] || to[2] != own[2];
 }
 
 SEC("tc")
@@ -325,7 +332,7 @@ int sl_steer(struct __sk_buff *skb)
 	iface = bpf_map_lookup_elem(&ifaces, &key);
 	if (!iface || parse_frame(data, end, iface, &frame) != PARSE_OK)
 		return TC_ACT_UNSPEC;
-	if (frame.kind == FRAME_STACK || for_another_station(data, iface)) {
+	if (frame.kind == FRAME_STACK || for_another_station(skb, iface)) {
 		count_verdict(&key, SL_V_STACK, frame.length, 0);
 		return TC_ACT_UNSPEC;
 	}

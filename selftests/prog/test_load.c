@@ -338,6 +338,29 @@ static void test_tc_shared(void)
 	run("tc qdisc del dev " VETH " clsact");
 }
 
+/* Pins were removed while filters were attached: what is left behind is taken over. */
+static void test_tc_orphan(void)
+{
+	const uint32_t ifindex = if_nametoindex(VETH);
+	struct gate_load *other = NULL;
+	char name[40], *now;
+	bool made;
+	int err;
+
+	snprintf(name, sizeof(name), "%.30s-o", prog_instance());
+	if (gate_load_open(name, NULL, &other, NULL) == 0) {
+		gate_load_attach_tc(other, ifindex, &made, NULL);
+		gate_load_unpin(other);
+		gate_load_close(other);
+	}
+	prog_check(other && gate_load_attached_tc(prog_load, ifindex) == 1, "TC: a left-over is known");
+	err = gate_load_attach_tc(prog_load, ifindex, &made, NULL);
+	prog_check(!err && made && !gate_load_detach_tc(prog_load, ifindex), "TC: and taken over");
+	now = tc_state();
+	prog_check(!strstr(now, "clsact"), "TC: and removed");
+	free(now);
+}
+
 static void test_tc_successor(void)
 {
 	const uint32_t ifindex = if_nametoindex(VETH);
@@ -451,6 +474,7 @@ int main(void)
 	test_tc();
 	test_tc_shared();
 	test_tc_successor();
+	test_tc_orphan();
 	test_two_instances();
 	test_xdp();
 	test_zombie();
