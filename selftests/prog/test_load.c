@@ -131,11 +131,12 @@ static void test_many(void)
 {
 	struct sl_iface iface = prog_iface();
 	struct sl_iface_key key = prog_key;
-	unsigned seen = 0, shown = 0;
+	unsigned seen = 0, shown = 0, failed = 0;
 	int err, stopped;
 
 	for (key.ifindex = 100; key.ifindex < 1600; key.ifindex++)
-		gate_load_iface_put(prog_load, &key, &iface);
+		failed += gate_load_iface_put(prog_load, &key, &iface) != 0;
+	prog_check(!failed, "1,500 interfaces in a row (%u failed)", failed);
 	err = gate_load_verdicts_each(prog_load, count_keys, &seen);
 	prog_check(!err && seen == 1501, "the counters of 1,501 interfaces at once (%u)", seen);
 	stopped = gate_load_iface_each(prog_load, count_ifaces, &shown);

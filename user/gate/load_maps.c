@@ -11,21 +11,41 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 /* Per-CPU values and batches are read in 8-byte multiples per CPU. */
 _Static_assert(sizeof(struct sl_verdicts) % 8 == 0, "per-CPU stride");
 
 #define BATCH 256
 
+/*
+ * Elements of hashes without preallocation come from small per-CPU caches that the kernel refills
+ * in the background (kernel/bpf/memalloc.c): many puts in a row meet ENOMEM until it has.
+ */
+static int update(struct gate_load *load, enum load_map map, const void *key, const void *value,
+		  uint64_t flags)
+{
+	const struct timespec refill = { .tv_nsec = 1000000 };
+	int err;
+
+	for (int tries = 0; tries < 100; tries++) {
+		err = bpf_map_update_elem(load->map[map], key, value, flags);
+		if (err != -ENOMEM)
+			break;
+		nanosleep(&refill, NULL);
+	}
+	return err;
+}
+
 static int put(struct gate_load *load, enum load_map map, const void *key, const void *value)
 {
-	return bpf_map_update_elem(load->map[map], key, value, BPF_ANY);
+	return update(load, map, key, value, BPF_ANY);
 }
 
 /* Makes an entry of zeroes unless there is one. */
 static int put_new(struct gate_load *load, enum load_map map, const void *key, const void *zeroes)
 {
-	int err = bpf_map_update_elem(load->map[map], key, zeroes, BPF_NOEXIST);
+	int err = update(load, map, key, zeroes, BPF_NOEXIST);
 
 	return err == -EEXIST ? 0 : err;
 }
@@ -91,7 +111,7 @@ int gate_load_iface_set_guard_at(struct gate_load *load, const struct sl_iface_k
 	if (err || iface.guard_at == guard_at)
 		return err;
 	iface.guard_at = guard_at;
-	return bpf_map_update_elem(load->map[LOAD_IFACES], key, &iface, BPF_EXIST);
+	return update(load, LOAD_IFACES, key, &iface, BPF_EXIST);
 }
 
 int gate_load_iface_each(struct gate_load *load,
