@@ -155,10 +155,23 @@ static int complain(int err, const char *what, char *why)
 	return err;
 }
 
+/* Ports of the tenant that opens the most. */
+static unsigned most_ports(const struct conf *conf)
+{
+	unsigned most = conf->listen.ports_count;
+
+	for (unsigned i = 0; i < conf->tenants_count; i++)
+		if (conf->tenants[i].ports_count > most)
+			most = conf->tenants[i].ports_count;
+	return most;
+}
+
 static int open_load(struct sluiced *sluiced)
 {
+	const struct conf *conf = sluiced->generation->conf;
 	const struct gate_load_settings settings = {
-		.interfaces = sluiced->generation->conf->limits.tenants,
+		.interfaces = conf->limits.tenants,
+		.listeners = most_ports(conf) * 2 * sluiced->generation->nworkers,
 	};
 	char *why = NULL;
 	int err = gate_load_open(sluiced->instance, &settings, &sluiced->load, &why);
@@ -315,8 +328,8 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	if (!rundir_instance_valid(settings.instance)) {
-		fprintf(stderr, "sluiced: --instance takes up to 32 letters, digits, '-', '_' and "
-				"'.'\n");
+		fprintf(stderr, "sluiced: --instance takes up to 32 letters, digits, '-' "
+				"and '_'\n");
 		return EXIT_USAGE;
 	}
 	log_init("sluiced", find_level(settings.log_level));

@@ -16,9 +16,9 @@
 bool rundir_instance_valid(const char *instance)
 {
 	size_t len = strspn(instance, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789-_.");
+				      "0123456789-_");
 
-	return len > 0 && len <= 32 && !instance[len] && instance[0] != '.';
+	return len > 0 && len <= 32 && !instance[len];
 }
 
 static int make_dir(const char *path)

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Letters, digits, '-', '_', '.'; at most 32; not starting with '.'. */
+/* Letters, digits, '-' and '_'; at most 32 (bpffs takes no dots). */
 bool rundir_instance_valid(const char *instance);
 
 /*

@@ -60,8 +60,13 @@ static enum conf_bridge bridge_of(enum proto_role role)
 
 static void publish(struct slot *slot, pid_t pid)
 {
+	struct supervise *supervise = slot->supervise;
+
+	/* A slot with pid 0 gets no new connections; a shared listener has others to accept. */
+	if (!pid && supervise->listeners < supervise->sluiced->generation->nworkers)
+		return;
 	if (slot->role != PROTO_ROLE_BACK)
-		tenants_publish_worker(slot->supervise->sluiced->tenants, bridge_of(slot->role),
+		tenants_publish_worker(supervise->sluiced->tenants, bridge_of(slot->role),
 				       slot->index, (uint32_t)pid);
 }
 
