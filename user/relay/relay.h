@@ -29,7 +29,6 @@ struct relay {
 	int access_fd; /* -1: no access log */
 	uint32_t index, generation;
 	enum proto_role role;
-	bool ready;    /* READY was sent */
 	bool draining;
 	int64_t drain_deadline_ms, pulse_ms;
 	int64_t now_ms; /* read once a turn */

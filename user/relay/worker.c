@@ -429,7 +429,6 @@ int worker_main(void)
 	rc = start(relay, &why);
 	if (rc < 0)
 		return die(why, rc);
-	relay->ready = true;
 	rc = serve(relay);
 	return rc < 0 ? die("ring", rc) : EXIT_SUCCESS;
 }
