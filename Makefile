@@ -177,7 +177,7 @@ FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) -
               -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Ibuild/gen
 TIME ?= 60
 fuzzers: $(FUZZ_BIN)
-build/fuzz/%: selftests/fuzz/%.c $(wildcard user/lib/*.c user/lib/*.h user/relay/*.h)
+build/fuzz/%: selftests/fuzz/%.c $(wildcard user/lib/*.c user/lib/*.h user/relay/*.h user/relay/route.c user/relay/identity.c)
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -o $@ $< $(wildcard user/lib/*.c) $(LIBS_LIB)
