@@ -33,8 +33,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HTTP_FIELDS_MAX	    256	     /* fields a struct http_head has room for */
-#define HTTP_CONNECTION_MAX 16	     /* names in Connection */
+#define HTTP_FIELDS_MAX	    256	      /* fields a struct http_head has room for */
+#define HTTP_CONNECTION_MAX 16	      /* names in Connection */
 #define HTTP_HEAD_SIZE_MAX  (1 << 20) /* the largest head_size that is honoured */
 #define HTTP_LENGTH_MAX	    ((UINT64_C(1) << 62) - 1)
 
@@ -108,19 +108,19 @@ struct http_limits {
  * have been copied.
  */
 struct http_head {
-	uint32_t len;	     /* bytes of the head, a skipped empty line included */
-	uint8_t minor;	     /* HTTP/1.minor: 0 or 1 */
-	bool keep_alive;     /* the sender lets the connection go on after this message */
+	uint32_t len;	      /* bytes of the head, a skipped empty line included */
+	uint8_t minor;	      /* HTTP/1.minor: 0 or 1 */
+	bool keep_alive;      /* the sender lets the connection go on after this message */
 	bool expect_continue; /* request: Expect: 100-continue */
-	bool upgrade;	     /* an Upgrade field is present; the writer removes it */
-	bool asterisk;	     /* request: OPTIONS * */
-	bool has_length;     /* a Content-Length field is present, also where no body follows */
+	bool upgrade;	      /* an Upgrade field is present; the writer removes it */
+	bool asterisk;	      /* request: OPTIONS * */
+	bool has_length;      /* a Content-Length field is present, also where no body follows */
 
-	enum http_method method;   /* request */
+	enum http_method method;    /* request */
 	struct http_span method_at; /* request: the method as sent */
-	struct http_span target;   /* request: path and query; of absolute-form what follows the
-				    * authority, possibly empty or starting with '?' */
-	struct http_span host;	   /* request: Host's value; len 0 when absent or empty */
+	struct http_span target;    /* request: path and query; of absolute-form what follows the
+				     * authority, possibly empty or starting with '?' */
+	struct http_span host;	    /* request: Host's value; len 0 when absent or empty */
 	bool has_host;
 
 	uint16_t status;	 /* response: 100..599 */
