@@ -83,8 +83,8 @@ inline_always int guard_charge(const struct sl_iface_key *key, const struct sl_i
 		if (syn_interval &&
 		    !budget_has(&source->syns_paid_ns, now, syn_interval, iface->syn_burst))
 			return SL_V_SYN_BUDGET;
-		if (packet_interval &&
-		    !budget_has(&source->packets_paid_ns, now, packet_interval, iface->source_burst))
+		if (packet_interval && !budget_has(&source->packets_paid_ns, now, packet_interval,
+						   iface->source_burst))
 			return SL_V_PACKET_BUDGET;
 	}
 	if (iface->iface_rate) {
@@ -97,8 +97,8 @@ inline_always int guard_charge(const struct sl_iface_key *key, const struct sl_i
 		if (syn_interval &&
 		    !budget_take(&source->syns_paid_ns, now, syn_interval, iface->syn_burst))
 			return SL_V_SYN_BUDGET;
-		if (packet_interval &&
-		    !budget_take(&source->packets_paid_ns, now, packet_interval, iface->source_burst))
+		if (packet_interval && !budget_take(&source->packets_paid_ns, now, packet_interval,
+						    iface->source_burst))
 			return SL_V_PACKET_BUDGET;
 	} else if (packet_interval | syn_interval) {
 		struct sl_source_bucket first = {

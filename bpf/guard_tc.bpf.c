@@ -33,8 +33,8 @@ int sl_guard_tc(struct __sk_buff *skb)
 	if (skb->vlan_present)
 		return TC_ACT_UNSPEC;
 	/* Few drivers leave not even the addresses in the linear part. */
-	if (!linear(skb, sizeof(struct ethhdr) +
-				 (ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr))))
+	if (!linear(skb,
+		    sizeof(struct ethhdr) + (ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr))))
 		make_linear(skb);
 	data = (const void *)(long)skb->data;
 	end = (const void *)(long)skb->data_end;

@@ -14,7 +14,7 @@ int sl_guard_xdp(struct xdp_md *ctx)
 	struct sl_iface_key key = { .ifindex = ctx->ingress_ifindex };
 	struct frame frame = { .l3 = parse_address(data, end) };
 
-	/* Drivers put far more than the headers into the first buffer; what is not there, TC sees. */
+	/* Drivers put more than the headers into the first buffer; what is not there, TC sees. */
 	if (!frame.l3)
 		return XDP_PASS;
 	frame.length = bpf_xdp_get_buff_len(ctx);

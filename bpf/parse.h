@@ -113,10 +113,8 @@ struct nd4861 {
 };
 
 /* The longest header run any decision reads: a solicitation and the head of its first option. */
-#define PARSE_HEADERS                                                                              \
-	(sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + sizeof(struct nd4861) + 2)
-#define PARSE_HEADERS_TCP4                                                                         \
-	(sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr))
+#define PARSE_HEADERS	   (sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + sizeof(struct nd4861) + 2)
+#define PARSE_HEADERS_TCP4 (sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr))
 
 /* What a well-formed frame for the metadata address is. */
 enum frame_kind {
@@ -226,8 +224,8 @@ inline_always int bad_flags(__u8 flags)
 	return !(flags & TCP_ACK);
 }
 
-inline_always int parse_tcp(const void *l4, const void *end, __u32 length, const struct sl_iface *iface,
-			    struct frame *frame)
+inline_always int parse_tcp(const void *l4, const void *end, __u32 length,
+			    const struct sl_iface *iface, struct frame *frame)
 {
 	const struct tcphdr *tcp = l4;
 	__u8 open = 0;

@@ -17,7 +17,9 @@
 #include "slots.h"
 
 #define TCP_LISTEN	 10 /* enum in the kernel's net/tcp_states.h */
-#define PACKET_OTHERHOST 3  /* linux/if_packet.h */
+#define ND_SOLICITED	 0x40000000
+#define ND_OVERRIDE	 0x20000000
+#define PACKET_OTHERHOST 3 /* linux/if_packet.h */
 
 /* Internet checksum after one 16-bit word changed (RFC 1624); byte order does not matter. */
 inline_always __u16 csum_replace(__u16 csum, __u16 from, __u16 to)
@@ -114,7 +116,7 @@ inline_always int answer_solicit(struct __sk_buff *skb, const struct sl_iface_ke
 	sum.length = bpf_htonl(sizeof(sum.advert));
 	sum.next = bpf_htonl(IPPROTO_ICMPV6);
 	sum.advert.nd.type = ICMP6_ND_ADVERTISE;
-	sum.advert.nd.flags = bpf_htonl(probe ? 0x20000000 : 0x60000000); /* [solicited,] override */
+	sum.advert.nd.flags = bpf_htonl(probe ? ND_OVERRIDE : ND_SOLICITED | ND_OVERRIDE);
 	__builtin_memcpy(sum.advert.nd.target, sum.from, sizeof(sum.from));
 	sum.advert.option = 2; /* target link-layer address */
 	sum.advert.option_len = 1;
@@ -167,7 +169,7 @@ inline_always int answer_echo4(struct __sk_buff *skb, const struct sl_iface_key 
 	head.ip.saddr = META_IP4;
 	head.icmp.type = ICMP4_ECHO_REPLY;
 	head.icmp.csum = csum_replace(head.icmp.csum, bpf_htons(ICMP4_ECHO << 8),
-					  bpf_htons(ICMP4_ECHO_REPLY << 8));
+				      bpf_htons(ICMP4_ECHO_REPLY << 8));
 	return reply(skb, key, &head.eth, FRAME_SIZE(head), SL_V_ECHO_REPLY, frame->length);
 }
 
@@ -193,9 +195,8 @@ inline_always int answer_echo6(struct __sk_buff *skb, const struct sl_iface_key 
 	from[2] = 0;
 	from[3] = META_IP6D;
 	head.icmp.type = ICMP6_ECHO_REPLY;
-	head.icmp.csum = csum_replace(head.icmp.csum,
-					     bpf_htons(ICMP6_ECHO << 8),
-					     bpf_htons(ICMP6_ECHO_REPLY << 8));
+	head.icmp.csum = csum_replace(head.icmp.csum, bpf_htons(ICMP6_ECHO << 8),
+				      bpf_htons(ICMP6_ECHO_REPLY << 8));
 	return reply(skb, key, &head.eth, FRAME_SIZE(head), SL_V_ECHO_REPLY, frame->length);
 }
 
@@ -308,7 +309,8 @@ inline_always int for_another_station(const struct __sk_buff *skb, const struct 
 	const __u16 *to = (const void *)eth->h_dest;
 	const __u16 *own = (const void *)iface->mac;
 
-	if (skb->pkt_type != PACKET_OTHERHOST || (void *)(eth + 1) > (const void *)(long)skb->data_end)
+	if (skb->pkt_type != PACKET_OTHERHOST ||
+	    (void *)(eth + 1) > (const void *)(long)skb->data_end)
 		return 0;
 	return to[0] != own[0] || to[1] != own[1] || to[2] != own[2];
 }
@@ -342,8 +344,8 @@ int sl_steer(struct __sk_buff *skb)
 	case FRAME_SOLICIT:
 		return answer_solicit(skb, &key, iface, &frame);
 	case FRAME_ECHO:
-		return frame.family == 4 ? answer_echo4(skb, &key, iface, &frame) :
-					   answer_echo6(skb, &key, iface, &frame);
+		return frame.family == 4 ? answer_echo4(skb, &key, iface, &frame)
+					 : answer_echo6(skb, &key, iface, &frame);
 	default:
 		return steer_tcp(skb, &key, iface, &frame);
 	}

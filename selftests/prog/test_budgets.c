@@ -60,8 +60,8 @@ static int pass_until_drop(const char *program, const struct frame *frame, int c
 	return count;
 }
 
-static void test_budget(const char *name, const char *program, enum frame_base base, uint32_t source,
-			int expected)
+static void test_budget(const char *name, const char *program, enum frame_base base,
+			uint32_t source, int expected)
 {
 	struct frame frame = from_source(base, source);
 	int verdict, passed;
@@ -92,7 +92,8 @@ static void test_owners(void)
 		pass_until_drop("sl_guard_tc", &noisy, 1, &verdict);
 	passed = pass_until_drop("sl_guard_tc", &quiet, BURST + 1, &verdict);
 	prog_check(passed == BURST && verdict == SL_V_PACKET_BUDGET,
-		   "a source over budget leaves the interface's to its neighbours (passed %d)", passed);
+		   "a source over budget leaves the interface's to its neighbours (passed %d)",
+		   passed);
 
 	/* Spoofed sources share what the interface has. */
 	iface.source_rate = 0;
@@ -105,7 +106,8 @@ static void test_owners(void)
 		passed += pass_until_drop("sl_guard_tc", &spoofed, 1, &verdict);
 	}
 	prog_check(passed == 2 * BURST && verdict == SL_V_IFACE_BUDGET,
-		   "40 spoofed sources get no more than the interface's budget (passed %d)", passed);
+		   "40 spoofed sources get no more than the interface's budget (passed %d)",
+		   passed);
 	iface.iface_rate = iface.source_rate = 0;
 }
 
@@ -126,12 +128,14 @@ static void test_hooks(void)
 		iface.guard_at = at;
 		restart();
 		passed = pass_until_drop(other, &good, 3 * BURST, &verdict);
-		prog_check(passed == 3 * BURST, "%s charges nothing while %s polices", other, police);
+		prog_check(passed == 3 * BURST, "%s charges nothing while %s polices", other,
+			   police);
 		passed = pass_until_drop(other, &bad, 1, &verdict);
 		prog_check(passed == 0 && verdict == SL_V_BAD_FLAGS, "%s still drops what is wrong",
 			   other);
 		passed = pass_until_drop(police, &good, 3 * BURST, &verdict);
-		prog_check(passed == BURST && verdict == SL_V_PACKET_BUDGET, "%s charges once", police);
+		prog_check(passed == BURST && verdict == SL_V_PACKET_BUDGET, "%s charges once",
+			   police);
 	}
 	iface.guard_at = SL_GUARD_AT_TC;
 	iface.source_rate = 0;
@@ -178,7 +182,8 @@ int main(void)
 	iface.syn_rate = 0, iface.source_rate = RATE, iface.source_burst = BURST;
 	test_budget("source budget", "sl_guard_tc", BASE_ACK4, 0x0a000002, SL_V_PACKET_BUDGET);
 	test_budget("source budget, ARP", "sl_guard_tc", BASE_ARP, 0x0a000003, SL_V_PACKET_BUDGET);
-	test_budget("source budget, echo", "sl_guard_tc", BASE_ECHO4, 0x0a000004, SL_V_PACKET_BUDGET);
+	test_budget("source budget, echo", "sl_guard_tc", BASE_ECHO4, 0x0a000004,
+		    SL_V_PACKET_BUDGET);
 	iface.guard_at = SL_GUARD_AT_XDP;
 	test_budget("source budget in XDP", "sl_guard_xdp", BASE_ACK4, 0x0a000005,
 		    SL_V_PACKET_BUDGET);

@@ -73,8 +73,8 @@ static uint32_t prog_id(int fd)
 /* bpftool's JSON of a pinned map: the formatted value of its only entry. */
 static json_t *dump(const char *map, json_t **ret_all)
 {
-	const char *text = output("bpftool -j map dump pinned %s/maps/%s",
-				  gate_load_pin_dir(prog_load), map);
+	const char *text =
+		output("bpftool -j map dump pinned %s/maps/%s", gate_load_pin_dir(prog_load), map);
 
 	*ret_all = text ? json_loads(text, 0, NULL) : NULL;
 	return json_object_get(json_object_get(json_array_get(*ret_all, 0), "formatted"), "value");
@@ -262,7 +262,8 @@ static void test_two_instances(void)
 static char *tc_state(void)
 {
 	return strdup(output("tc qdisc show dev " VETH "; tc filter show dev " VETH
-			     " ingress; tc filter show dev " VETH " egress") ?: "failed");
+			     " ingress; tc filter show dev " VETH " egress")
+			      ?: "failed");
 }
 
 static void test_tc(void)
@@ -279,11 +280,13 @@ static void test_tc(void)
 			   strstr(now, "sl_guard_tc") < strstr(now, "sl_steer"),
 		   "TC: guard, then steer");
 	made = false;
-	prog_check(!gate_load_attach_tc(prog_load, ifindex, &made, NULL) && made, "TC: attach again");
+	prog_check(!gate_load_attach_tc(prog_load, ifindex, &made, NULL) && made,
+		   "TC: attach again");
 	again = tc_state();
 	prog_check(strcmp(now, again) == 0, "TC: changes nothing");
 	prog_check(gate_load_attached_tc(prog_load, ifindex) == 1, "TC: is attached");
-	prog_check(!gate_load_detach_tc(prog_load, ifindex) && !gate_load_detach_tc(prog_load, ifindex),
+	prog_check(!gate_load_detach_tc(prog_load, ifindex) &&
+			   !gate_load_detach_tc(prog_load, ifindex),
 		   "TC: detach, twice");
 	free(now);
 	now = tc_state();
@@ -354,7 +357,8 @@ static void test_tc_orphan(void)
 		gate_load_unpin(other);
 		gate_load_close(other);
 	}
-	prog_check(other && gate_load_attached_tc(prog_load, ifindex) == 1, "TC: a left-over is known");
+	prog_check(other && gate_load_attached_tc(prog_load, ifindex) == 1,
+		   "TC: a left-over is known");
 	err = gate_load_attach_tc(prog_load, ifindex, &made, NULL);
 	prog_check(!err && made && !gate_load_detach_tc(prog_load, ifindex), "TC: and taken over");
 	now = tc_state();
@@ -411,8 +415,7 @@ static void test_xdp(void)
 	char *why = NULL;
 
 	err = gate_load_attach_xdp(prog_load, &key, GATE_LOAD_XDP_GENERIC, &why);
-	prog_check(!err &&
-			   gate_load_attached_xdp(prog_load, &key, &mode) == 1 &&
+	prog_check(!err && gate_load_attached_xdp(prog_load, &key, &mode) == 1 &&
 			   mode == GATE_LOAD_XDP_GENERIC &&
 			   strstr(output("ip link show " VETH) ?: "", "xdpgeneric"),
 		   "XDP: generic (%s)", why ? why : "");
@@ -422,7 +425,8 @@ static void test_xdp(void)
 			   gate_load_attached_xdp(prog_load, &key, &mode) == 1 &&
 			   mode == GATE_LOAD_XDP_NATIVE,
 		   "XDP: native instead");
-	prog_check(!gate_load_detach_xdp(prog_load, &key) && !gate_load_detach_xdp(prog_load, &key) &&
+	prog_check(!gate_load_detach_xdp(prog_load, &key) &&
+			   !gate_load_detach_xdp(prog_load, &key) &&
 			   gate_load_attached_xdp(prog_load, &key, NULL) == 0 &&
 			   !strstr(output("ip link show " VETH) ?: "xdp", "xdp"),
 		   "XDP: detach, twice");
@@ -450,7 +454,8 @@ static void test_zombie(void)
 	prog_check(gate_load_collect_links(prog_load) == 0, "a living link is not collected");
 	run("ip link del " VETH);
 	prog_check(gate_load_attached_xdp(prog_load, &key, NULL) == 0, "a zombie is not attached");
-	prog_check(gate_load_collect_links(prog_load) == 1 && gate_load_collect_links(prog_load) == 0,
+	prog_check(gate_load_collect_links(prog_load) == 1 &&
+			   gate_load_collect_links(prog_load) == 0,
 		   "it is collected, once");
 	prog_check(!gate_load_detach_tc(prog_load, key.ifindex), "no interface, nothing to detach");
 }
@@ -460,7 +465,8 @@ int main(void)
 	char path[256];
 
 	prog_begin("load");
-	if (run("ip link add " VETH " type veth peer name peer0") || run("ip link set " VETH " up")) {
+	if (run("ip link add " VETH " type veth peer name peer0") ||
+	    run("ip link set " VETH " up")) {
 		printf("needs ip(8) and veth\n");
 		return 77;
 	}

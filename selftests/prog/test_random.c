@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRAMES	10000
-#define TC_SHOT 2
+#define FRAMES	 10000
+#define TC_SHOT	 2
 #define XDP_DROP 1
 
 static unsigned seed;
@@ -48,7 +48,8 @@ static void mutate(struct frame *frame)
 static bool for_metadata(const struct frame *frame)
 {
 	static const uint8_t address[] = SL_META_IP6;
-	static const uint8_t group[] = { 0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xfe, 0xa9, 0xfe };
+	static const uint8_t group[] = { 0xff, 2, 0, 0, 0,    0,    0,	  0,
+					 0,    0, 0, 1, 0xff, 0xfe, 0xa9, 0xfe };
 	static const uint8_t ask4[] = { 8, 0, 6, 4, 0, 1 };
 	const uint8_t *d = frame->data;
 

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#define ROUNDS 5
+#define ROUNDS	   5
 #define FAR_BEYOND 10
 
 static const struct {
@@ -19,10 +19,13 @@ static const struct {
 	uint16_t dport;
 	unsigned mark_ns;
 } cases[] = {
-	{ "bystander, guard in TC", "sl_guard_tc", BASE_ACK4, 0x08080808, true, false, true, 80, 30 },
-	{ "bystander, guard in XDP", "sl_guard_xdp", BASE_ACK4, 0x08080808, true, false, true, 80, 30 },
+	{ "bystander, guard in TC", "sl_guard_tc", BASE_ACK4, 0x08080808, true, false, true, 80,
+	  30 },
+	{ "bystander, guard in XDP", "sl_guard_xdp", BASE_ACK4, 0x08080808, true, false, true, 80,
+	  30 },
 	{ "bystander, steer", "sl_steer", BASE_ACK4, 0x08080808, true, false, true, 80, 30 },
-	{ "unknown interface, guard in TC", "sl_guard_tc", BASE_ACK4, 0, true, false, false, 80, 60 },
+	{ "unknown interface, guard in TC", "sl_guard_tc", BASE_ACK4, 0, true, false, false, 80,
+	  60 },
 	{ "admitted without budgets, TC", "sl_guard_tc", BASE_ACK4, 0, false, false, true, 80, 60 },
 	{ "policed, TC", "sl_guard_tc", BASE_ACK4, 0, true, false, true, 80, 100 },
 	{ "policed, XDP", "sl_guard_xdp", BASE_ACK4, 0, true, false, true, 80, 100 },
@@ -61,8 +64,8 @@ static void run(size_t i, uint32_t repeat)
 		if (outcome.ns < best)
 			best = outcome.ns;
 	}
-	prog_check(best <= cases[i].mark_ns * FAR_BEYOND, "%s: %u ns (mark %u)", cases[i].name, best,
-		   cases[i].mark_ns);
+	prog_check(best <= cases[i].mark_ns * FAR_BEYOND, "%s: %u ns (mark %u)", cases[i].name,
+		   best, cases[i].mark_ns);
 }
 
 int main(int argc, char **argv)

@@ -114,8 +114,8 @@ static void put_listener(bool v6, int worker, int fd)
 /* The worker of a slot died, or is back. */
 static void publish_worker(int worker, uint32_t pid)
 {
-	struct sl_listener_key key = { prog_key.netns_cookie, if_nametoindex(l3_device), htons(80), 4,
-				       worker };
+	struct sl_listener_key key = { prog_key.netns_cookie, if_nametoindex(l3_device), htons(80),
+				       4, worker };
 	struct sl_listener_info info = { .tenant = 7, .worker_pid = pid };
 
 	gate_load_listener_put(prog_load, &key, -1, &info);
@@ -215,7 +215,8 @@ static uint64_t rose(const struct sl_verdicts *before, size_t offset)
 {
 	struct sl_verdicts after = prog_verdicts();
 
-	return *(__u64 *)((char *)&after + offset) - *(const __u64 *)((const char *)before + offset);
+	return *(__u64 *)((char *)&after + offset) -
+	       *(const __u64 *)((const char *)before + offset);
 }
 #define ROSE(before, field) rose(before, offsetof(struct sl_verdicts, field))
 
@@ -234,8 +235,8 @@ static void test_connection(bool v6)
 		   "%s: the address was resolved by steer", family);
 	/* A connection is bound to the bridge: invisible from its port, found by the stack. */
 	prog_check(ROSE(&before, new_connection) == 1 &&
-			   (strcmp(l3_device, "gw0") ? ROSE(&before, left_to_stack) :
-						       ROSE(&before, established)) >= 1,
+			   (strcmp(l3_device, "gw0") ? ROSE(&before, left_to_stack)
+						     : ROSE(&before, established)) >= 1,
 		   "%s: SYN to the listener, the rest to the connection", family);
 	prog_check(write(client, "hello", 5) == 5 && read(server, word, sizeof(word)) == 5 &&
 			   write(server, word, 5) == 5 && read(client, word, sizeof(word)) == 5,
@@ -283,8 +284,8 @@ static void test_time_wait(const char *where)
 		}
 	}
 	prog_check(good == 40 && now() - start < 2,
-		   "%s: 20 times from one port, server closing first: %d halves in %.2f s", where, good,
-		   now() - start);
+		   "%s: 20 times from one port, server closing first: %d halves in %.2f s", where,
+		   good, now() - start);
 }
 
 /* How many of eight connections worker gets. */
@@ -343,7 +344,8 @@ static void test_xdp(enum gate_load_xdp mode)
 	struct sl_verdicts before;
 	int client, server = -1;
 
-	if (!prog_check(!gate_load_attach_xdp(prog_load, &prog_key, mode, NULL), "%s: raised", name))
+	if (!prog_check(!gate_load_attach_xdp(prog_load, &prog_key, mode, NULL), "%s: raised",
+			name))
 		return;
 	gate_load_iface_set_guard_at(prog_load, &prog_key, SL_GUARD_AT_XDP);
 	before = prog_verdicts();

@@ -99,8 +99,8 @@ static bool instance_valid(const char *instance)
 	size_t len = strlen(instance);
 
 	return len && len <= INSTANCE_MAX &&
-	       strspn(instance, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") ==
-		       len;
+	       strspn(instance,
+		      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == len;
 }
 
 static int mount_bpffs(char **ret_why)
@@ -142,8 +142,8 @@ static int probe_kernel(struct gate_load_features *features, char **ret_why)
 	/* Whether the helper takes such a socket shows only on a packet: go by the version. */
 	features->reuseport_assign = major > 6 || (major == 6 && minor >= 6);
 	if (!features->kernel_floor)
-		return load_fail(ret_why, -ENOSYS, "kernel %u.%u is too old: sluice needs 6.1", major,
-				 minor);
+		return load_fail(ret_why, -ENOSYS, "kernel %u.%u is too old: sluice needs 6.1",
+				 major, minor);
 	return 0;
 }
 
@@ -167,14 +167,15 @@ static int reuse_map(const struct gate_load *load, struct bpf_map *map, char **r
 		goto out;
 	}
 	if (info.type != bpf_map__type(map) || info.key_size != bpf_map__key_size(map) ||
-	    info.value_size != bpf_map__value_size(map) || info.map_flags != bpf_map__map_flags(map)) {
+	    info.value_size != bpf_map__value_size(map) ||
+	    info.map_flags != bpf_map__map_flags(map)) {
 		err = load_fail(ret_why, -EPROTO,
 				"%s has another layout (type %u, key %u, value %u, flags %#x; this "
 				"version: %u, %u, %u, %#x): detach the tenants with the version "
 				"that made it, or use another instance",
 				path, info.type, info.key_size, info.value_size, info.map_flags,
-				bpf_map__type(map), bpf_map__key_size(map), bpf_map__value_size(map),
-				bpf_map__map_flags(map));
+				bpf_map__type(map), bpf_map__key_size(map),
+				bpf_map__value_size(map), bpf_map__map_flags(map));
 		goto out;
 	}
 	err = bpf_map__reuse_fd(map, fd);
@@ -200,8 +201,9 @@ static int check_abi(const struct gate_load *load, char **ret_why)
 		/* It is pinned first: others without it are not from any version of us. */
 		snprintf(path, sizeof(path), "%s/maps/ifaces", load->dir);
 		if (access(path, F_OK) == 0)
-			return load_fail(ret_why, -EPROTO, "%s/maps lacks its \"abi\" map: remove %s",
-					 load->dir, load->dir);
+			return load_fail(ret_why, -EPROTO,
+					 "%s/maps lacks its \"abi\" map: remove %s", load->dir,
+					 load->dir);
 		return 0;
 	}
 	if (fd < 0)
@@ -238,8 +240,7 @@ static void size_maps(struct sluice *skeleton, const struct gate_load_settings *
 	bpf_map__set_max_entries(skeleton->maps.slots, listeners);
 	bpf_map__set_max_entries(skeleton->maps.budget_source, settings->sources ?: 65536);
 	/* libbpf would pin and find them by itself, but check less than reuse_map() does. */
-	bpf_object__for_each_map(map, skeleton->obj)
-		bpf_map__set_pin_path(map, NULL);
+	bpf_object__for_each_map(map, skeleton->obj) bpf_map__set_pin_path(map, NULL);
 }
 
 static int pin_maps(const struct gate_load *load, const bool *reused, char **ret_why)
@@ -303,7 +304,8 @@ static int load_programs(struct gate_load *load, const struct gate_load_settings
 		return err;
 	load->skeleton = sluice__open();
 	if (!load->skeleton)
-		return load_fail(ret_why, -errno, "cannot open the BPF object: %s", load_complaint());
+		return load_fail(ret_why, -errno, "cannot open the BPF object: %s",
+				 load_complaint());
 	size_maps(load->skeleton, settings);
 	load->skeleton->rodata->settings.sample_interval_ns = 1000000000u / samples;
 	load->skeleton->rodata->settings.sample_burst = samples;
@@ -322,7 +324,8 @@ static int load_programs(struct gate_load *load, const struct gate_load_settings
 		return load_fail(ret_why, err, "the kernel refused the BPF programs: %s (%s)",
 				 strerror(-err), load_complaint());
 	for (int i = 0; i < LOAD_MAPS; i++)
-		load->map[i] = bpf_object__find_map_fd_by_name(load->skeleton->obj, load_map_names[i]);
+		load->map[i] =
+			bpf_object__find_map_fd_by_name(load->skeleton->obj, load_map_names[i]);
 	load->prog[LOAD_GUARD_TC] = bpf_program__fd(load->skeleton->progs.sl_guard_tc);
 	load->prog[LOAD_STEER] = bpf_program__fd(load->skeleton->progs.sl_steer);
 	load->prog[LOAD_GUARD_XDP] = bpf_program__fd(load->skeleton->progs.sl_guard_xdp);
@@ -345,7 +348,8 @@ static void probe_maps(struct gate_load *load)
 	load->features.xdp_frags = load->features.xdp_links = true; /* the programs are loaded */
 	if (!values)
 		return;
-	err = bpf_map_lookup_batch(load->map[LOAD_VERDICTS], NULL, &next, &key, values, &count, NULL);
+	err = bpf_map_lookup_batch(load->map[LOAD_VERDICTS], NULL, &next, &key, values, &count,
+				   NULL);
 	load->features.map_batch = !err || err == -ENOENT || err == -ENOSPC;
 	free(values);
 }
@@ -360,7 +364,8 @@ int gate_load_open(const char *instance, const struct gate_load_settings *settin
 	if (ret_why)
 		*ret_why = NULL;
 	if (!instance_valid(instance))
-		return load_fail(ret_why, -EINVAL, "an instance is named by letters, digits, - and _");
+		return load_fail(ret_why, -EINVAL,
+				 "an instance is named by letters, digits, - and _");
 	load = calloc(1, sizeof(*load));
 	if (!load)
 		return -ENOMEM;

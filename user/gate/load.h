@@ -93,7 +93,8 @@ int gate_load_iface_each(struct gate_load *load,
  * fd -1 leaves "listeners" alone: it renews the readable twin, and the slot takes new connections
  * when info->worker_pid is not 0 and none while it is (other slots get them).
  * Listening SO_REUSEPORT sockets also get the program that picks the slot, or the kernel would
- * choose within their group by itself. info->socket_cookie is filled in here when it is 0 and fd is given.
+ * choose within their group by itself. info->socket_cookie is filled in here when it is 0 and fd is
+ * given.
  */
 int gate_load_listener_put(struct gate_load *load, const struct sl_listener_key *key, int fd,
 			   const struct sl_listener_info *info);

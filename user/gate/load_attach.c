@@ -282,8 +282,8 @@ int gate_load_attached_tc(struct gate_load *load, uint32_t ifindex)
 		return 0;
 	return filter_owner(load, ifindex, STEER_PRIORITY, STEER_HANDLE_MADE, LOAD_STEER, &id, name,
 			    sizeof(name)) == OURS ||
-	       filter_owner(load, ifindex, STEER_PRIORITY, STEER_HANDLE_FOUND, LOAD_STEER, &id, name,
-			    sizeof(name)) == OURS;
+	       filter_owner(load, ifindex, STEER_PRIORITY, STEER_HANDLE_FOUND, LOAD_STEER, &id,
+			    name, sizeof(name)) == OURS;
 }
 
 static void link_path(const struct gate_load *load, const struct sl_iface_key *key,

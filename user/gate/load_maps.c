@@ -79,7 +79,8 @@ int gate_load_iface_put(struct gate_load *load, const struct sl_iface_key *key,
 	return err;
 }
 
-int gate_load_iface_get(struct gate_load *load, const struct sl_iface_key *key, struct sl_iface *ret)
+int gate_load_iface_get(struct gate_load *load, const struct sl_iface_key *key,
+			struct sl_iface *ret)
 {
 	struct sl_iface iface;
 	int err = bpf_map_lookup_elem(load->map[LOAD_IFACES], key, &iface);
@@ -260,7 +261,8 @@ int gate_load_tenant_del(struct gate_load *load, uint32_t id)
 }
 
 int gate_load_tenant_each(struct gate_load *load,
-			  int (*fn)(uint32_t id, const struct sl_tenant *tenant, void *arg), void *arg)
+			  int (*fn)(uint32_t id, const struct sl_tenant *tenant, void *arg),
+			  void *arg)
 {
 	struct sl_tenant tenant;
 	uint32_t id, next;

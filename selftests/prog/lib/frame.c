@@ -14,15 +14,15 @@
 #define VM6	    0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5
 #define NOBODY6	    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 
-#define IN4		      GATEWAY_MAC, VM_MAC, 8, 0
-#define IN6		      GATEWAY_MAC, VM_MAC, 0x86, 0xdd
-#define OUT4		      VM_MAC, GATEWAY_MAC, 8, 0
-#define OUT6		      VM_MAC, GATEWAY_MAC, 0x86, 0xdd
+#define IN4			GATEWAY_MAC, VM_MAC, 8, 0
+#define IN6			GATEWAY_MAC, VM_MAC, 0x86, 0xdd
+#define OUT4			VM_MAC, GATEWAY_MAC, 8, 0
+#define OUT6			VM_MAC, GATEWAY_MAC, 0x86, 0xdd
 #define IP4(length, ttl, proto) 0x45, 0, 0, length, 0, 1, 0x40, 0, ttl, proto, 0, 0
 #define IP6(length, next, hops) 0x60, 0, 0, 0, 0, length, next, hops
-#define TCP(flags)	      0x9c, 0x40, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 255, 255, 0, 0, 0, 0
-#define PING		      0, 0, 0, 0x12, 0x34, 0, 1, 'p', 'i', 'n', 'g', '!' /* after the type */
-#define ARP4(op)	      8, 6, 0, 1, 8, 0, 6, 4, 0, op
+#define TCP(flags)		0x9c, 0x40, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 255, 255, 0, 0, 0, 0
+#define PING			0, 0, 0, 0x12, 0x34, 0, 1, 'p', 'i', 'n', 'g', '!' /* after the type */
+#define ARP4(op)		8, 6, 0, 1, 8, 0, 6, 4, 0, op
 
 /* Checksums are zero here and filled in by frame_fix_csum(). */
 #define REQUESTS(X)                                                                                \
@@ -37,9 +37,11 @@
 	X(BASE_ECHO6, IN6, IP6(12, 58, 63), VM6, META6, 128, PING)                                 \
 	X(BASE_SOLICIT, 0x33, 0x33, 0xff, 0xfe, 0xa9, 0xfe, VM_MAC, 0x86, 0xdd, IP6(32, 58, 255),  \
 	  VM6, NODE6, 135, 0, 0, 0, 0, 0, 0, 0, META6, 1, 1, VM_MAC)                               \
-	X(BASE_SOLICIT_UNICAST, IN6, IP6(24, 58, 255), VM6, META6, 135, 0, 0, 0, 0, 0, 0, 0, META6) \
+	X(BASE_SOLICIT_UNICAST, IN6, IP6(24, 58, 255), VM6, META6, 135, 0, 0, 0, 0, 0, 0, 0,       \
+	  META6)                                                                                   \
 	X(BASE_SOLICIT_DAD, 0x33, 0x33, 0xff, 0xfe, 0xa9, 0xfe, VM_MAC, 0x86, 0xdd,                \
-	  IP6(32, 58, 255), NOBODY6, NODE6, 135, 0, 0, 0, 0, 0, 0, 0, META6, 14, 1, 1, 2, 3, 4, 5, 6)
+	  IP6(32, 58, 255), NOBODY6, NODE6, 135, 0, 0, 0, 0, 0, 0, 0, META6, 14, 1, 1, 2, 3, 4, 5, \
+	  6)
 
 #define REPLIES(X)                                                                                 \
 	X(BASE_ARP, VM_MAC, GATEWAY_MAC, ARP4(2), GATEWAY_MAC, META4, VM_MAC, VM4)                 \
