@@ -9,6 +9,8 @@
 
 #include "conf_impl.h"
 
+#define DEPTH_MAX 16 /* the schema has 6 */
+
 /* libyaml's words are about its grammar; most people want to know which key to press. */
 static const char *syntax_hint(const yaml_parser_t *parser, const char *yaml, size_t len)
 {
@@ -44,38 +46,99 @@ static int report_syntax(const yaml_parser_t *parser, struct conf_report *report
 	return -EINVAL;
 }
 
-int conf_doc_open(struct conf_doc *doc, struct conf_report *report, const void *yaml, size_t len)
+static const yaml_char_t *event_anchor(const yaml_event_t *event)
 {
-	yaml_document_t next;
+	switch (event->type) {
+	case YAML_SCALAR_EVENT:
+		return event->data.scalar.anchor;
+	case YAML_SEQUENCE_START_EVENT:
+		return event->data.sequence_start.anchor;
+	case YAML_MAPPING_START_EVENT:
+		return event->data.mapping_start.anchor;
+	case YAML_ALIAS_EVENT:
+		return event->data.alias.anchor;
+	default:
+		return NULL;
+	}
+}
+
+struct scan {
+	struct conf_report *report;
+	unsigned depth, documents;
+};
+
+/* 0, or -EINVAL when the rest is not worth reading. */
+static int scan_event(struct scan *scan, const yaml_event_t *event)
+{
+	const char *problem = NULL;
+
+	if (event_anchor(event))
+		problem = "anchors and aliases are not read; write the value out";
+	switch (event->type) {
+	case YAML_DOCUMENT_START_EVENT:
+		if (++scan->documents > 1)
+			problem = "a second document begins; remove the line '---'";
+		break;
+	case YAML_SEQUENCE_START_EVENT:
+	case YAML_MAPPING_START_EVENT:
+		if (++scan->depth > DEPTH_MAX)
+			problem = "nested too deeply; see sluice.yaml(5)";
+		break;
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		scan->depth--;
+		break;
+	default:
+		break;
+	}
+	if (!problem)
+		return 0;
+	conf_report_at(scan->report, event->start_mark.line, event->start_mark.column, "%s",
+		       problem);
+	return -EINVAL;
+}
+
+/*
+ * Reads the text once without keeping it, and stops where libyaml would become slow: its time
+ * is quadratic in the nesting and in the number of anchors.
+ */
+static int scan_text(struct conf_report *report, const void *yaml, size_t len)
+{
+	struct scan scan = { .report = report };
+	yaml_event_type_t type = YAML_NO_EVENT;
 	yaml_parser_t parser;
-	yaml_node_t *root;
-	int err = -EINVAL;
+	yaml_event_t event;
+	int err = 0;
 
 	if (!yaml_parser_initialize(&parser))
 		return -ENOMEM;
 	yaml_parser_set_input_string(&parser, yaml, len);
-	if (!yaml_parser_load(&parser, &doc->yaml)) {
-		err = report_syntax(&parser, report, yaml, len);
-		goto out_parser;
+	while (!err && type != YAML_STREAM_END_EVENT) {
+		if (!yaml_parser_parse(&parser, &event)) {
+			err = report_syntax(&parser, report, yaml, len);
+			break;
+		}
+		type = event.type;
+		err = scan_event(&scan, &event);
+		yaml_event_delete(&event);
 	}
-	doc->loaded = true;
-	if (!yaml_document_get_root_node(&doc->yaml)) {
-		err = 0;
-		goto out_parser;
-	}
-	if (!yaml_parser_load(&parser, &next)) {
-		err = report_syntax(&parser, report, yaml, len);
-		goto out_parser;
-	}
-	root = yaml_document_get_root_node(&next);
-	if (root)
-		conf_report_at(report, root->start_mark.line, root->start_mark.column,
-			       "a second document begins; remove the line '---' before it");
-	else
-		err = 0;
-	yaml_document_delete(&next);
+	yaml_parser_delete(&parser);
+	return err;
+}
 
-out_parser:
+int conf_doc_open(struct conf_doc *doc, struct conf_report *report, const void *yaml, size_t len)
+{
+	yaml_parser_t parser;
+	int err = scan_text(report, yaml, len);
+
+	if (err < 0)
+		return err;
+	if (!yaml_parser_initialize(&parser))
+		return -ENOMEM;
+	yaml_parser_set_input_string(&parser, yaml, len);
+	doc->loaded = yaml_parser_load(&parser, &doc->yaml);
+	if (!doc->loaded)
+		err = report_syntax(&parser, report, yaml, len);
 	yaml_parser_delete(&parser);
 	return err;
 }

@@ -3,10 +3,9 @@
  * Compares a document with the libcyaml schema and says every difference in one line for
  * people. libcyaml compares too, but stops at the first, speaks of events, and lets pass
  * what an operator did not mean: "80x" is 80, "010" is 8, "-1" is 2^64-1, "fasle" is true,
- * a NUL ends a string, an alias may repeat a list a million times.
+ * a NUL ends a string.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -17,7 +16,6 @@
 struct shape {
 	struct conf_report *report;
 	yaml_document_t *yaml;
-	bool *seen; /* by node: an alias makes the walk come back to one */
 };
 
 __attribute__((format(printf, 3, 4))) static void
@@ -239,14 +237,6 @@ static void check_mapping(struct shape *shape, const cyaml_schema_value_t *schem
 static void check_value(struct shape *shape, const cyaml_schema_value_t *schema,
 			const yaml_node_t *node, const char *name)
 {
-	/* Nodes are in one array; the distance from the first is the node's number. */
-	size_t number = (size_t)(node - shape->yaml->nodes.start);
-
-	if (shape->seen[number]) {
-		complain(shape, node, "%s is an alias; write the value out", name);
-		return;
-	}
-	shape->seen[number] = true;
 	switch (schema->type) {
 	case CYAML_MAPPING:
 		if (node->type == YAML_MAPPING_NODE)
@@ -275,14 +265,6 @@ void conf_doc_check(struct conf_doc *doc, struct conf_report *report)
 	yaml_node_t *root = yaml_document_get_root_node(&doc->yaml);
 	struct shape shape = { .report = report, .yaml = &doc->yaml };
 
-	if (conf_doc_empty(doc))
-		return;
-	shape.seen =
-		calloc((size_t)(doc->yaml.nodes.top - doc->yaml.nodes.start), sizeof(*shape.seen));
-	if (!shape.seen) {
-		report->oom = true;
-		return;
-	}
-	check_value(&shape, &conf_schema, root, "");
-	free(shape.seen);
+	if (!conf_doc_empty(doc))
+		check_value(&shape, &conf_schema, root, "");
 }

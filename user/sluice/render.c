@@ -84,16 +84,18 @@ static int width_of(const char *text)
 	return width;
 }
 
+/* No blanks at the end of a line. */
 static void put_cell(const struct table *table, unsigned column, int width, const char *text,
 		     enum tint tint)
 {
 	int space = width - width_of(text);
 
+	if (!*text && column + 1 == table->columns)
+		return;
 	fputs("  ", stdout);
 	if (table->right[column])
 		printf("%*s", space, "");
 	render_tinted(tint, text);
-	/* No blanks at the end of a line. */
 	if (!table->right[column] && column + 1 < table->columns)
 		printf("%*s", space, "");
 }

@@ -59,6 +59,10 @@ static void show_workers(const json_t *workers)
 	size_t i;
 
 	render_heading("Workers");
+	if (!json_array_size(workers)) {
+		puts("  none: they start with the first tenant");
+		return;
+	}
 	table_column(&table, "NO", true);
 	table_column(&table, "ROLE", false);
 	table_column(&table, "PID", true);
