@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The rate between two looks decides; nothing else is remembered but since when it is quiet.
+ */
 #include "guard_rule.h"
 
 #include <string.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The first message that a socket does not take starts the queue; from then on everything
+ * queues, so that the order holds, until mailbox_flush() has emptied it.
+ */
 #include "mailbox.h"
 
 #include <errno.h>

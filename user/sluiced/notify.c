@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One datagram to $NOTIFY_SOCKET; no library is needed for that.
+ */
 #include "notify.h"
 
 #include <stddef.h>

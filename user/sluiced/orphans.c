@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Notes are written when a worker is forked and removed when it is buried; what is left over
+ * at the next start was written by a parent that did not get that far.
+ */
 #include "orphans.h"
 
 #include <ctype.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The lock is a flock on RUN_DIR/lock, which also holds the daemon's pid for people.
+ */
 #include "rundir.h"
 
 #include <errno.h>

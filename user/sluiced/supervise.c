@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Slots and the workers in them. A worker that dies is replaced at once on the same listeners;
+ * one that dies young twice in a row waits longer each time. On a reload the new worker of a
+ * slot serves before the old one drains.
+ */
 #include "supervise.h"
 
 #include <errno.h>

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Copies own all their strings; a half-made copy frees itself.
+ */
 #include "want.h"
 
 #include <errno.h>
