@@ -288,6 +288,19 @@ static int pin_progs(const struct gate_load *load, char **ret_why)
 	return 0;
 }
 
+/* What a failed start made: only directories that stayed empty go. */
+static void remove_dirs(const struct gate_load *load)
+{
+	static const char *const below[] = { "/links", "/progs", "/maps", "" };
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++) {
+		snprintf(path, sizeof(path), "%s%s", load->dir, below[i]);
+		rmdir(path);
+	}
+	rmdir(LOAD_PINS);
+}
+
 /* With the pins locked: two daemons of one instance must not both make the maps. */
 static int load_programs(struct gate_load *load, const struct gate_load_settings *settings,
 			 char **ret_why)
@@ -389,6 +402,8 @@ int gate_load_open(const char *instance, const struct gate_load_settings *settin
 		err = load_programs(load, settings ? settings : &defaults, ret_why);
 		if (!err)
 			err = load_ring_open(load);
+		if (err)
+			remove_dirs(load);
 	}
 	if (lock >= 0)
 		close(lock);
