@@ -15,7 +15,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum conf_guard_mode { CONF_GUARD_AUTO, CONF_GUARD_TC, CONF_GUARD_XDP_NATIVE, CONF_GUARD_XDP_GENERIC };
+enum conf_guard_mode {
+	CONF_GUARD_AUTO,
+	CONF_GUARD_TC,
+	CONF_GUARD_XDP_NATIVE,
+	CONF_GUARD_XDP_GENERIC
+};
 enum conf_bridge { CONF_BRIDGE_FD, CONF_BRIDGE_STREAM };
 enum conf_fail { CONF_FAIL_PASS, CONF_FAIL_DROP };
 enum conf_engine { CONF_ENGINE_AUTO, CONF_ENGINE_INLINE, CONF_ENGINE_URING, CONF_ENGINE_COPY };
@@ -37,9 +42,9 @@ struct conf_management {
 struct conf_listen {
 	uint16_t *ports; /* default 80, 8080 */
 	unsigned ports_count;
-	bool ipv6;	     /* default true */
-	uint32_t hop_limit;  /* TTL of responses, 1..255; 0: the kernel's default */
-	char **hosts;	     /* names accepted in Host beside the metadata addresses */
+	bool ipv6;	    /* default true */
+	uint32_t hop_limit; /* TTL of responses, 1..255; 0: the kernel's default */
+	char **hosts;	    /* names accepted in Host beside the metadata addresses */
 	unsigned hosts_count;
 };
 
@@ -63,7 +68,7 @@ struct conf_service {
 };
 
 struct conf_route {
-	char *path;	/* prefix, starts with '/'; longest wins; matched on segments */
+	char *path; /* prefix, starts with '/'; longest wins; matched on segments */
 	char *service;
 	char **methods; /* default GET, HEAD */
 	unsigned methods_count;
