@@ -23,7 +23,7 @@
 #include "generation.h"
 #include "supervise.h"
 
-#define PENDING_MAX 1024 /* attempts per worker */
+#define PENDING_MAX 1024 /* attempts, and answers that wait, per worker */
 #define DOWN_MS	    5000 /* an origin that failed is passed over for so long */
 
 struct attempt {
@@ -302,6 +302,13 @@ static void try_next(struct attempt *attempt)
 	failed(attempt, -err);
 }
 
+/* Answers hold descriptors of ours until they are read: a worker that asks without reading
+ * must not use them up. */
+static bool overfull(const struct worker *worker)
+{
+	return worker->connecting >= PENDING_MAX || worker->mailbox.count >= PENDING_MAX;
+}
+
 /* FRONT asks for the way to the other half: a stream whose far end the BACK worker gets. */
 static void bridge(struct origins *origins, struct worker *front, uint64_t id)
 {
@@ -311,7 +318,7 @@ static void bridge(struct origins *origins, struct worker *front, uint64_t id)
 	int pair[2];
 	int err;
 
-	if (!back) {
+	if (!back || overfull(back) || overfull(front)) {
 		reply(front, id, EAGAIN, 0, -1);
 		return;
 	}
@@ -340,7 +347,7 @@ void origins_connect(struct origins *origins, struct worker *worker, uint64_t id
 		worker_kill(worker, "asked for a service that does not exist for it");
 		return;
 	}
-	if (worker->connecting >= PENDING_MAX) {
+	if (overfull(worker)) {
 		reply(worker, id, EAGAIN, connect->origin, -1);
 		return;
 	}
