@@ -219,7 +219,7 @@ void conn_run_ready(struct relay *relay)
 
 void conn_ready_event(struct relay *relay, struct conn *conn, enum side side, enum ring_op op)
 {
-	if (op == RING_RESET && conn->state != CONN_CLOSING) {
+	if (op == RING_RESET && conn->state != CONN_CLOSING && conn->state != CONN_LINGER) {
 		conn_close(relay, conn, CONN_END_CLIENT);
 		return;
 	}
@@ -280,7 +280,11 @@ void conn_timeout(struct relay *relay, struct conn *conn)
 	case CONN_HEAD:
 		conn_refuse(relay, conn, 408, NULL, CONN_END_TIMEOUT);
 		break;
+	case CONN_LINGER:
+		conn_close(relay, conn, conn->reason);
+		break;
 	case CONN_WAITING:
+		pool_forget(relay, conn);
 		conn_refuse(relay, conn, 504, "no connection to the service in time",
 			    CONN_END_TIMEOUT);
 		break;

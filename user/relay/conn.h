@@ -96,6 +96,8 @@ struct conn {
 	bool counted; /* in clients.h's table */
 	struct sl_relay *client_stats, *origin_stats;
 
+	bool served;	   /* has had a request */
+
 	/* The exchange. */
 	uint32_t service;
 	enum http_method method;

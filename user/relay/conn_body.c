@@ -26,14 +26,20 @@ static void break_request(struct relay *relay, struct conn *conn, uint16_t statu
 		conn_close(relay, conn, reason);
 }
 
+/* The origin's time starts anew as long as it takes the request. */
+static void request_moves(struct relay *relay, struct conn *conn)
+{
+	if (conn->state == CONN_RESPONSE)
+		conn_deadline(relay, conn, conn_response_timeout(relay, conn));
+}
+
 static void request_pumped(struct relay *relay, struct conn *conn, enum pump_result result)
 {
 	const struct conf_limits *limits = &relay->conf->limits;
 
 	switch (result) {
 	case PUMP_DONE:
-		if (conn->state == CONN_RESPONSE)
-			conn_deadline(relay, conn, conn_response_timeout(relay, conn));
+		request_moves(relay, conn);
 		break;
 	case PUMP_READ:
 		conn_await(relay, conn, CLIENT, RING_READABLE);
@@ -42,11 +48,14 @@ static void request_pumped(struct relay *relay, struct conn *conn, enum pump_res
 		break;
 	case PUMP_WRITE:
 		conn_await(relay, conn, ORIGIN, RING_WRITABLE);
+		request_moves(relay, conn);
 		break;
 	case PUMP_FLYING:
+		request_moves(relay, conn);
 		break;
 	case PUMP_AGAIN:
 		conn_defer(relay, conn, 1 << CLIENT);
+		request_moves(relay, conn);
 		break;
 	case PUMP_SOURCE_END:
 	case PUMP_SOURCE_ERROR:
@@ -83,9 +92,11 @@ static void response_pumped(struct relay *relay, struct conn *conn, enum pump_re
 		conn_deadline(relay, conn, relay->conf->limits.send_timeout);
 		break;
 	case PUMP_FLYING:
+		conn_deadline(relay, conn, relay->conf->services[conn->service].idle_timeout);
 		break;
 	case PUMP_AGAIN:
 		conn_defer(relay, conn, 1 << ORIGIN);
+		conn_deadline(relay, conn, relay->conf->services[conn->service].idle_timeout);
 		break;
 	case PUMP_SOURCE_END:
 	case PUMP_SOURCE_ERROR:

@@ -85,6 +85,7 @@ void conn_origin_lost(struct relay *relay, struct conn *conn, const char *why)
 	pool_close(relay, conn->origin);
 	conn->origin = NULL;
 	conn->retried = true;
+	conn->cut = false;
 	conn->origin_stats->origin_retries++;
 	conn->head[CLIENT].start = 0;
 	buf_put(&conn->in[ORIGIN]);

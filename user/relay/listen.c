@@ -71,7 +71,7 @@ int listen_add(struct relay *relay, int fd, const struct proto_listen *about)
 	}
 	listener->generation = (listener->generation + 1) % RING_GENERATIONS;
 	listener->fd = fd;
-	listener->accepting = listener->ending = false;
+	listener->accepting = listener->ending = listener->aborted = false;
 	listener->about = *about;
 	listener->about.name[SL_NAME_MAX - 1] = '\0';
 	listeners->open++;
@@ -94,13 +94,15 @@ static void end_listener(struct relay *relay, struct listener *listener)
 	relay->listeners.open--;
 }
 
-void listen_remove(struct relay *relay, uint32_t tenant)
+void listen_remove(struct relay *relay, uint32_t tenant, bool abort)
 {
 	for (uint32_t i = 0; i < relay->listeners.high; i++) {
 		struct listener *listener = &relay->listeners.table[i];
 
-		if (listener->fd >= 0 && listener->about.tenant == tenant)
-			end_listener(relay, listener);
+		if (listener->fd < 0 || listener->about.tenant != tenant)
+			continue;
+		listener->aborted |= abort;
+		end_listener(relay, listener);
 	}
 }
 
@@ -218,11 +220,16 @@ void listen_event(struct relay *relay, const struct ring_event *event)
 	assert(listener->fd >= 0 && listener->generation == event->tag.generation);
 	if (!event->more)
 		listener->accepting = false;
-	if (event->result >= 0)
+	if (event->result >= 0 && listener->aborted) {
+		io_reset_on_close(event->result);
+		close(event->result);
+	} else if (event->result >= 0) {
 		serve(relay, listener, event->result);
-	else if (event->result == -EMFILE || event->result == -ENFILE ||
-		 event->result == -ENOMEM || event->result == -ENOBUFS)
+	} else if (event->result != -ECANCELED && event->result != -ECONNABORTED &&
+		   event->result != -EAGAIN && event->result != -EINTR) {
+		/* EMFILE, ENFILE, ENOMEM: it will not be better at once. */
 		pause_accepting(relay, event->result);
+	}
 	if (listener->accepting)
 		return;
 	if (listener->ending)

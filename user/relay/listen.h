@@ -19,6 +19,7 @@ struct listener {
 	uint32_t generation;
 	bool accepting; /* the ring holds an accept */
 	bool ending;	/* closed as soon as it does not */
+	bool aborted;	/* what it still yields is reset */
 	struct proto_listen about;
 };
 
@@ -34,8 +35,8 @@ void listen_free(struct listeners *listeners);
 
 /* Takes fd over, also on failure. 0, -ENOSPC, or -EINVAL for a slot out of range. */
 int listen_add(struct relay *relay, int fd, const struct proto_listen *about);
-/* Stops accepting for a tenant. */
-void listen_remove(struct relay *relay, uint32_t tenant);
+/* Stops accepting for a tenant; with abort, connections accepted meanwhile are reset. */
+void listen_remove(struct relay *relay, uint32_t tenant, bool abort);
 /* Stops accepting altogether. */
 void listen_stop(struct relay *relay);
 /* Accepts again after a shortage, when its time has come. */

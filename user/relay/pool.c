@@ -303,6 +303,16 @@ void pool_ask(struct relay *relay)
 	}
 }
 
+void pool_forget(struct relay *relay, const struct conn *conn)
+{
+	struct pool_service *service = service_of(relay, conn);
+
+	if (service->asked) {
+		service->asked--;
+		relay->pool.asked--;
+	}
+}
+
 int pool_reply(struct relay *relay, const struct msg *msg, int fd)
 {
 	static struct log_limit limit = LOG_LIMIT(10000, 5);
@@ -313,14 +323,16 @@ int pool_reply(struct relay *relay, const struct msg *msg, int fd)
 	struct origin *origin = NULL;
 	struct conn *conn;
 
-	if (index >= pool->service_count || pool->services[index].asked == 0) {
+	if (index >= pool->service_count) {
 		if (fd >= 0)
 			close(fd);
 		return -EBADMSG;
 	}
 	service = &pool->services[index];
-	service->asked--;
-	pool->asked--;
+	if (service->asked) {
+		service->asked--;
+		pool->asked--;
+	}
 	conn = service->first_waiter;
 	if (fd >= 0) {
 		origin = origin_new(pool, fd, index, reply->origin);

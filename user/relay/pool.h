@@ -79,7 +79,9 @@ void pool_give(struct relay *relay, struct origin *origin);
 /* Ends one, at once or after its last completion; nobody may use it afterwards. */
 void pool_close(struct relay *relay, struct origin *origin);
 
-/* The parent's reply: fd (or -1) becomes the pool's. -EBADMSG for one nobody asked for. */
+/* conn has waited for longer than a reply may take: its CONNECT counts as lost. */
+void pool_forget(struct relay *relay, const struct conn *conn);
+/* The parent's reply: fd (or -1) becomes the pool's. -EBADMSG when it names no service. */
 int pool_reply(struct relay *relay, const struct msg *msg, int fd);
 /* Asks for what waiters need; called again when the parent's socket has room. */
 void pool_ask(struct relay *relay);

@@ -102,7 +102,9 @@ static int make_tables(struct relay *relay)
 		rc = buf_pool_init(&relay->heads, (head + HEAD_MARGIN + 4095) & ~4095u,
 				   (size_t)max * HEADS_PER_CONN);
 	if (!rc)
-		rc = buf_pool_init(&relay->bulk, BULK_SIZE, BULK_COUNT);
+		rc = buf_pool_init(&relay->bulk,
+				   relay->heads.size > BULK_SIZE ? relay->heads.size : BULK_SIZE,
+				   BULK_COUNT);
 	if (!rc)
 		rc = pipe_pool_init(&relay->pipes,
 				    conf->relay.pipes_small + conf->relay.pipes_large,
@@ -177,7 +179,8 @@ static void drain(struct relay *relay, uint32_t deadline_ms)
 	listen_stop(relay);
 	pool_close_idle(relay);
 	for (uint32_t i = 0; i < relay->conns.fresh; i++)
-		if (relay->conns.conns[i].state == CONN_IDLE)
+		/* One that has not asked yet may be about to, and only once. */
+		if (relay->conns.conns[i].state == CONN_IDLE && relay->conns.conns[i].served)
 			conn_close(relay, &relay->conns.conns[i], CONN_END_OK);
 }
 
@@ -192,7 +195,7 @@ static int handle_message(struct relay *relay, struct msg *msg)
 	case PROTO_UNLISTEN: {
 		const struct proto_unlisten *about = (const void *)msg->body;
 
-		listen_remove(relay, about->tenant);
+		listen_remove(relay, about->tenant, about->abort);
 		if (about->abort)
 			abort_tenant(relay, about->tenant);
 		return 0;
