@@ -93,11 +93,13 @@ wait_for() {
 
 # ---- processes -----------------------------------------------------------------------------
 
-# start NAME COMMAND…: in the background, output in $LAB/NAME.log. COMMAND must not fork itself
-# away; its process is known as NAME from then on.
+# start NAME COMMAND…: in the background, output in $LAB/NAME.log; "in_ns NS" may go before COMMAND,
+# which is a program that does not fork itself away. Its process is known as NAME from then on.
 start() {
 	local name=$1
 	shift
+	# The function would stay as a shell above it, and that shell's pid is not the one to signal.
+	[ "$1" != in_ns ] || set -- nsenter --net="$(ns_path "$2")" -- "${@:3}"
 	"$@" >>"$LAB/$name.log" 2>&1 </dev/null &
 	PIDS+=("$name $!")
 }

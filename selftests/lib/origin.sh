@@ -78,13 +78,13 @@ start_nginx() {
 			}
 		}
 	CONF
-	start "$name" nsenter --net="$(ns_path "$ns")" -- nginx -e "$LAB/$name-error.log" -p "$dir" -c "$dir/conf"
+	start "$name" in_ns "$ns" nginx -e "$LAB/$name-error.log" -p "$dir" -c "$dir/conf"
 	wait_for 5 "nginx to listen" in_ns "$ns" curl -qsf --noproxy '*' -o /dev/null http://127.0.0.1/whoami
 }
 
 # start_oddorigin NAMESPACE [PORT]
 start_oddorigin() {
-	start oddorigin nsenter --net="$(ns_path "$1")" -- \
+	start oddorigin in_ns "$1" \
 		"$PYTHON" "$TOOLS/oddorigin.py" 0.0.0.0 "${2:-8081}"
 	wait_for 5 "the odd origin to listen" grep -q ready "$LAB/oddorigin.log"
 }

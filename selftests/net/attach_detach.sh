@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# timeout: 120
 #
 # Attach twice is attach once, detach twice is detach once, and a namespace is afterwards what it
 # was before: addresses, routes, rules, qdiscs, filters, sockets, sysctls. Another user's clsact

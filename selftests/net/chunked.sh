@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# timeout: 120
 #
 # Chunked bodies arrive whole: from nginx, with uneven chunks, with trailers; toward an HTTP/1.0
 # client they end with the connection; a chunked upload arrives too.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# timeout: 150
 #
 # Clients that go away in the middle of a body, by reset or by being killed: the relay ends those
 # connections, keeps nothing of them, and the next client's body holds no byte of theirs.
@@ -23,7 +24,7 @@ check() {
 	expect_document "$vm" 1048576 "before ($engine, $bridge)"
 	wait_for 10 "connections to be over" none_open
 	before=$(worker_fds)
-	for i in 1 2 3 4 5 6 7 8 9 10; do
+	for i in 1 3 7 10; do
 		vm_raw "$vm" abort $((i * 300000)) "/$BIG" >/dev/null || fail "abort $i"
 		expect_document "$vm" 1048576 "after abort $i ($engine, $bridge)"
 	done

@@ -20,7 +20,7 @@ class Theirs(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 http.server.HTTPServer(("169.254.169.254", 80), Theirs).serve_forever()
 PY
-start theirs nsenter --net="$(ns_path $vm)" -- "$PYTHON" "$LAB/theirs.py"
+start theirs in_ns $vm "$PYTHON" "$LAB/theirs.py"
 theirs() { [ "$(vm_curl $vm --max-time 5 "$META/whoami")" = theirs ]; }
 wait_for 5 "their server" theirs
 

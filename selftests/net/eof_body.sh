@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# timeout: 120
 #
 # A body that its origin ends by closing arrives whole, and ends for the client too.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# timeout: 120
 #
 # An origin that fails in the middle of a body: the client sees an error in every framing, never a
 # short body that looks complete. An origin that fails before: 502, with words.

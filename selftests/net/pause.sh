@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# timeout: 120
 #
 # An origin that pauses between head and body, and in the body's middle; one that drips. The
 # client's other requests do not wait for it.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# timeout: 120
 #
 # Ten requests in one write, as apt sends them, are answered in order and whole; so are they when
 # they come a byte at a time, and when the client shuts its sending side down after them.

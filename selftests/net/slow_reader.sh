@@ -7,7 +7,7 @@
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-path_lab 2097152 "$BIG"
+path_lab 1048576 "$BIG"
 
 memory() {
 	local pid total=0 kib
@@ -20,8 +20,8 @@ memory() {
 
 check() {
 	local engine=$1 bridge=$2 vm=$3 got before
-	got=$(vm_raw "$vm" --slow 1000000 --timeout 20 get /2097152)
-	expect_eq "$got" "200 2097152 ${SUM[2097152]}" "slow reader ($engine, $bridge)"
+	got=$(vm_raw "$vm" --slow 1000000 --timeout 20 get /1048576)
+	expect_eq "$got" "200 1048576 ${SUM[1048576]}" "slow reader ($engine, $bridge)"
 
 	expect_document "$vm" "$BIG" "warm up"
 	before=$(memory)
