@@ -79,7 +79,8 @@ static const struct request_case {
 
 #define OK "HTTP/1.1 200 OK\r\n"
 
-enum client { V11, V11_CLOSE, V10, V10_KEEP };
+/* RELAY_CLOSES: a client of HTTP/1.1 would go on, the relay would not. */
+enum client { V11, V11_CLOSE, RELAY_CLOSES, V10, V10_KEEP };
 
 static const struct response_case {
 	const char *name;
@@ -98,6 +99,8 @@ static const struct response_case {
 	     "Upgrade: h2\r\nContent-Length: 5\r\n\r\n",
 	  OK "Content-Length: 5\r\n\r\n" },
 	{ "client that closes", V11_CLOSE, HTTP_GET, OK "Content-Length: 5\r\n\r\n",
+	  OK "Content-Length: 5\r\nConnection: close\r\n\r\n" },
+	{ "relay that closes", RELAY_CLOSES, HTTP_GET, OK "Content-Length: 5\r\n\r\n",
 	  OK "Content-Length: 5\r\nConnection: close\r\n\r\n" },
 	{ "HTTP/1.0", V10, HTTP_GET, OK "Content-Length: 5\r\n\r\n",
 	  OK "Content-Length: 5\r\nConnection: close\r\n\r\n" },
@@ -272,9 +275,9 @@ int main(void)
 		if (!CHECK(http_response_parse(c->in, strlen(c->in), &scanned, &limits, c->method,
 					       &head, &refusal) == HTTP_OK))
 			continue;
-		http_response_plan(&head, c->client <= V11_CLOSE,
-				   c->client == V11 || c->client == V10_KEEP, false,
-				   &response_plan);
+		http_response_plan(&head, c->client <= RELAY_CLOSES,
+				   c->client != V11_CLOSE && c->client != V10,
+				   c->client == RELAY_CLOSES, &response_plan);
 		CHECK(response_plan.drop == !c->out);
 		if (c->out)
 			check_written(write_response, c->in, c->out);
