@@ -314,8 +314,10 @@ static bool may_splice(struct relay *relay, struct conn *conn, enum side from)
 	flow->pipe = pipe_take(&relay->pipes, left >= LARGE_BODY && left != UINT64_MAX ? PIPE_LARGE
 										      : PIPE_SMALL);
 	if (!flow->pipe) {
-		conn->client_stats->pipe_shortage++;
-		flow->copying = true;
+		/* A buffer serves until one is free again. */
+		if (!flow->shortage)
+			conn->client_stats->pipe_shortage++;
+		flow->shortage = true;
 		return false;
 	}
 	buf_put(&conn->in[from]);

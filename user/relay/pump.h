@@ -43,7 +43,8 @@ struct flow {
 	bool read;		   /* the source has given all it will */
 	bool done;		   /* and it was sent */
 	bool splicing;		   /* this body or chunk goes through a pipe */
-	bool copying;		   /* no pipe was free, or the source cannot splice */
+	bool copying;		   /* the source cannot splice */
+	bool shortage;		   /* a pipe was missing, and it was counted */
 	bool acked;		   /* TCP_QUICKACK was set for this body */
 	bool framed;		   /* chunk_out: a chunk has been sent before */
 	uint8_t frame_len, frame_sent;
