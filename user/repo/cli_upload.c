@@ -72,7 +72,7 @@ static int set_optional(json_t *body, const char *key, const char *value)
 	return value ? json_object_set_new(body, key, json_string(value)) : 0;
 }
 
-/* Makes (or finds) the session. 0 and where to go on, or an exit status. */
+/* Makes (or finds) the session. 0 and where to go on; 1: refused; -1: no answer. */
 static int start(struct cli *cli, struct sending *sending, uint64_t *ret_offset)
 {
 	json_t *body, *reply;
@@ -90,6 +90,8 @@ static int start(struct cli *cli, struct sending *sending, uint64_t *ret_offset)
 	}
 	status = cli_http_call(cli, "POST", "/v1/uploads", body, &reply);
 	failed = status == 200 || status == 201 ? 0 : cli_fail_reply(status, reply);
+	if (status < 0)
+		return -1;
 	if (!failed) {
 		snprintf(sending->session, sizeof(sending->session), "/v1/uploads/%s",
 			 cli_text(reply, "id"));
@@ -123,6 +125,7 @@ static int send_file(struct cli *cli, struct sending *sending, json_t **ret_pack
 	json_t *reply = NULL;
 	bool known = false;
 	long status;
+	int failed;
 
 	for (unsigned attempt = 0; attempt < upload_options.tries; attempt++) {
 		if (attempt) {
@@ -132,7 +135,13 @@ static int send_file(struct cli *cli, struct sending *sending, json_t **ret_pack
 				pause.tv_sec *= 2;
 		}
 		if (!known || !ask_offset(cli, sending, &offset)) {
-			if (start(cli, sending, &offset))
+			failed = start(cli, sending, &offset);
+			/* A server that was there a moment ago may be back in another. */
+			if (failed < 0 && known) {
+				why = "no answer";
+				continue;
+			}
+			if (failed)
 				return 1;
 			known = true;
 		}

@@ -197,7 +197,10 @@ int db_open(const char *path, struct db **ret_db, char **ret_why)
 	db->reader_made = true;
 	err = connect_db(path, true, &db->writer);
 	if (err) {
-		if (asprintf(ret_why, "%s: cannot be opened (%s)", path, strerror(-err)) < 0)
+		if (asprintf(ret_why, "%s: %s; restore a backup if this is not a matter of rights",
+			     path,
+			     err == -EUCLEAN ? "this is no database, or a damaged one"
+					     : strerror(-err)) < 0)
 			*ret_why = NULL;
 		goto fail;
 	}

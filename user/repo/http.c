@@ -18,6 +18,7 @@
 
 #define BACKLOG		   1024
 #define MEMORY_PER_REQUEST (32 * 1024)	 /* heads; bodies are not kept */
+#define DISCARD_MAX	   (64 * 1024 * 1024) /* of a body that failed half-way: likewise */
 #define SWALLOW_MAX	   (1024 * 1024) /* of a refused body, so that the reply is read */
 
 const char *request_header(const struct request *request, const char *name)
@@ -244,7 +245,7 @@ static enum MHD_Result on_body(struct request *request, const char *data, size_t
 	*size = 0;
 	if (request->problem.status) {
 		request->discarded += taken;
-		return request->discarded > SWALLOW_MAX ? MHD_NO : MHD_YES;
+		return request->discarded > DISCARD_MAX ? MHD_NO : MHD_YES;
 	}
 	if (request->route->flags & ROUTE_UPLOAD) {
 		take_upload(request, data, taken);

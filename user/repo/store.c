@@ -14,6 +14,7 @@
 #include "fault.h"
 
 #define DIR_MODE 0750
+#define NEW_BLOB ".new" /* a blob between link and rename; we hold the lock, so a crash left it */
 
 int store_sync(int fd, const char *step)
 {
@@ -45,6 +46,7 @@ static int make_fan_out(struct store *store)
 		err = open_dir(store->blobs, name, DIR_MODE, &fd);
 		if (err)
 			return err;
+		unlinkat(fd, NEW_BLOB, 0);
 		close(fd);
 	}
 	return 0;
@@ -164,7 +166,7 @@ int store_blob_link(struct store *store, const char *upload_id, const char *sha2
 	int fd, err;
 
 	store_blob_path(sha256, path);
-	snprintf(temporary, sizeof(temporary), "%.2s/.new", sha256);
+	snprintf(temporary, sizeof(temporary), "%.2s/" NEW_BLOB, sha256);
 	if (unlinkat(store->blobs, temporary, 0) && errno != ENOENT)
 		return -errno;
 	fault_point("blob-link");
