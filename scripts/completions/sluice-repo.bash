@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Completion of sluice-repo(1) for bash.
+
+_sluice_repo_names() {
+	# A server that does not answer must not disturb the prompt.
+	sluice-repo list --json "${common[@]}" 2>/dev/null |
+		sed -n 's/^    "name": "\(.*\)",*$/\1/p' | sort -u
+}
+
+_sluice_repo() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local i word words='' command=() common=()
+	local options='--server --token-file --ca --json --quiet --help'
+	COMPREPLY=()
+
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		case $word in
+		-s | --server | -t | --token-file | --ca)
+			[ $((i + 1)) -ge "$COMP_CWORD" ] || common+=("$word" "${COMP_WORDS[i + 1]}")
+			i=$((i + 1))
+			;;
+		-V | --visible | -n | --name | -r | --version | --role | -a | --arch | --tries | -k | --kind | \
+			-T | --tenant | -o | --output | -g | --if-generation | -d | --days | --lines)
+			i=$((i + 1))
+			;;
+		-*) ;;
+		*) command+=("$word") ;;
+		esac
+	done
+
+	case $prev in
+	-k | --kind) words='deb rpm file' ;;
+	--role) words='reader uploader admin' ;;
+	-V | --visible) words='public none' ;;
+	-t | --token-file | --ca | -o | --output)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	-s | --server | -n | --name | -a | --arch | --tries | -T | --tenant | -g | --if-generation | -d | \
+		--days | --lines | --version) return ;;
+	*)
+		case "${command[*]}" in
+		'') words='upload list search get delete visibility publish key token log status fsck --help --version' ;;
+		upload*)
+			mapfile -t COMPREPLY < <(
+				compgen -W "--visible --name --version --arch --tries --publish $options" -- "$cur"
+				compgen -f -- "$cur"
+			)
+			return
+			;;
+		list | search | 'search '*) words="--name --version --arch --kind --tenant $options" ;;
+		get) words="$(_sluice_repo_names) --output --tries $options" ;;
+		delete) words="$(_sluice_repo_names) $options" ;;
+		visibility) words="$(_sluice_repo_names) $options" ;;
+		'visibility '*) words="public none $options" ;;
+		publish) words="--if-generation --show $options" ;;
+		key) words='show create import retire' ;;
+		'key create') words="--name $options" ;;
+		'key import')
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			return
+			;;
+		token) words='create list revoke' ;;
+		'token create' | 'token create '*) words="--role --days $options" ;;
+		log) words="--lines $options" ;;
+		fsck) words="--repair $options" ;;
+		*) words=$options ;;
+		esac
+		;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+complete -F _sluice_repo sluice-repo
