@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define SL_ABI_VERSION 1
+#define SL_ABI_VERSION 2
 
 /* 169.254.169.254 and fe80::a9fe:a9fe, as bytes on the wire. */
 #define SL_META_IP4                                                                                \
@@ -216,7 +216,9 @@ struct sl_sample {
 	X(closed_timeout, "connections over a time limit")                                         \
 	X(closed_protocol, "connections closed after a protocol error")                            \
 	X(closed_limit, "connections refused or closed by a limit")                                \
-	X(closed_shutdown, "connections cut by drain, detach or reload deadline")
+	X(closed_shutdown, "connections cut by drain, detach or reload deadline")                  \
+	X(over_budget, "requests answered 503 because the VM is over its budget")                  \
+	X(log_left_out, "requests left out of the access log by its rate limit")
 
 struct sl_relay {
 #define X(field, text) __u64 field;

@@ -201,6 +201,7 @@ guard:
   interface_burst: 100000000
 limits:
   connections_per_client: 4096
+  request_rate: 0
 services:
   - name: origin
     origins:

@@ -79,6 +79,8 @@ static const struct bad {
 	  "services: [{name: s, connect_timeout: 0, origins: [{address: 'unix:/a'}]}]\n",
 	  "f:1:39: connect_timeout is 0" },
 	{ "burst", "guard: {syn_rate: 5, syn_burst: 0}\n", "f:1:33: syn_burst is 0, which lets" },
+	{ "request burst", "limits: {request_burst: 0}\n", "f:1:25: request_burst is 0, which" },
+	{ "log burst", "log: {burst: 0}\n", "f:1:14: burst is 0, which lets" },
 	/* ports */
 	{ "port 0", "listen: {ports: [80, 0]}\n", "f:1:22: port 0 cannot be opened" },
 	{ "port 65536", "listen: {ports: [65536]}\n", "f:1:18: ports is '65536'" },

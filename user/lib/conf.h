@@ -105,10 +105,14 @@ struct conf_limits {
 	uint64_t body_size;		 /* request bodies; default 1 MiB */
 	uint32_t connections;		 /* per worker; default 16384 */
 	uint32_t connections_per_client; /* per (tenant, address) and worker; default 256 */
-	uint32_t head_timeout;		 /* first byte .. end of a request head; default 10000 */
-	uint32_t keepalive_timeout;	 /* between requests; default 60000 */
-	uint32_t body_timeout;		 /* no byte of a request body; default 30000 */
-	uint32_t send_timeout;		 /* client takes no byte of a response; default 60000 */
+	uint32_t connections_per_tenant; /* per worker; default 8192 */
+	/* Requests per second of one (tenant, address) and worker; rate 0 means no limit. */
+	uint32_t request_rate, request_burst; /* default 1000, 5000 */
+	uint32_t request_timeout;   /* first byte of a head .. last byte of its body; 300000 */
+	uint32_t head_timeout;	    /* first byte .. end of a request head; default 10000 */
+	uint32_t keepalive_timeout; /* between requests; default 60000 */
+	uint32_t body_timeout;	    /* no byte of a request body; default 30000 */
+	uint32_t send_timeout;	    /* client takes no byte of a response; default 60000 */
 };
 
 struct conf_relay {
@@ -125,6 +129,8 @@ struct conf_relay {
 struct conf_log {
 	char *access; /* path of the access log, or NULL: none */
 	enum conf_log_format format;
+	/* Lines per second of one tenant and worker; rate 0 means no limit. */
+	uint32_t rate, burst; /* default 100, 1000 */
 };
 
 struct conf {

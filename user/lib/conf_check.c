@@ -136,14 +136,17 @@ static void check_numbers(struct check *check, const void *base, const char *pre
 	}
 }
 
-static void check_burst(struct check *check, const char *name, uint32_t rate, uint32_t burst)
+/* what is "guard.source_", "log." and so on: what stands before rate and burst. */
+static void check_burst(struct check *check, const char *what, uint32_t rate, uint32_t burst)
 {
+	const char *name = strchr(what, '.') + 1;
+
 	if (!rate || burst)
 		return;
-	look_at(check, "guard.%s_burst", name);
+	look_at(check, "%sburst", what);
 	complain(check,
-		 "%s_burst is 0, which lets nothing pass; write at least 1, or set "
-		 "%s_rate to 0 for no limit",
+		 "%sburst is 0, which lets nothing pass; write at least 1, or set "
+		 "%srate to 0 for no limit",
 		 name, name);
 }
 
@@ -394,9 +397,12 @@ void conf_check(const struct conf *conf, struct conf_doc *doc, struct conf_repor
 	check_numbers(&check, conf, "", conf_numbers, CONF_NUMBERS);
 	check_management(&check, &conf->management);
 	check_listen(&check, &conf->listen);
-	check_burst(&check, "source", guard->source_rate, guard->source_burst);
-	check_burst(&check, "syn", guard->syn_rate, guard->syn_burst);
-	check_burst(&check, "interface", guard->interface_rate, guard->interface_burst);
+	check_burst(&check, "guard.source_", guard->source_rate, guard->source_burst);
+	check_burst(&check, "guard.syn_", guard->syn_rate, guard->syn_burst);
+	check_burst(&check, "guard.interface_", guard->interface_rate, guard->interface_burst);
+	check_burst(&check, "limits.request_", conf->limits.request_rate,
+		    conf->limits.request_burst);
+	check_burst(&check, "log.", conf->log.rate, conf->log.burst);
 	look_at(&check, "log.access");
 	check_absolute(&check, "access", conf->log.access);
 	check_services(&check, conf);

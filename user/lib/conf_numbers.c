@@ -40,10 +40,17 @@ const struct conf_number conf_numbers[CONF_NUMBERS] = {
 	OF(conf, limits.body_size,             MIB,       0, 1024 * 1024 * MIB),
 	OF(conf, limits.connections,         16384,       1,    1000000),
 	OF(conf, limits.connections_per_client, 256,      1,    1000000),
+	OF(conf, limits.connections_per_tenant, 8192,     1,    1000000),
+	/* A cloud-init crawl is 28 requests, an installation over a fast link some thousands. */
+	OF(conf, limits.request_rate,         1000,       0,    1000000),
+	OF(conf, limits.request_burst,        5000,       0,    1000000),
+	OF(conf, limits.request_timeout,    300000,       1,     DAY_MS),
 	OF(conf, limits.head_timeout,        10000,       1,     DAY_MS),
 	OF(conf, limits.keepalive_timeout,   60000,       1,     DAY_MS),
 	OF(conf, limits.body_timeout,        30000,       1,     DAY_MS),
 	OF(conf, limits.send_timeout,        60000,       1,     DAY_MS),
+	OF(conf, log.rate,                     100,       0,    1000000),
+	OF(conf, log.burst,                   1000,       0,    1000000),
 };
 
 const struct conf_number conf_service_numbers[CONF_SERVICE_NUMBERS] = {

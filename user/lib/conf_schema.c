@@ -69,6 +69,10 @@ static const cyaml_schema_field_t limits_fields[] = {
 	UINT("body_size", struct conf_limits, body_size),
 	UINT("connections", struct conf_limits, connections),
 	UINT("connections_per_client", struct conf_limits, connections_per_client),
+	UINT("connections_per_tenant", struct conf_limits, connections_per_tenant),
+	UINT("request_rate", struct conf_limits, request_rate),
+	UINT("request_burst", struct conf_limits, request_burst),
+	UINT("request_timeout", struct conf_limits, request_timeout),
 	UINT("head_timeout", struct conf_limits, head_timeout),
 	UINT("keepalive_timeout", struct conf_limits, keepalive_timeout),
 	UINT("body_timeout", struct conf_limits, body_timeout),
@@ -79,6 +83,8 @@ static const cyaml_schema_field_t limits_fields[] = {
 static const cyaml_schema_field_t log_fields[] = {
 	TEXT("access", struct conf_log, access),
 	WORD("format", struct conf_log, format, conf_log_format_words),
+	UINT("rate", struct conf_log, rate),
+	UINT("burst", struct conf_log, burst),
 	CYAML_FIELD_END
 };
 
