@@ -177,10 +177,12 @@ FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) -
               -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Ibuild/gen
 TIME ?= 60
 fuzzers: $(FUZZ_BIN)
-build/fuzz/%: selftests/fuzz/%.c $(wildcard user/lib/*.c user/lib/*.h user/relay/*.h user/relay/route.c user/relay/identity.c)
+build/fuzz/%: selftests/fuzz/%.c $(wildcard user/lib/*.c user/lib/*.h user/relay/*.h user/relay/route.c user/relay/identity.c) \
+		$(wildcard user/repo/package*.[ch] user/repo/name.[ch])
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(FUZZ_FLAGS) -o $@ $< $(wildcard user/lib/*.c) $(LIBS_LIB)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -o $@ $< $(wildcard user/lib/*.c) $(LIBS_LIB) \
+		$(if $(filter fuzz_package,$*),-larchive)
 
 fuzz: deps ## run every fuzz target for TIME seconds (default 60)
 	@$(MAKE) --no-print-directory fuzzers
