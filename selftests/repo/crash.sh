@@ -112,6 +112,8 @@ crash() {
 		sleep 0.05
 	done
 	! alive "$(pid_of repod)" || life
+	# What it did last failed, so it is dying.
+	while [ "$(wc -l <"$LAB/acks")" -lt 4 ] && alive "$(pid_of repod)"; do sleep 0.05; done
 	if alive "$(pid_of repod)"; then
 		REACHED=
 		repo_kill

@@ -71,6 +71,11 @@ struct publish_build {
 	struct problem *problem;
 };
 
+/* The number behind VIEW/current; 0 when the view is not published. */
+uint64_t publish_generation(struct store *store, const char *view);
+/* Builds the view when it changed. 1 when it was switched, 0 when not, -1 and the problem. */
+int publish_view(struct publish_build *build);
+
 bool publish_visible(const struct publish_entry *entry, const char *tenant);
 /* Where an entry lies within a tree: "apt/pool/ab/abcd…/x_1_all.deb". */
 int publish_entry_path(const struct publish_entry *entry, char *out, size_t size);

@@ -63,7 +63,7 @@ repo_stop() {
 repo_kill() {
 	local pid
 	pid=$(pid_of repod)
-	kill -KILL "$pid"
+	kill -KILL "$pid" || true
 	wait "$pid" 2>/dev/null || true
 	forget repod
 }

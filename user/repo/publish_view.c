@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One view: is it another one than what is published? Then it is built in VIEW/.new, synced,
+ * given its number, and switched to.
+ */
+#include "publish.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "catalog.h"
+#include "fault.h"
+
+#define BUILDING ".new"
+
+static int remove_tree(struct store *store, const char *view, const char *name)
+{
+	char path[512];
+	char *const roots[] = { path, NULL };
+	FTSENT *entry;
+	FTS *tree;
+	int err = 0;
+
+	snprintf(path, sizeof(path), "%s/published/%s/%s", store->path, view, name);
+	tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_NOSTAT, NULL);
+	if (!tree)
+		return -errno;
+	while ((entry = fts_read(tree))) {
+		if (entry->fts_info == FTS_D)
+			continue;
+		if (entry->fts_info == FTS_DP ? rmdir(entry->fts_accpath)
+					      : unlink(entry->fts_accpath))
+			err = errno == ENOENT ? err : -errno;
+	}
+	fts_close(tree);
+	return err;
+}
+
+/* Removes what a broken publish left, and generations that no request can be reading. */
+static void collect_garbage(struct store *store, const char *view, uint64_t keep, uint64_t also)
+{
+	int fd = openat(store->published, view, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	uint64_t generation;
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir))) {
+		if (!strcmp(entry->d_name, BUILDING)) {
+			remove_tree(store, view, BUILDING);
+			continue;
+		}
+		if (name_number(entry->d_name, UINT64_MAX / 2, &generation) || generation == keep ||
+		    generation == also)
+			continue;
+		remove_tree(store, view, entry->d_name);
+	}
+	closedir(dir);
+}
+
+/* The manifest's text: settings and packages. Equal texts make equal trees. */
+static char *make_manifest(const struct publish_build *build, unsigned *ret_own)
+{
+	const struct settings_publish *settings = &build->repod->settings->publish;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	fprintf(out, "# %s %s %s", settings->suite, settings->component, settings->origin);
+	for (unsigned i = 0; i < settings->architectures_count; i++)
+		fprintf(out, " %s", settings->architectures[i]);
+	for (unsigned i = 0; i < build->keys->count; i++)
+		fprintf(out, " %s", build->keys->fingerprint[i]);
+	fputc('\n', out);
+	*ret_own = 0;
+	for (size_t i = 0; i < build->packages->count; i++) {
+		const struct publish_entry *entry = &build->packages->entries[i];
+
+		if (!publish_visible(entry, build->tenant))
+			continue;
+		*ret_own += !entry->is_public;
+		fprintf(out, "%s %s %s %s\n", package_kind_name(entry->kind), entry->arch,
+			entry->sha256, entry->filename);
+	}
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static bool same_as_current(const struct publish_build *build, const char *manifest)
+{
+	size_t len = strlen(manifest);
+	struct stat status;
+	bool same = false;
+	char *old;
+	int fd;
+
+	/* A retired file whose time has come is a change as well. */
+	if (build->old_dir < 0)
+		return false;
+	if (!fstatat(build->old_dir, "retired", &status, 0) && status.st_size &&
+	    db_now() - status.st_mtim.tv_sec >= build->repod->settings->publish.grace)
+		return false;
+	fd = openat(build->old_dir, "manifest", O_RDONLY | O_CLOEXEC);
+	old = fd < 0 ? NULL : malloc(len + 1);
+	if (old)
+		same = pread(fd, old, len + 1, 0) == (ssize_t)len && !memcmp(old, manifest, len);
+	free(old);
+	if (fd >= 0)
+		close(fd);
+	return same;
+}
+
+/* Links the view's packages from the blobs. One deleted meanwhile is simply not in it. */
+static int link_packages(struct publish_build *build)
+{
+	struct store *store = build->repod->store;
+	char path[400], blob[STORE_BLOB_PATH];
+	int err;
+
+	for (size_t i = 0; i < build->packages->count; i++) {
+		const struct publish_entry *entry = &build->packages->entries[i];
+
+		if (!publish_visible(entry, build->tenant))
+			continue;
+		store_blob_path(entry->sha256, blob);
+		err = publish_entry_path(entry, path, sizeof(path));
+		if (!err)
+			err = publish_link(store->blobs, blob, build->dir, path);
+		if (err == -ENOENT &&
+		    !catalog_digest_used(db_reader(build->repod->db), entry->sha256))
+			continue;
+		if (err == -ENOENT)
+			return problem_set(build->problem, 500, "damaged",
+					   "run \"sluice-repo fsck\"", "the file of %s is missing",
+					   entry->filename);
+		if (err)
+			return problem_errno(build->problem, err, "publish");
+		build->debs += entry->kind == PACKAGE_DEB;
+		build->rpms += entry->kind == PACKAGE_RPM;
+	}
+	return 0;
+}
+
+static int write_manifest(struct publish_build *build, const char *manifest)
+{
+	int fd = openat(build->dir, "manifest", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	size_t len = strlen(manifest);
+	ssize_t n;
+
+	if (fd < 0)
+		return problem_errno(build->problem, -errno, "publish");
+	n = write(fd, manifest, len);
+	close(fd);
+	return n == (ssize_t)len ? 0 : problem_errno(build->problem, -ENOSPC, "publish");
+}
+
+/* Everything is on disk before the one rename that makes it current. */
+static int switch_view(struct publish_build *build)
+{
+	struct store *store = build->repod->store;
+	char number[24], from[PUBLISH_VIEW_MAX + 32], to[PUBLISH_VIEW_MAX + 32];
+	int view_dir, err = 0;
+
+	fault_point("publish-sync");
+	if (syncfs(build->dir))
+		return problem_errno(build->problem, -errno, "publish");
+	snprintf(number, sizeof(number), "%06llu", (unsigned long long)build->generation);
+	snprintf(from, sizeof(from), "%s/" BUILDING, build->view);
+	snprintf(to, sizeof(to), "%s/%s", build->view, number);
+	fault_point("publish-rename");
+	if (renameat(store->published, from, store->published, to))
+		return problem_errno(build->problem, -errno, "publish");
+	view_dir = openat(store->published, build->view, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (view_dir < 0)
+		return problem_errno(build->problem, -errno, "publish");
+	if (unlinkat(view_dir, ".current", 0) && errno != ENOENT)
+		err = -errno;
+	if (!err && symlinkat(number, view_dir, ".current"))
+		err = -errno;
+	if (!err)
+		err = store_sync(view_dir, "publish-view-sync");
+	fault_point("publish-switch");
+	if (!err && renameat(view_dir, ".current", view_dir, "current"))
+		err = -errno;
+	fault_point("publish-switched");
+	if (!err)
+		err = store_sync(view_dir, "publish-switch-sync");
+	close(view_dir);
+	return err ? problem_errno(build->problem, err, "publish") : 0;
+}
+
+static int build_view(struct publish_build *build, const char *manifest)
+{
+	struct store *store = build->repod->store;
+	char relative[PUBLISH_VIEW_MAX + 16];
+
+	remove_tree(store, build->view, BUILDING);
+	if ((mkdirat(store->published, build->view, 0755) && errno != EEXIST))
+		return problem_errno(build->problem, -errno, "publish");
+	snprintf(relative, sizeof(relative), "%s/" BUILDING, build->view);
+	if (mkdirat(store->published, relative, 0755))
+		return problem_errno(build->problem, -errno, "publish");
+	snprintf(build->path, sizeof(build->path), "%s/published/%s", store->path, relative);
+	build->dir = openat(store->published, relative, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (build->dir < 0)
+		return problem_errno(build->problem, -errno, "publish");
+	fault_point("publish-begin");
+	if (link_packages(build) || publish_apt(build) || publish_rpm(build) ||
+	    publish_carry(build) || write_manifest(build, manifest))
+		return -1;
+	return 0;
+}
+
+/* A tenant that has nothing of its own (any more) falls back to the public view. */
+static int drop_view(struct publish_build *build)
+{
+	struct store *store = build->repod->store;
+	char path[PUBLISH_VIEW_MAX + 16];
+	int view_dir, err;
+
+	snprintf(path, sizeof(path), "%s/current", build->view);
+	if (unlinkat(store->published, path, 0) && errno != ENOENT)
+		return problem_errno(build->problem, -errno, "publish");
+	view_dir = openat(store->published, build->view, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (view_dir < 0)
+		return 0;
+	err = store_sync(view_dir, "publish-drop-sync");
+	close(view_dir);
+	collect_garbage(store, build->view, 0, 0);
+	unlinkat(store->published, build->view, AT_REMOVEDIR);
+	return err ? problem_errno(build->problem, err, "publish") : 0;
+}
+
+int publish_view(struct publish_build *build)
+{
+	struct store *store = build->repod->store;
+	uint64_t old = publish_generation(store, build->view);
+	char relative[PUBLISH_VIEW_MAX + 24], *manifest;
+	unsigned own;
+	int result = 0;
+
+	build->dir = build->old_dir = -1;
+	if (old) {
+		snprintf(relative, sizeof(relative), "%s/%06llu", build->view,
+			 (unsigned long long)old);
+		snprintf(build->old_path, sizeof(build->old_path), "%s/published/%s", store->path,
+			 relative);
+		build->old_dir =
+			openat(store->published, relative, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	manifest = make_manifest(build, &own);
+	if (!manifest)
+		result = problem_errno(build->problem, -ENOMEM, "publish");
+	else if (same_as_current(build, manifest))
+		result = 0;
+	else if (build->tenant && !own && !old)
+		result = drop_view(build);
+	else if (build_view(build, manifest))
+		result = -1;
+	/* Nothing of its own, nothing retired: the tenant needs no view any more. */
+	else if (build->tenant && !own && !build->retired)
+		result = drop_view(build);
+	else
+		result = switch_view(build) ? -1 : 1;
+	free(manifest);
+	if (build->dir >= 0)
+		close(build->dir);
+	if (build->old_dir >= 0)
+		close(build->old_dir);
+	if (result < 0)
+		remove_tree(store, build->view, BUILDING);
+	else if (result > 0)
+		collect_garbage(store, build->view, build->generation, old);
+	return result;
+}
