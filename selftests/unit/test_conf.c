@@ -155,6 +155,20 @@ static const struct bad {
 	  "limits: {tenants: 1}\ntenants:\n- {name: a, netns: a, interface: a}\n"
 	  "- {name: b, netns: b, interface: b}\n",
 	  "f:1:19: tenants lists 2, limits.tenants allows 1" },
+	/* discover */
+	{ "discover without interfaces", "discover: [{namespaces: 'q-*'}]\n",
+	  "f:1:12: an entry of discover lacks 'interfaces'" },
+	{ "discover in a path", "discover: [{namespaces: '/run/netns/q-*', interfaces: '*'}]\n",
+	  "f:1:25: namespaces is '/run/netns/q-*'; write a pattern" },
+	{ "discover too many stars", "discover: [{namespaces: '*****', interfaces: '****'}]\n",
+	  "the two patterns have 9 '*'" },
+	{ "template without capture",
+	  "discover: [{namespaces: 'a*', interfaces: '*', tenant: '{3}'}]\n",
+	  "f:1:56: tenant is '{3}'; in braces" },
+	{ "template of nothing",
+	  "discover: [{namespaces: 'a*', interfaces: '*', network: '{net}'}]\n",
+	  "f:1:57: network is '{net}'; in braces" },
+	{ "discover port", "discover: [{namespaces: a, interfaces: b, ports: [0]}]\n", "port 0" },
 };
 
 static const struct {
@@ -173,6 +187,9 @@ static const struct {
 	{ "longest name",
 	  "tenants: [{name: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	  "aaaaaaa, netns: /run/netns/a, interface: abcdefghijklmno}]\n" },
+	{ "discover",
+	  "discover:\n- {namespaces: 'qrouter-*', interfaces: 'qr-*', tenant: 'r{1}.{2}', "
+	  "network: '{namespace}', fail: drop}\n- {namespaces: q, interfaces: '*'}\n" },
 	{ "CRLF", "relay:\r\n  workers: 1\r\n" },
 	{ "byte order mark", "\xef\xbb\xbfrelay: {workers: 1}\n" },
 };

@@ -88,6 +88,23 @@ struct conf_tenant {
 	bool ipv6; /* default: listen.ipv6 */
 };
 
+/*
+ * A rule that finds tenants by itself. namespaces and interfaces are shell patterns with '*' and
+ * '?' (lib/glob.h); tenant and network are templates of what they matched.
+ */
+struct conf_discover {
+	char *namespaces;
+	char *interfaces;
+	char *tenant;  /* the tenant's name; default "{namespace}.{interface}" */
+	char *network; /* its network to identity "neutron"; default "{namespace}" */
+	enum conf_bridge bridge;
+	enum conf_fail fail;
+	enum conf_guard_mode guard;
+	uint16_t *ports; /* NULL: listen.ports */
+	unsigned ports_count;
+	bool ipv6; /* default: listen.ipv6 */
+};
+
 /* Budgets are packets per second with a burst; rate 0 means no limit. */
 struct conf_guard {
 	enum conf_guard_mode mode; /* default for tenants; auto */
@@ -146,6 +163,8 @@ struct conf {
 	unsigned routes_count;
 	struct conf_tenant *tenants;
 	unsigned tenants_count;
+	struct conf_discover *discover;
+	unsigned discover_count;
 };
 
 /* An origin's address, parsed. */

@@ -13,6 +13,7 @@
 #include "../../bpf/abi.h"
 #include "conf_impl.h"
 #include "conf_numbers.h"
+#include "glob.h"
 
 #define PATH_MAX_LEN 1024 /* a route's path */
 #define HOST_MAX     253
@@ -389,6 +390,54 @@ static void check_tenants(struct check *check, const struct conf *conf)
 	}
 }
 
+static void check_template(struct check *check, const char *key, const char *form, unsigned stars)
+{
+	struct glob_captures sample = { .count = stars };
+	char text[GLOB_TEXT_MAX];
+
+	for (unsigned i = 0; i < stars; i++)
+		sample.list[i] = (struct glob_capture){ "x", 1 };
+	if (form && glob_expand(form, "x", "x", &sample, text, sizeof(text)))
+		complain(check,
+			 "%s is '%s'; in braces stand namespace, interface or the number of a "
+			 "'*' (namespaces and interfaces have %u of them)",
+			 key, form, stars);
+}
+
+static void check_discover(struct check *check, const struct conf *conf)
+{
+	char ports[64];
+
+	for (unsigned i = 0; i < conf->discover_count; i++) {
+		const struct conf_discover *rule = &conf->discover[i];
+		unsigned stars = glob_stars(rule->namespaces) + glob_stars(rule->interfaces);
+
+		look_at(check, "discover[%u].namespaces", i);
+		if (strchr(rule->namespaces, '/') || strlen(rule->namespaces) >= GLOB_TEXT_MAX)
+			complain(check,
+				 "namespaces is '%s'; write a pattern for names from 'ip netns "
+				 "list', e.g. qrouter-*",
+				 rule->namespaces);
+		look_at(check, "discover[%u].interfaces", i);
+		if (strpbrk(rule->interfaces, "/: \t") || strlen(rule->interfaces) >= GLOB_TEXT_MAX)
+			complain(check,
+				 "interfaces is '%s'; write a pattern for interface names, e.g. "
+				 "qr-*",
+				 rule->interfaces);
+		if (stars > GLOB_CAPTURES)
+			complain(check, "the two patterns have %u '*'; at most %d are allowed",
+				 stars, GLOB_CAPTURES);
+		else {
+			look_at(check, "discover[%u].tenant", i);
+			check_template(check, "tenant", rule->tenant, stars);
+			look_at(check, "discover[%u].network", i);
+			check_template(check, "network", rule->network, stars);
+		}
+		snprintf(ports, sizeof(ports), "discover[%u].ports", i);
+		check_ports(check, ports, rule->ports, rule->ports_count);
+	}
+}
+
 void conf_check(const struct conf *conf, struct conf_doc *doc, struct conf_report *report)
 {
 	const struct conf_guard *guard = &conf->guard;
@@ -408,4 +457,5 @@ void conf_check(const struct conf *conf, struct conf_doc *doc, struct conf_repor
 	check_services(&check, conf);
 	check_routes(&check, conf);
 	check_tenants(&check, conf);
+	check_discover(&check, conf);
 }

@@ -80,6 +80,24 @@ static void fill_tenant(struct conf *conf, struct conf_doc *doc, unsigned index)
 		tenant->guard = conf->guard.mode;
 }
 
+static int fill_discover(struct conf *conf, struct conf_doc *doc, unsigned index)
+{
+	struct conf_discover *rule = &conf->discover[index];
+	char path[64];
+
+	snprintf(path, sizeof(path), "discover[%u].ipv6", index);
+	if (!given(doc, path))
+		rule->ipv6 = conf->listen.ipv6;
+	snprintf(path, sizeof(path), "discover[%u].guard", index);
+	if (!given(doc, path))
+		rule->guard = conf->guard.mode;
+	if (!rule->tenant && !(rule->tenant = strdup("{namespace}.{interface}")))
+		return -ENOMEM;
+	if (!rule->network && !(rule->network = strdup("{namespace}")))
+		return -ENOMEM;
+	return 0;
+}
+
 int conf_fill_defaults(struct conf *conf, struct conf_doc *doc)
 {
 	char prefix[32];
@@ -103,5 +121,10 @@ int conf_fill_defaults(struct conf *conf, struct conf_doc *doc)
 	}
 	for (unsigned i = 0; i < conf->tenants_count; i++)
 		fill_tenant(conf, doc, i);
+	for (unsigned i = 0; i < conf->discover_count; i++) {
+		err = fill_discover(conf, doc, i);
+		if (err < 0)
+			return err;
+	}
 	return 0;
 }

@@ -141,6 +141,22 @@ static const cyaml_schema_value_t tenant_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct conf_tenant, tenant_fields)
 };
 
+static const cyaml_schema_field_t discover_fields[] = {
+	NEED("namespaces", struct conf_discover, namespaces),
+	NEED("interfaces", struct conf_discover, interfaces),
+	TEXT("tenant", struct conf_discover, tenant),
+	TEXT("network", struct conf_discover, network),
+	WORD("bridge", struct conf_discover, bridge, conf_bridge_words),
+	WORD("fail", struct conf_discover, fail, conf_fail_words),
+	WORD("guard", struct conf_discover, guard, conf_guard_mode_words),
+	LIST("ports", struct conf_discover, ports, &port_entry, SL_PORTS_MAX),
+	BOOL("ipv6", struct conf_discover, ipv6),
+	CYAML_FIELD_END
+};
+static const cyaml_schema_value_t discover_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct conf_discover, discover_fields)
+};
+
 static const cyaml_schema_field_t conf_fields[] = {
 	PART("management", management, management_fields),
 	PART("listen", listen, listen_fields),
@@ -151,6 +167,7 @@ static const cyaml_schema_field_t conf_fields[] = {
 	LIST("services", struct conf, services, &service_entry, 256),
 	LIST("routes", struct conf, routes, &route_entry, 1024),
 	LIST("tenants", struct conf, tenants, &tenant_entry, CONF_TENANTS_MAX),
+	LIST("discover", struct conf, discover, &discover_entry, 64),
 	CYAML_FIELD_END
 };
 
