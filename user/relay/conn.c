@@ -18,15 +18,31 @@
 #define WATCH_AFTER_MS 1000
 
 static const char *const state_names[] = {
-	[CONN_FREE] = "free",	      [CONN_IDLE] = "idle",	[CONN_HEAD] = "head",
-	[CONN_WAITING] = "waiting",   [CONN_RESPONSE] = "response", [CONN_BODY] = "body",
-	[CONN_LINGER] = "linger",     [CONN_CLOSING] = "closing",
+	[CONN_FREE] = "free",	    [CONN_IDLE] = "idle",	  [CONN_HEAD] = "head",
+	[CONN_WAITING] = "waiting", [CONN_RESPONSE] = "response", [CONN_BODY] = "body",
+	[CONN_LINGER] = "linger",   [CONN_CLOSING] = "closing",
 };
 static_assert(sizeof(state_names) / sizeof(state_names[0]) == CONN_STATES, "a name each");
 
 const char *conn_state_name(enum conn_state state)
 {
 	return state < CONN_STATES ? state_names[state] : "?";
+}
+
+const char *conn_reason_name(enum conn_reason reason)
+{
+	static const char *const names[] = {
+		[CONN_END_OK] = "ok",
+		[CONN_END_CLIENT] = "client",
+		[CONN_END_ORIGIN] = "origin",
+		[CONN_END_TIMEOUT] = "timeout",
+		[CONN_END_PROTOCOL] = "protocol",
+		[CONN_END_LIMIT] = "limit",
+		[CONN_END_SHUTDOWN] = "shutdown",
+	};
+	static_assert(sizeof(names) / sizeof(names[0]) == CONN_REASONS, "a name each");
+
+	return names[reason];
 }
 
 static void *reserve(size_t len)
@@ -176,8 +192,10 @@ static void conn_free(struct relay *relay, struct conn *conn)
 	}
 	close(conn->client.fd);
 	conn->origin = NULL;
-	if (conn->counted)
+	if (conn->counted) {
 		clients_remove(&relay->clients, conn->tenant, &conn->address);
+		relay->tenant_conns[conn->stats_slot]--;
+	}
 	conn_drop(relay, conn);
 }
 
@@ -324,15 +342,15 @@ static bool ends_in_reset(const struct conn *conn, enum conn_reason reason)
 {
 	if (reason == CONN_END_SHUTDOWN)
 		return true;
-	return reason != CONN_END_OK &&
-	       (conn->state == CONN_WAITING || conn->state == CONN_RESPONSE ||
-		conn->state == CONN_BODY);
+	return reason != CONN_END_OK && (conn->state == CONN_WAITING ||
+					 conn->state == CONN_RESPONSE || conn->state == CONN_BODY);
 }
 
 void conn_close(struct relay *relay, struct conn *conn, enum conn_reason reason)
 {
 	if (conn->state == CONN_CLOSING)
 		return;
+	access_end(relay, conn, conn_reason_name(reason));
 	count_end(conn->client_stats, reason);
 	conn->client_stats->open--;
 	if (conn->client.tcp && ends_in_reset(conn, reason))

@@ -38,10 +38,10 @@ struct origin;
  * connection out of it beside conn_close(), which any failure calls.
  */
 enum conn_state {
-	CONN_FREE,     /* the slot is unused; owns nothing */
-	CONN_IDLE,     /* a request's first byte; no buffer. Ends: HEAD, or the client leaves */
-	CONN_HEAD,     /* the rest of a request head. Ends: WAITING, RESPONSE, BODY (refused) */
-	CONN_WAITING,  /* an origin connection from pool or parent. Ends: RESPONSE, BODY (refused) */
+	CONN_FREE,    /* the slot is unused; owns nothing */
+	CONN_IDLE,    /* a request's first byte; no buffer. Ends: HEAD, or the client leaves */
+	CONN_HEAD,    /* the rest of a request head. Ends: WAITING, RESPONSE, BODY (refused) */
+	CONN_WAITING, /* an origin connection from pool or parent. Ends: RESPONSE, BODY (refused) */
 	CONN_RESPONSE, /* a response head; owns an origin connection. The request may still be
 			* on its way. Ends: BODY */
 	CONN_BODY,     /* the response's last byte at the client; owns an origin connection unless
@@ -55,8 +55,8 @@ enum conn_state {
 /* Why a connection ended; each has its counter in struct sl_relay. */
 enum conn_reason {
 	CONN_END_OK,
-	CONN_END_CLIENT,   /* the VM cut it */
-	CONN_END_ORIGIN,   /* the origin failed in mid-response */
+	CONN_END_CLIENT, /* the VM cut it */
+	CONN_END_ORIGIN, /* the origin failed in mid-response */
 	CONN_END_TIMEOUT,
 	CONN_END_PROTOCOL,
 	CONN_END_LIMIT,
@@ -76,10 +76,11 @@ struct conn {
 	uint32_t slot, generation;
 	enum conn_state state;
 	struct end client;
-	struct origin *origin;	  /* NULL or held by this connection */
+	struct origin *origin; /* NULL or held by this connection */
 	struct timer timer;
-	int64_t deadline_ms;	   /* of what is awaited */
-	int64_t total_deadline_ms; /* of the exchange; INT64_MAX: none */
+	int64_t deadline_ms;	     /* of what is awaited */
+	int64_t total_deadline_ms;   /* of the exchange; INT64_MAX: none */
+	int64_t request_deadline_ms; /* of the whole request, head and body */
 
 	/* Work for the next turn: 1 << direction, or CONN_TODO_* */
 	uint8_t todo;
@@ -93,31 +94,31 @@ struct conn {
 	uint16_t client_port, local_port;
 	struct in6_addr address;
 	char tenant_name[SL_NAME_MAX];
-	bool counted; /* in clients.h's table */
+	bool counted; /* in clients.h's table and its tenant's number */
 	struct sl_relay *client_stats, *origin_stats;
 
-	bool served;	   /* has had a request */
+	bool served; /* has had a request */
 
 	/* The exchange. */
 	uint32_t service;
 	enum http_method method;
 	uint8_t minor;
-	bool keep_alive;   /* the client lets the connection go on */
-	bool idempotent;   /* may be sent again */
-	bool retried;	   /* was sent again */
-	bool cut;	   /* the origin does not take the rest of the request */
-	bool closing;	   /* the connection ends after this response */
-	bool refused;	   /* the response is ours */
-	bool origin_keep;  /* the origin connection may be used again */
-	uint8_t interims;  /* 1xx responses so far */
+	bool keep_alive;	 /* the client lets the connection go on */
+	bool idempotent;	 /* may be sent again */
+	bool retried;		 /* was sent again */
+	bool cut;		 /* the origin does not take the rest of the request */
+	bool closing;		 /* the connection ends after this response */
+	bool refused;		 /* the response is ours */
+	bool origin_keep;	 /* the origin connection may be used again */
+	uint8_t interims;	 /* 1xx responses so far */
 	enum conn_reason reason; /* of the end after this response */
-	uint32_t linger_left; /* bytes still thrown away in LINGER */
+	uint32_t linger_left;	 /* bytes still thrown away in LINGER */
 
-	uint32_t head_len;	    /* of a request head still in in[CLIENT] */
-	size_t scanned[SIDES];	    /* http_*_parse()'s memory */
-	struct buf in[SIDES];	    /* read from that side, not sent on */
-	struct buf head[SIDES];	    /* rewritten head from that side, to be sent first */
-	struct flow flow[SIDES];    /* the body from that side */
+	uint32_t head_len;	 /* of a request head still in in[CLIENT] */
+	size_t scanned[SIDES];	 /* http_*_parse()'s memory */
+	struct buf in[SIDES];	 /* read from that side, not sent on */
+	struct buf head[SIDES];	 /* rewritten head from that side, to be sent first */
+	struct flow flow[SIDES]; /* the body from that side */
 };
 
 /* Continue with the next request. The other bits are 1 << CLIENT and 1 << ORIGIN. */
@@ -168,12 +169,12 @@ void conn_timeout(struct relay *relay, struct conn *conn);
 void conn_close(struct relay *relay, struct conn *conn, enum conn_reason reason);
 
 /* The steps, in the order of life. Each ends in a wait, a deferral or conn_close(). */
-void conn_read_head(struct relay *relay, struct conn *conn);	 /* conn_request.c */
-void conn_begin_head(struct conn *conn);
+void conn_read_head(struct relay *relay, struct conn *conn); /* conn_request.c */
+void conn_begin_head(const struct relay *relay, struct conn *conn);
 void conn_parse_head(struct relay *relay, struct conn *conn);
-void conn_take_origin(struct relay *relay, struct conn *conn);	 /* conn_origin.c */
+void conn_take_origin(struct relay *relay, struct conn *conn); /* conn_origin.c */
 uint32_t conn_response_timeout(const struct relay *relay, const struct conn *conn);
-void conn_origin_come(struct relay *relay, struct conn *conn);	 /* conn->origin is set */
+void conn_origin_come(struct relay *relay, struct conn *conn); /* conn->origin is set */
 void conn_origin_failed(struct relay *relay, struct conn *conn, int error);
 void conn_origin_lost(struct relay *relay, struct conn *conn, const char *why);
 void conn_read_response(struct relay *relay, struct conn *conn); /* conn_response.c */
@@ -192,5 +193,6 @@ void conn_answer(struct relay *relay, struct conn *conn, const struct http_error
 void conn_refuse(struct relay *relay, struct conn *conn, uint16_t status, const char *reason,
 		 enum conn_reason end);
 const char *conn_state_name(enum conn_state state);
+const char *conn_reason_name(enum conn_reason reason);
 
 #endif

@@ -33,10 +33,19 @@ static void request_moves(struct relay *relay, struct conn *conn)
 		conn_deadline(relay, conn, conn_response_timeout(relay, conn));
 }
 
+/* How long the next byte of a request's body may take: each one, and all together. */
+static uint32_t body_wait(const struct relay *relay, const struct conn *conn)
+{
+	int64_t left = conn->request_deadline_ms - relay->now_ms;
+	uint32_t wait = relay->conf->limits.body_timeout;
+
+	if (left < 0)
+		left = 0;
+	return left < wait ? (uint32_t)left : wait;
+}
+
 static void request_pumped(struct relay *relay, struct conn *conn, enum pump_result result)
 {
-	const struct conf_limits *limits = &relay->conf->limits;
-
 	switch (result) {
 	case PUMP_DONE:
 		request_moves(relay, conn);
@@ -44,7 +53,7 @@ static void request_pumped(struct relay *relay, struct conn *conn, enum pump_res
 	case PUMP_READ:
 		conn_await(relay, conn, CLIENT, RING_READABLE);
 		if (conn->state == CONN_RESPONSE)
-			conn_deadline(relay, conn, limits->body_timeout);
+			conn_deadline(relay, conn, body_wait(relay, conn));
 		break;
 	case PUMP_WRITE:
 		conn_await(relay, conn, ORIGIN, RING_WRITABLE);
@@ -169,6 +178,10 @@ static void finish_response(struct relay *relay, struct conn *conn)
 	/* The request's splice uses the origin's socket: its completion comes back here. */
 	if (conn->flow[CLIENT].flying)
 		return;
+	access_end(relay, conn,
+		   conn->reason != CONN_END_OK ? conn_reason_name(conn->reason)
+		   : conn->refused	       ? "refused"
+					       : "complete");
 	if (conn->origin) {
 		if (conn->origin_keep && whole && buf_len(&conn->in[ORIGIN]) == 0)
 			pool_give(relay, conn->origin);
@@ -192,7 +205,7 @@ void conn_next(struct relay *relay, struct conn *conn)
 	conn->total_deadline_ms = INT64_MAX;
 	if (buf_len(&conn->in[CLIENT])) {
 		/* Pipelined: others go first. */
-		conn_begin_head(conn);
+		conn_begin_head(relay, conn);
 		conn_deadline(relay, conn, relay->conf->limits.head_timeout);
 		conn_defer(relay, conn, CONN_TODO_NEXT);
 		return;

@@ -48,6 +48,7 @@ void conn_origin_come(struct relay *relay, struct conn *conn)
 {
 	if (conn->origin->reused)
 		conn->origin_stats->origin_reuses++;
+	access_connected(relay, conn);
 	conn->state = CONN_RESPONSE;
 	conn->scanned[ORIGIN] = 0;
 	conn_deadline(relay, conn, conn_response_timeout(relay, conn));

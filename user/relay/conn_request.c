@@ -20,7 +20,7 @@
 #define HEAD_READ 8192
 
 /* A request has begun; until its head is known, an answer is the connection's last. */
-void conn_begin_head(struct conn *conn)
+void conn_begin_head(const struct relay *relay, struct conn *conn)
 {
 	conn->state = CONN_HEAD;
 	conn->served = true;
@@ -29,6 +29,7 @@ void conn_begin_head(struct conn *conn)
 	conn->method = HTTP_OTHER;
 	conn->minor = 1;
 	conn->keep_alive = false;
+	conn->request_deadline_ms = relay->now_ms + relay->conf->limits.request_timeout;
 }
 
 void conn_read_head(struct relay *relay, struct conn *conn)
@@ -59,7 +60,7 @@ void conn_read_head(struct relay *relay, struct conn *conn)
 	in->end += (uint32_t)n;
 	conn->client_stats->bytes_from_client += (uint64_t)n;
 	if (conn->state == CONN_IDLE)
-		conn_begin_head(conn);
+		conn_begin_head(relay, conn);
 	conn_parse_head(relay, conn);
 }
 
@@ -188,12 +189,26 @@ static bool rewrite(struct relay *relay, struct conn *conn, const char *target, 
 static bool check(struct relay *relay, struct conn *conn, const struct http_head *head)
 {
 	const char *bytes = conn->in[CLIENT].data + conn->in[CLIENT].start;
+	uint32_t wait;
 
 	if (relay->role == PROTO_ROLE_BACK && bridge_read(relay, conn, head, bytes) < 0) {
 		conn_close(relay, conn, CONN_END_PROTOCOL);
 		return false;
 	}
 	conn->client_stats->requests++;
+	/* A BACK worker's clients have paid at the FRONT. */
+	wait = relay->role == PROTO_ROLE_BACK
+		       ? 0
+		       : budget_spend(&relay->budgets, conn->tenant, &conn->address, relay->now_ms);
+	if (wait) {
+		conn->client_stats->over_budget++;
+		conn_answer(relay, conn,
+			    &(struct http_error){ .status = 503,
+						  .reason = "Too many requests; ask again later.",
+						  .retry_after = wait },
+			    CONN_END_LIMIT);
+		return false;
+	}
 	if (head->has_host && !route_host_allowed(relay->routes, bytes + head->host.at,
 						  head->host.len, conn->local_port)) {
 		conn_refuse(relay, conn, 400, "Host is not a name of this service",
@@ -218,6 +233,7 @@ static void accept_request(struct relay *relay, struct conn *conn)
 	int n = 1;
 
 	begin_exchange(conn, head);
+	access_begin(relay, conn);
 	pump_begin(&conn->flow[CLIENT], head->framing, head->length, relay->conf->limits.body_size);
 	if (!check(relay, conn, head))
 		return;
@@ -231,6 +247,10 @@ static void accept_request(struct relay *relay, struct conn *conn)
 		return;
 	}
 	route_find(relay->routes, head, in->data + in->start, relay->path, path_len, &verdict);
+	if (verdict.status != 404) {
+		conn->service = verdict.service;
+		access_routed(relay, conn, verdict.route);
+	}
 	if (verdict.status) {
 		conn_answer(relay, conn,
 			    &(struct http_error){ .status = verdict.status,
@@ -239,10 +259,10 @@ static void accept_request(struct relay *relay, struct conn *conn)
 			    CONN_END_OK);
 		return;
 	}
-	conn->service = verdict.service;
 	service = &relay->conf->services[conn->service];
 	if (!rewrite(relay, conn, relay->path, (size_t)n))
 		return;
+	access_rewritten(relay, conn);
 	buf_consume(in, conn->head_len);
 	conn->head_len = 0;
 	if (buf_len(in) == 0)

@@ -160,6 +160,7 @@ static void pass_response(struct relay *relay, struct conn *conn)
 	conn->closing |= plan.close;
 	conn->origin_keep = head->keep_alive && framing != HTTP_FRAMING_EOF;
 	count_response(conn->client_stats, head->status);
+	access_answered(relay, conn, head->status);
 	buf_consume(&conn->in[ORIGIN], head->len);
 	if (to_bridge)
 		pump_chunk_out(flow, buf_len(&conn->in[ORIGIN]));
@@ -212,6 +213,7 @@ void conn_answer(struct relay *relay, struct conn *conn, const struct http_error
 		conn_close(relay, conn, end != CONN_END_OK ? end : CONN_END_ORIGIN);
 		return;
 	}
+	access_answered(relay, conn, answer.status);
 	if (conn->state == CONN_WAITING)
 		pool_leave(relay, conn);
 	if (conn->origin)

@@ -171,14 +171,16 @@ static void serve(struct relay *relay, const struct listener *listener, int fd)
 	const struct conf_limits *limits = &relay->conf->limits;
 	struct sl_relay *stats = &relay->stats[listener->about.slot];
 	struct sockaddr_storage peer;
-	struct conn *conn;
+	struct conn *conn = NULL;
 
 	if (io_peer_address(fd, &peer) < 0) {
 		/* It was reset while it was queued. */
 		close(fd);
 		return;
 	}
-	conn = relay->conns.open < limits->connections ? conn_new(relay, fd) : NULL;
+	if (relay->conns.open < limits->connections &&
+	    relay->tenant_conns[listener->about.slot] < limits->connections_per_tenant)
+		conn = conn_new(relay, fd);
 	if (!conn) {
 		turn_away(stats, fd);
 		return;
@@ -197,6 +199,7 @@ static void serve(struct relay *relay, const struct listener *listener, int fd)
 		turn_away(stats, fd);
 		return;
 	}
+	relay->tenant_conns[conn->stats_slot]++;
 	conn->counted = true;
 	conn_start(relay, conn);
 }

@@ -34,6 +34,7 @@ enum proto_type {
 	PROTO_ORIGIN,	  /* proto_origin, id of the CONNECT; fds: one connected socket, or none */
 	PROTO_STREAM,	  /* proto_stream (BACK); fds: one end of a bridge stream */
 	PROTO_DRAIN,	  /* proto_drain */
+	PROTO_LOG,	  /* empty; fds: the access log, opened anew */
 	/* worker → parent */
 	PROTO_READY,	/* empty */
 	PROTO_CONNECT,	/* proto_connect, id chosen by the worker */

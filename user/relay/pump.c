@@ -24,13 +24,13 @@ void pump_begin(struct flow *flow, enum http_framing framing, uint64_t length, u
 	assert(!flow->pipe && !flow->flying);
 	*flow = (struct flow){
 		.framing = framing,
-		.left = framing == HTTP_FRAMING_LENGTH ? length :
-			framing == HTTP_FRAMING_EOF    ? UINT64_MAX :
-							 0,
+		.left = framing == HTTP_FRAMING_LENGTH ? length
+			: framing == HTTP_FRAMING_EOF  ? UINT64_MAX
+						       : 0,
 		.limit = limit,
 	};
-	flow->read = framing == HTTP_FRAMING_NONE ||
-		     (framing == HTTP_FRAMING_LENGTH && length == 0);
+	flow->read =
+		framing == HTTP_FRAMING_NONE || (framing == HTTP_FRAMING_LENGTH && length == 0);
 }
 
 bool pump_complete(const struct flow *flow)
@@ -75,6 +75,7 @@ static uint32_t sendable(const struct flow *flow, const struct buf *in)
 
 static void count_sent(struct conn *conn, enum side from, uint64_t n)
 {
+	conn->flow[from].sent += n;
 	if (from == ORIGIN)
 		conn->client_stats->bytes_to_client += n;
 }
@@ -241,6 +242,7 @@ static void filled(struct conn *conn, enum side from, uint32_t n)
 	struct flow *flow = &conn->flow[from];
 
 	flow->pipe->held += n;
+	flow->spliced = true;
 	count_read(conn, from, n);
 	if (flow->framing == HTTP_FRAMING_CHUNKED)
 		http_chunk_passed(&flow->chunk, n);
@@ -311,8 +313,8 @@ static bool may_splice(struct relay *relay, struct conn *conn, enum side from)
 	}
 	if (flow->pipe)
 		return true;
-	flow->pipe = pipe_take(&relay->pipes, left >= LARGE_BODY && left != UINT64_MAX ? PIPE_LARGE
-										      : PIPE_SMALL);
+	flow->pipe = pipe_take(&relay->pipes,
+			       left >= LARGE_BODY && left != UINT64_MAX ? PIPE_LARGE : PIPE_SMALL);
 	if (!flow->pipe) {
 		/* A buffer serves until one is free again. */
 		if (!flow->shortage)
@@ -365,7 +367,7 @@ void pump_completed(struct relay *relay, struct conn *conn, const struct ring_ev
 	enum flight flight = event->tag.op == RING_FILL ? FLY_FILL : FLY_SPILL;
 
 	assert(flow->flying & 1 << flight);
-	flow->flying &= (uint8_t)~(1 << flight);
+	flow->flying &= (uint8_t) ~(1 << flight);
 	flow->landed |= (uint8_t)(1 << flight);
 	flow->result[flight] = event->result;
 	if (event->result <= 0)

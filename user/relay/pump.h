@@ -36,6 +36,7 @@ struct flow {
 	uint64_t left;		   /* LENGTH: bytes not yet taken from buffer or socket */
 	uint64_t data;		   /* body bytes taken so far, chunk framing not counted */
 	uint64_t limit;		   /* data may not exceed it */
+	uint64_t sent;		   /* bytes given to the destination, head and framing included */
 	uint32_t cleared;	   /* CHUNKED: bytes of the buffer that may be sent */
 	bool unchunk;		   /* chunk framing is not sent on: the body ends with FIN */
 	bool chunk_out;		   /* an EOF body is sent on in chunks (bridge streams) */
@@ -43,6 +44,7 @@ struct flow {
 	bool read;		   /* the source has given all it will */
 	bool done;		   /* and it was sent */
 	bool splicing;		   /* this body or chunk goes through a pipe */
+	bool spliced;		   /* bytes of it went through one */
 	bool copying;		   /* the source cannot splice */
 	bool shortage;		   /* a pipe was missing, and it was counted */
 	bool acked;		   /* TCP_QUICKACK was set for this body */

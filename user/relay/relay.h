@@ -12,6 +12,8 @@
 #include "../../bpf/abi.h"
 #include "../lib/conf.h"
 #include "../lib/http_head.h"
+#include "access.h"
+#include "budget.h"
 #include "buf.h"
 #include "clients.h"
 #include "conn.h"
@@ -26,7 +28,6 @@
 struct relay {
 	int parent_fd; /* -1 once the parent is gone */
 	int null_fd;
-	int access_fd; /* -1: no access log */
 	uint32_t index, generation;
 	enum proto_role role;
 	bool draining;
@@ -49,6 +50,9 @@ struct relay {
 	struct buf_pool bulk;  /* copied bodies */
 	struct pipe_pool pipes;
 	struct clients clients;
+	struct budgets budgets;
+	struct access access;
+	uint32_t *tenant_conns; /* connections open now, by tenant slot */
 	struct conn_table conns;
 	struct listeners listeners;
 	struct pool pool;

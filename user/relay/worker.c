@@ -26,10 +26,10 @@
 
 #define PULSE_MS    1000
 #define EVENTS_MAX  256
-#define WQ_THREADS  4		/* kernel threads that run splices of the uring engine */
-#define BULK_SIZE   (64 << 10)	/* bytes copied at once */
+#define WQ_THREADS  4	       /* kernel threads that run splices of the uring engine */
+#define BULK_SIZE   (64 << 10) /* bytes copied at once */
 #define BULK_COUNT  512
-#define HEAD_MARGIN 4096	/* what a rewritten head may be longer than the original */
+#define HEAD_MARGIN 4096 /* what a rewritten head may be longer than the original */
 /* Two heads and two bodies can be under way in one connection. */
 #define HEADS_PER_CONN 4
 /* Listeners for each tenant: two families and SL_PORTS_MAX ports at most; most have 4. */
@@ -46,6 +46,7 @@ static const struct msg_rule parent_rules[] = {
 	{ PROTO_ORIGIN, 0, 1, sizeof(struct proto_origin), sizeof(struct proto_origin) },
 	{ PROTO_STREAM, 1, 1, sizeof(struct proto_stream), sizeof(struct proto_stream) },
 	{ PROTO_DRAIN, 0, 0, sizeof(struct proto_drain), sizeof(struct proto_drain) },
+	{ PROTO_LOG, 1, 1, 0, 0 },
 };
 
 static struct relay the_relay;
@@ -75,8 +76,8 @@ static int map_stats(struct relay *relay, int fd, uint32_t count)
 	if (count == 0 || fstat(fd, &st) < 0 ||
 	    (uint64_t)st.st_size < (uint64_t)count * sizeof(struct sl_relay))
 		return -EINVAL;
-	memory = mmap(NULL, count * sizeof(struct sl_relay), PROT_READ | PROT_WRITE, MAP_SHARED,
-		      fd, 0);
+	memory = mmap(NULL, count * sizeof(struct sl_relay), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		      0);
 	if (memory == MAP_FAILED)
 		return -errno;
 	relay->stats = memory;
@@ -90,12 +91,15 @@ static int make_tables(struct relay *relay)
 	int rc;
 
 	relay->limits = (struct http_limits){ head, conf->limits.head_count };
-	relay->engine = conf->relay.engine == CONF_ENGINE_AUTO ? CONF_ENGINE_INLINE
-							       : conf->relay.engine;
+	relay->engine =
+		conf->relay.engine == CONF_ENGINE_AUTO ? CONF_ENGINE_INLINE : conf->relay.engine;
 	relay->path_size = 3 * (size_t)head + 1;
 	relay->path = malloc(relay->path_size);
-	if (!relay->path || max == 0 || max > RING_SLOTS / 2)
-		return relay->path ? -EINVAL : -ENOMEM;
+	relay->tenant_conns = calloc(relay->stats_count, sizeof(*relay->tenant_conns));
+	if (!relay->path || !relay->tenant_conns)
+		return -ENOMEM;
+	if (max == 0 || max > RING_SLOTS / 2)
+		return -EINVAL;
 	timer_wheel_init(&relay->wheel, relay->now_ms);
 	rc = route_table_new(conf, &relay->routes);
 	if (!rc)
@@ -111,6 +115,9 @@ static int make_tables(struct relay *relay)
 				    relay->null_fd);
 	if (!rc)
 		rc = clients_init(&relay->clients, max);
+	if (!rc)
+		rc = budgets_init(&relay->budgets, max, conf->limits.request_rate,
+				  conf->limits.request_burst);
 	if (!rc)
 		rc = conn_table_init(&relay->conns, max);
 	if (!rc)
@@ -141,8 +148,13 @@ static int configure(struct relay *relay, struct msg *msg)
 	if (rc < 0)
 		return rc;
 	relay->null_fd = take_fd(msg, 2);
-	relay->access_fd = take_fd(msg, 3);
-	return make_tables(relay);
+	rc = make_tables(relay);
+	fd = take_fd(msg, 3);
+	if (!rc && fd >= 0 && relay->role != PROTO_ROLE_BACK)
+		rc = access_init(relay, fd);
+	else if (fd >= 0)
+		close(fd);
+	return rc;
 }
 
 static void add_pipes(struct relay *relay, struct msg *msg)
@@ -210,6 +222,8 @@ static int handle_message(struct relay *relay, struct msg *msg)
 	case PROTO_DRAIN:
 		drain(relay, ((const struct proto_drain *)(const void *)msg->body)->deadline_ms);
 		return 0;
+	case PROTO_LOG:
+		return access_reopen(relay, take_fd(msg, 0));
 	default:
 		return -EBADMSG;
 	}
@@ -281,12 +295,12 @@ static void dispatch(struct relay *relay, const struct ring_event *event)
 	case RING_RESET:
 		if (event->tag.side == ORIGIN) {
 			origin = pool_find(&relay->pool, event->tag);
-			origin->end.polling &= (uint8_t)~(1 << event->tag.op);
+			origin->end.polling &= (uint8_t) ~(1 << event->tag.op);
 			pool_event(relay, origin, event->tag.op);
 			break;
 		}
 		conn = conn_find(&relay->conns, event->tag);
-		conn->client.polling &= (uint8_t)~(1 << event->tag.op);
+		conn->client.polling &= (uint8_t) ~(1 << event->tag.op);
 		conn_ready_event(relay, conn, CLIENT, event->tag.op);
 		break;
 	case RING_FILL:
@@ -321,6 +335,7 @@ static void tick(struct relay *relay)
 	listen_tick(relay);
 	if (relay->now_ms >= relay->pulse_ms) {
 		relay->pulse_ms = relay->now_ms + PULSE_MS;
+		access_flush(relay);
 		/* A full socket means that the parent has pulses to read. */
 		if (relay->parent_fd >= 0)
 			msg_send(relay->parent_fd, PROTO_PULSE, 0, NULL, 0, NULL, 0);
@@ -362,6 +377,7 @@ static int serve(struct relay *relay)
 		conn_run_ready(relay);
 		tick(relay);
 	}
+	access_flush(relay);
 	if (relay->parent_fd >= 0)
 		msg_send(relay->parent_fd, PROTO_DRAINED, 0, NULL, 0, NULL, 0);
 	return 0;
@@ -422,7 +438,6 @@ int worker_main(void)
 	*relay = (struct relay){
 		.parent_fd = PROTO_WORKER_FD,
 		.null_fd = -1,
-		.access_fd = -1,
 		.now_ms = timer_now_ms(),
 	};
 	signal(SIGPIPE, SIG_IGN);

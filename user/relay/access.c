@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "access.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../lib/log.h"
+#include "conn.h"
+#include "relay.h"
+#include "sandbox.h"
+
+#define NS_SEC	  INT64_C(1000000000)
+#define ROUTE_MAX 128 /* bytes of a route's path that are logged */
+
+/* Whatever stands behind the number: it is a file of the parent's, or a connection. */
+SANDBOX_ALLOW_IF(write, 0, ACCESS_FD);
+SANDBOX_ALLOW_IF(dup3, 1, ACCESS_FD);
+
+struct line {
+	char text[ACCESS_LINE_MAX];
+	size_t len;
+	bool json;
+};
+
+/* ---- one line ----------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 3))) static void put(struct line *line, const char *format, ...)
+{
+	size_t room = sizeof(line->text) - line->len;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(line->text + line->len, room, format, args);
+	va_end(args);
+	/* Every field is bounded so that all of them fit; the newline has its place. */
+	if (n > 0)
+		line->len += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static void put_name(struct line *line, const char *name)
+{
+	if (line->json)
+		put(line, "%s\"%s\":", line->len ? "," : "{", name);
+	else
+		put(line, "%s%s=", line->len ? " " : "", name);
+}
+
+/* value holds nothing that must be quoted. */
+static void put_word(struct line *line, const char *name, const char *value)
+{
+	put_name(line, name);
+	put(line, line->json ? "\"%s\"" : "%s", value);
+}
+
+static void put_none(struct line *line, const char *name)
+{
+	put_name(line, name);
+	put(line, "%s", line->json ? "null" : "-");
+}
+
+static void put_number(struct line *line, const char *name, uint64_t value)
+{
+	put_name(line, name);
+	put(line, "%" PRIu64, value);
+}
+
+/* Milliseconds from one moment to another; none when it never came. */
+static void put_span(struct line *line, const char *name, int64_t from, int64_t to)
+{
+	int64_t us = (to - from) / 1000;
+
+	if (!to) {
+		put_none(line, name);
+		return;
+	}
+	put_name(line, name);
+	put(line, "%" PRId64 ".%03d", us / 1000, (int)(us % 1000));
+}
+
+/*
+ * Text of others: bytes that could end the field, the line or the string are written as
+ * %XX, so that the line needs no second kind of escaping.
+ */
+static void put_text(struct line *line, const char *name, const char *text, size_t len, bool cut)
+{
+	put_name(line, name);
+	put(line, "\"");
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+		bool plain = c > 0x20 && c < 0x7f && c != '"' && c != '\\';
+
+		put(line, plain ? "%c" : "%%%02X", c);
+	}
+	put(line, cut ? "...\"" : "\"");
+}
+
+static void put_time(struct line *line)
+{
+	char text[96]; /* of years beyond 9999, too */
+	struct timespec now;
+	struct tm utc;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900,
+		 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
+		 (int)(now.tv_nsec / 1000000));
+	put_word(line, "time", text);
+}
+
+static void put_client(struct line *line, const struct conn *conn)
+{
+	char address[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 10];
+	bool v4 = IN6_IS_ADDR_V4MAPPED(&conn->address);
+
+	inet_ntop(v4 ? AF_INET : AF_INET6, conn->address.s6_addr + (v4 ? 12 : 0), address,
+		  sizeof(address));
+	snprintf(text, sizeof(text), v4 ? "%s:%u" : "[%s]:%u", address, conn->client_port);
+	put_word(line, "client", text);
+}
+
+/* False: the file takes no more. */
+static bool write_line(struct line *line)
+{
+	static struct log_limit limit = LOG_LIMIT(60000, 1);
+	uint32_t left_out;
+	ssize_t n;
+
+	if (line->json)
+		put(line, "}");
+	if (line->len > sizeof(line->text) - 1)
+		line->len = sizeof(line->text) - 1;
+	line->text[line->len++] = '\n';
+	n = write(ACCESS_FD, line->text, line->len);
+	if (n == (ssize_t)line->len)
+		return true;
+	if (log_allowed(&limit, &left_out))
+		log_error("access log: %s", n < 0 ? strerror(errno) : "the disk is full");
+	return false;
+}
+
+/* ---- the file ------------------------------------------------------------------------------- */
+
+int access_reopen(struct relay *relay, int fd)
+{
+	int rc = 0;
+
+	if (!relay->access.entries)
+		rc = -EINVAL;
+	else if (dup3(fd, ACCESS_FD, O_CLOEXEC) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+int access_init(struct relay *relay, int fd)
+{
+	struct access *access = &relay->access;
+	const struct conf_log *conf = &relay->conf->log;
+	size_t size = sizeof(*access->entries) * relay->conf->limits.connections;
+
+	*access = (struct access){ .json = conf->format == CONF_LOG_JSON };
+	if (conf->rate) {
+		access->cost_ns = NS_SEC / conf->rate;
+		access->depth_ns = access->cost_ns * conf->burst;
+	}
+	/* Ids differ between workers and between a worker and its successor. */
+	if (getrandom(&access->next_id, sizeof(access->next_id), 0) != sizeof(access->next_id))
+		return -EIO;
+	access->tenants = calloc(relay->stats_count, sizeof(*access->tenants));
+	access->entries = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (!access->tenants || access->entries == MAP_FAILED)
+		return -ENOMEM;
+	return access_reopen(relay, fd);
+}
+
+/* ---- one request ----------------------------------------------------------------------------- */
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NS_SEC + now.tv_nsec;
+}
+
+static struct access_entry *entry_of(struct relay *relay, const struct conn *conn)
+{
+	return relay->access.entries ? &relay->access.entries[conn->slot] : NULL;
+}
+
+static struct access_entry *open_entry(struct relay *relay, const struct conn *conn)
+{
+	struct access_entry *entry = entry_of(relay, conn);
+
+	entry->open = true;
+	entry->id = relay->access.next_id++;
+	entry->began_ns = now_ns();
+	entry->connected_ns = entry->first_ns = 0;
+	entry->head_in = entry->head_out = 0;
+	entry->route = entry->origin = -1;
+	entry->status = 0;
+	entry->method_len = 0;
+	entry->path_len = 0;
+	entry->target_cut = false;
+	return entry;
+}
+
+void access_begin(struct relay *relay, struct conn *conn)
+{
+	const struct http_head *head = &relay->head;
+	const char *bytes = conn->in[CLIENT].data + conn->in[CLIENT].start;
+	const char *target = bytes + head->target.at, *query;
+	struct access_entry *entry;
+	size_t len = head->target.len;
+
+	if (!relay->access.entries)
+		return;
+	entry = open_entry(relay, conn);
+	entry->head_in = head->len;
+	entry->method_len = (uint8_t)(head->method_at.len < ACCESS_METHOD_MAX ? head->method_at.len
+									      : ACCESS_METHOD_MAX);
+	memcpy(entry->method, bytes + head->method_at.at, entry->method_len);
+	query = memchr(target, '?', len);
+	if (query)
+		len = (size_t)(query - target) + 1;
+	entry->target_cut = query || len > ACCESS_PATH_MAX;
+	entry->path_len = (uint16_t)(len < ACCESS_PATH_MAX ? len : ACCESS_PATH_MAX);
+	memcpy(entry->path, target, entry->path_len);
+}
+
+void access_routed(struct relay *relay, struct conn *conn, unsigned route)
+{
+	struct access_entry *entry = entry_of(relay, conn);
+
+	if (entry)
+		entry->route = (int32_t)route;
+}
+
+void access_rewritten(struct relay *relay, struct conn *conn)
+{
+	struct access_entry *entry = entry_of(relay, conn);
+
+	if (entry)
+		entry->head_out = buf_len(&conn->head[CLIENT]);
+}
+
+void access_connected(struct relay *relay, struct conn *conn)
+{
+	struct access_entry *entry = entry_of(relay, conn);
+
+	if (!entry)
+		return;
+	entry->connected_ns = now_ns();
+	if (relay->role != PROTO_ROLE_FRONT)
+		entry->origin = (int32_t)conn->origin->index;
+}
+
+void access_answered(struct relay *relay, struct conn *conn, uint16_t status)
+{
+	struct access_entry *entry = entry_of(relay, conn);
+
+	if (!entry)
+		return;
+	/* A head that was never complete, or was refused as a whole. */
+	if (!entry->open)
+		open_entry(relay, conn)->head_in = buf_len(&conn->in[CLIENT]);
+	entry->status = status;
+	if (!entry->first_ns)
+		entry->first_ns = now_ns();
+}
+
+/* False: over the tenant's share. */
+static bool pay(struct access *access, struct access_tenant *tenant)
+{
+	int64_t now;
+
+	if (!access->cost_ns)
+		return true;
+	now = now_ns();
+	if (tenant->paid_ns < now)
+		tenant->paid_ns = now;
+	if (tenant->paid_ns + access->cost_ns - now > access->depth_ns)
+		return false;
+	tenant->paid_ns += access->cost_ns;
+	return true;
+}
+
+static void put_service(struct line *line, const struct relay *relay, const struct conn *conn,
+			const struct access_entry *entry)
+{
+	const struct conf_service *service;
+	const struct conf_route *route;
+	size_t len;
+
+	if (entry->route < 0) {
+		put_none(line, "route");
+		put_none(line, "service");
+		put_none(line, "origin");
+		return;
+	}
+	route = &relay->conf->routes[entry->route];
+	len = strnlen(route->path, ROUTE_MAX + 1);
+	put_text(line, "route", route->path, len < ROUTE_MAX ? len : ROUTE_MAX, len > ROUTE_MAX);
+	put_word(line, "service", route->service);
+	service = &relay->conf->services[conn->service];
+	if (entry->origin < 0)
+		put_none(line, "origin");
+	else
+		put_text(line, "origin", service->origins[entry->origin].address,
+			 strlen(service->origins[entry->origin].address), false);
+}
+
+static const char *engine_of(const struct relay *relay, const struct conn *conn)
+{
+	if (!conn->flow[ORIGIN].spliced && !conn->flow[CLIENT].spliced)
+		return conf_engine_name(CONF_ENGINE_COPY);
+	return conf_engine_name(relay->engine);
+}
+
+static void put_request(struct line *line, const struct relay *relay, const struct conn *conn,
+			const struct access_entry *entry, const char *end)
+{
+	uint64_t sent = conn->flow[CLIENT].sent, in = entry->head_in;
+	char id[20];
+
+	put_time(line);
+	snprintf(id, sizeof(id), "%016" PRIx64, entry->id);
+	put_word(line, "id", id);
+	put_word(line, "tenant", conn->tenant_name);
+	put_client(line, conn);
+	put_text(line, "method", entry->method, entry->method_len, false);
+	put_text(line, "path", entry->path, entry->path_len, entry->target_cut);
+	put_service(line, relay, conn, entry);
+	if (entry->status)
+		put_number(line, "status", entry->status);
+	else
+		put_none(line, "status");
+	if (entry->connected_ns && sent > entry->head_out)
+		in += sent - entry->head_out;
+	put_number(line, "in", in);
+	put_number(line, "out", entry->status ? conn->flow[ORIGIN].sent : 0);
+	put_word(line, "engine", engine_of(relay, conn));
+	put_span(line, "connect_ms", entry->began_ns, entry->connected_ns);
+	put_span(line, "first_ms", entry->began_ns, entry->first_ns);
+	put_span(line, "total_ms", entry->began_ns, now_ns());
+	put_word(line, "end", end);
+}
+
+void access_end(struct relay *relay, struct conn *conn, const char *end)
+{
+	struct access_entry *entry = entry_of(relay, conn);
+	struct access_tenant *tenant;
+	struct line line;
+
+	if (!entry || !entry->open)
+		return;
+	entry->open = false;
+	tenant = &relay->access.tenants[conn->stats_slot];
+	if (pay(&relay->access, tenant)) {
+		line.len = 0;
+		line.json = relay->access.json;
+		put_request(&line, relay, conn, entry, end);
+		if (write_line(&line))
+			return;
+	}
+	conn->client_stats->log_left_out++;
+	tenant->left_out++;
+	memcpy(tenant->name, conn->tenant_name, sizeof(tenant->name));
+	relay->access.left_out = true;
+}
+
+void access_flush(struct relay *relay)
+{
+	struct access *access = &relay->access;
+	struct line line;
+
+	if (!access->left_out)
+		return;
+	access->left_out = false;
+	for (uint32_t i = 0; i < relay->stats_count; i++) {
+		struct access_tenant *tenant = &access->tenants[i];
+
+		if (!tenant->left_out)
+			continue;
+		line.len = 0;
+		line.json = access->json;
+		put_time(&line);
+		put_word(&line, "tenant", tenant->name);
+		put_number(&line, "left_out", tenant->left_out);
+		if (write_line(&line))
+			tenant->left_out = 0;
+		else
+			access->left_out = true;
+	}
+}
