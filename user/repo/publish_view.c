@@ -207,7 +207,10 @@ static int build_view(struct publish_build *build, const char *manifest)
 	struct store *store = build->repod->store;
 	char relative[PUBLISH_VIEW_MAX + 16];
 
+	/* What a publish left that was killed before its switch; it had the number we take. */
 	remove_tree(store, build->view, BUILDING);
+	snprintf(relative, sizeof(relative), "%06llu", (unsigned long long)build->generation);
+	remove_tree(store, build->view, relative);
 	if ((mkdirat(store->published, build->view, 0755) && errno != EEXIST))
 		return problem_errno(build->problem, -errno, "publish");
 	snprintf(relative, sizeof(relative), "%s/" BUILDING, build->view);

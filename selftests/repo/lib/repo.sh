@@ -147,7 +147,7 @@ apt_setup() {
 	local dir=$LAB/apt-$1
 	mkdir -p "$dir"/{etc/apt.conf.d,etc/preferences.d,etc/sources.list.d,lists/partial,cache/archives/partial,root/var/lib/dpkg/{updates,info,triggers},log}
 	: >"$dir/root/var/lib/dpkg/status"
-	curl -sSf "$URL/key.gpg" >"$dir/key.gpg"
+	curl -sSf "$URL/key.gpg" >"$dir/key.gpg" # as user data would bring it
 	printf 'deb [signed-by=%s] %s/repo/apt stable main\n' "$dir/key.gpg" "$2" >"$dir/etc/sources.list"
 }
 
