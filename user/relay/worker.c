@@ -441,6 +441,9 @@ int worker_main(void)
 		.now_ms = timer_now_ms(),
 	};
 	signal(SIGPIPE, SIG_IGN);
+	/* Meant for the parent, but often sent to all of a service's processes. */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
 	/* Log lines carry the time; libc would read the zone's file at the first one. */
 	tzset();
 	fcntl(PROTO_WORKER_FD, F_SETFD, FD_CLOEXEC);

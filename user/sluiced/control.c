@@ -34,7 +34,8 @@ struct peer {
 	struct loop_timer timer;
 	char *reply; /* being sent, with its newline */
 	size_t reply_len, reply_sent;
-	bool ended; /* sends no more; closed after the last reply */
+	int reply_fd; /* goes with its first byte; -1: none */
+	bool ended;   /* sends no more; closed after the last reply */
 	size_t len;
 	char line[LINE_MAX_LEN];
 };
@@ -96,6 +97,8 @@ static void peer_free(struct peer *peer)
 	if (peer->next)
 		peer->next->prev = peer->prev;
 	control->npeers--;
+	if (peer->reply_fd >= 0)
+		close(peer->reply_fd);
 	free(peer->reply);
 	free(peer);
 }
@@ -105,12 +108,41 @@ static void on_peer_timer(struct loop_timer *timer)
 	peer_free(container_of(timer, struct peer, timer));
 }
 
+/* As send(2); the descriptor, if there is one, goes along and is ours no longer. */
+static ssize_t send_part(struct peer *peer, char *data, size_t len)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec part = { data, len };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (peer->reply_fd >= 0) {
+		message.msg_control = control.bytes;
+		message.msg_controllen = sizeof(control.bytes);
+		*CMSG_FIRSTHDR(&message) = (struct cmsghdr){
+			.cmsg_len = CMSG_LEN(sizeof(int)),
+			.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS,
+		};
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &peer->reply_fd, sizeof(int));
+	}
+	n = sendmsg(peer->sock, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n > 0 && peer->reply_fd >= 0) {
+		close(peer->reply_fd);
+		peer->reply_fd = -1;
+	}
+	return n;
+}
+
 /* Sends what it can; false when the peer is lost. */
 static bool send_reply(struct peer *peer)
 {
 	while (peer->reply) {
-		ssize_t n = send(peer->sock, peer->reply + peer->reply_sent,
-				 peer->reply_len - peer->reply_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send_part(peer, peer->reply + peer->reply_sent,
+				      peer->reply_len - peer->reply_sent);
 
 		if (n < 0)
 			return errno == EAGAIN;
@@ -153,7 +185,7 @@ static bool answer(struct peer *peer)
 			return peer->len < sizeof(peer->line);
 		used = (size_t)(end - peer->line) + 1;
 		if (!set_reply(peer, control_command(peer->control->sluiced, peer->access,
-						     peer->line, used - 1)))
+						     peer->line, used - 1, &peer->reply_fd)))
 			return false;
 		memmove(peer->line, peer->line + used, peer->len - used);
 		peer->len -= used;
@@ -213,7 +245,7 @@ static void on_connection(struct loop_watch *watch, uint32_t events)
 	}
 	peer->control = control;
 	peer->sock = sock;
-	peer->watch.fd = -1;
+	peer->watch.fd = peer->reply_fd = -1;
 	peer->access = access_of(sock);
 	peer->next = control->peers;
 	if (peer->next)
@@ -222,7 +254,8 @@ static void on_connection(struct loop_watch *watch, uint32_t events)
 	control->npeers++;
 	if (peer->access == CONTROL_DENIED) {
 		/* Told at once, whatever they want: they must not take places from others. */
-		if (set_reply(peer, control_command(control->sluiced, CONTROL_DENIED, "", 0)))
+		if (set_reply(peer, control_command(control->sluiced, CONTROL_DENIED, "", 0,
+						    &peer->reply_fd)))
 			send_reply(peer);
 		peer_free(peer);
 		return;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access_log.h"
 #include "control_report.h"
 #include "generation.h"
 #include "tenants.h"
@@ -252,6 +253,28 @@ static json_t *do_reload(struct sluiced *sluiced, json_t *arguments)
 	return reply;
 }
 
+static json_t *do_log_open(struct sluiced *sluiced, json_t *arguments)
+{
+	const struct conf_log *log = &sluiced->generation->conf->log;
+
+	return reply_data(json_pack("{s:s, s:s}", "path", log->access, "format",
+				    log->format == CONF_LOG_JSON ? "json" : "text"));
+}
+
+static json_t *do_log_rotate(struct sluiced *sluiced, json_t *arguments)
+{
+	char *why = NULL;
+	int err = access_log_rotate(sluiced, &why);
+	json_t *reply;
+
+	if (!err)
+		return reply_data(json_object());
+	reply = reply_error("system", "lines still go to the file that was open before", "%s",
+			    why ? why : strerror(-err));
+	free(why);
+	return reply;
+}
+
 static const char *const no_keys[] = { NULL };
 static const char *const name_keys[] = { "name", NULL };
 static const char *const attach_keys[] = { "name", "netns", "interface", "l3_interface", "bridge",
@@ -262,13 +285,17 @@ static const struct command {
 	enum control_access access;
 	const char *const *keys;
 	json_t *(*run)(struct sluiced *sluiced, json_t *arguments);
+	/* Opens what goes along with the reply; NULL: nothing does. */
+	int (*open)(struct sluiced *sluiced);
 } commands[] = {
-	{ "status", CONTROL_READ, no_keys, do_status },
-	{ "tenant.list", CONTROL_READ, no_keys, do_tenant_list },
-	{ "tenant.show", CONTROL_READ, name_keys, do_tenant_show },
-	{ "tenant.attach", CONTROL_ADMIN, attach_keys, do_tenant_attach },
-	{ "tenant.detach", CONTROL_ADMIN, name_keys, do_tenant_detach },
-	{ "reload", CONTROL_ADMIN, no_keys, do_reload },
+	{ "status", CONTROL_READ, no_keys, do_status, NULL },
+	{ "tenant.list", CONTROL_READ, no_keys, do_tenant_list, NULL },
+	{ "tenant.show", CONTROL_READ, name_keys, do_tenant_show, NULL },
+	{ "tenant.attach", CONTROL_ADMIN, attach_keys, do_tenant_attach, NULL },
+	{ "tenant.detach", CONTROL_ADMIN, name_keys, do_tenant_detach, NULL },
+	{ "reload", CONTROL_ADMIN, no_keys, do_reload, NULL },
+	{ "log.open", CONTROL_READ, no_keys, do_log_open, access_log_read },
+	{ "log.rotate", CONTROL_ADMIN, no_keys, do_log_rotate, NULL },
 };
 
 static const struct command *find_command(const char *name)
@@ -279,7 +306,25 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-static json_t *run_request(struct sluiced *sluiced, enum control_access access, json_t *request)
+static json_t *run_command(struct sluiced *sluiced, const struct command *command,
+			   json_t *arguments, int *ret_fd)
+{
+	int fd = -1;
+
+	if (command->open) {
+		fd = command->open(sluiced);
+		if (fd == -ENOENT)
+			return reply_error("not-found", "set log.access in sluice.yaml",
+					   "there is no access log");
+		if (fd < 0)
+			return reply_error("system", "see sluiced's log", "%s", strerror(-fd));
+	}
+	*ret_fd = fd;
+	return command->run(sluiced, arguments);
+}
+
+static json_t *run_request(struct sluiced *sluiced, enum control_access access, json_t *request,
+			   int *ret_fd)
 {
 	static const char *const request_keys[] = { "command", "arguments", NULL };
 	json_t *arguments = json_object_get(request, "arguments");
@@ -303,17 +348,18 @@ static json_t *run_request(struct sluiced *sluiced, enum control_access access, 
 		return reply_error("usage", "see docs/control.md", "%s takes no argument %.64s",
 				   command->name, unknown);
 	none = json_object();
-	reply = command->run(sluiced, arguments ? arguments : none);
+	reply = run_command(sluiced, command, arguments ? arguments : none, ret_fd);
 	json_decref(none);
 	return reply;
 }
 
 json_t *control_command(struct sluiced *sluiced, enum control_access access, const char *line,
-			size_t len)
+			size_t len, int *ret_fd)
 {
 	json_error_t error;
 	json_t *request, *reply;
 
+	*ret_fd = -1;
 	if (access == CONTROL_DENIED)
 		return reply_error("denied", "become root or a member of group sluice",
 				   "you may not talk to sluiced");
@@ -321,7 +367,7 @@ json_t *control_command(struct sluiced *sluiced, enum control_access access, con
 	if (!request)
 		return reply_error("usage", "send one JSON object a line", "not JSON: %s",
 				   error.text);
-	reply = run_request(sluiced, access, request);
+	reply = run_request(sluiced, access, request, ret_fd);
 	json_decref(request);
 	return reply;
 }

@@ -14,8 +14,11 @@
 
 enum control_access { CONTROL_DENIED, CONTROL_READ, CONTROL_ADMIN };
 
-/* Always returns a reply object, or NULL when memory is out. */
+/*
+ * Always returns a reply object, or NULL when memory is out. *ret_fd is a descriptor that goes
+ * along with it, the caller's to close, or -1.
+ */
 json_t *control_command(struct sluiced *sluiced, enum control_access access, const char *line,
-			size_t len);
+			size_t len, int *ret_fd);
 
 #endif

@@ -6,16 +6,15 @@
 #include "generation.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../bpf/abi.h"
+#include "access_log.h"
 
 #define WORKERS_AUTO_MAX 8
 
@@ -93,22 +92,6 @@ static int build_origins(struct generation *generation, char **ret_why)
 	return 0;
 }
 
-static int open_access_log(const char *path, char **ret_why)
-{
-	struct stat st;
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-		      0640);
-
-	if (fd < 0)
-		return explain(-errno, ret_why, "log.access: cannot open %s: %s", path,
-			       strerror(errno));
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return explain(-EINVAL, ret_why, "log.access: %s is not a regular file", path);
-	}
-	return fd;
-}
-
 int generation_load(const char *path, uint32_t number, struct generation **ret, char **ret_why)
 {
 	struct generation *generation = calloc(1, sizeof(*generation));
@@ -132,7 +115,7 @@ int generation_load(const char *path, uint32_t number, struct generation **ret, 
 		goto fail;
 	generation->nworkers = count_workers(generation->conf);
 	if (generation->conf->log.access) {
-		err = open_access_log(generation->conf->log.access, ret_why);
+		err = access_log_open(generation->conf->log.access, ret_why);
 		if (err < 0)
 			goto fail;
 		generation->access_fd = err;

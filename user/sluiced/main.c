@@ -21,6 +21,7 @@
 #include "../lib/log.h"
 #include "../lib/opt.h"
 #include "../relay/worker.h"
+#include "access_log.h"
 #include "control.h"
 #include "generation.h"
 #include "guard_auto.h"
@@ -123,6 +124,11 @@ static void on_signal(struct loop_watch *watch, uint32_t events)
 		free(why);
 		return;
 	}
+	if (info.ssi_signo == SIGUSR1) {
+		access_log_rotate(signals->sluiced, &why); /* likewise */
+		free(why);
+		return;
+	}
 	log_info("%s: detaching everything", strsignal((int)info.ssi_signo));
 	loop_stop(&signals->sluiced->loop);
 }
@@ -135,6 +141,7 @@ static int signals_open(struct signals *signals, struct sluiced *sluiced)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signals->sluiced = sluiced;
