@@ -5,8 +5,9 @@
 # mode, a scratch directory and names nobody else has, keeps a record of every
 # process and namespace, and takes all of it away on any exit, Ctrl-C included.
 #
-# From the environment: BUILD (where the programs are), SANITIZE (they are slow),
-# SL_ID (a prefix for every name, set by selftests/run), V=1 (talk), ENGINES, BRIDGES.
+# From the environment: BUILD (where the programs are), SANITIZE (they are slow), SL_SLOW (how many
+# times as long everything may take), SL_ID (a prefix for every name, set by selftests/run), V=1
+# (talk), ENGINES, BRIDGES.
 #
 #   lib.sh          scratch, processes, expectations, cleanup
 #   lib/net.sh      namespaces, links, tenants
@@ -29,8 +30,8 @@ PIDS=()          # what start() started: "NAME PID"
 STRAYS=()        # processes that outlive their parent when it is killed
 NAMESPACES=()    # full names
 MOUNTED_BPFFS=
-SLOW=$((${SANITIZE:+4} + 0))
-[ "$SLOW" -gt 0 ] || SLOW=1
+SLOW=${SL_SLOW:-${SANITIZE:+4}}
+SLOW=${SLOW:-1}
 
 say() { [ -z "${V:-}" ] || printf '    %s\n' "$*" >&2; }
 
