@@ -97,8 +97,6 @@ struct conn {
 	bool counted; /* in clients.h's table and its tenant's number */
 	struct sl_relay *client_stats, *origin_stats;
 
-	bool served; /* has had a request */
-
 	/* The exchange. */
 	uint32_t service;
 	enum http_method method;

@@ -212,10 +212,6 @@ void conn_next(struct relay *relay, struct conn *conn)
 	}
 	buf_put(&conn->in[CLIENT]);
 	conn->state = CONN_IDLE;
-	if (relay->draining) {
-		conn_close(relay, conn, CONN_END_OK);
-		return;
-	}
 	conn_deadline(relay, conn, relay->conf->limits.keepalive_timeout);
 	conn_await(relay, conn, CLIENT, RING_READABLE);
 }

@@ -23,7 +23,6 @@
 void conn_begin_head(const struct relay *relay, struct conn *conn)
 {
 	conn->state = CONN_HEAD;
-	conn->served = true;
 	conn->scanned[CLIENT] = 0;
 	conn->head_len = 0;
 	conn->method = HTTP_OTHER;

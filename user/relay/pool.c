@@ -197,7 +197,7 @@ static void unlink_waiter(struct pool_service *service, struct conn *conn)
 
 int pool_wait(struct relay *relay, struct conn *conn)
 {
-	if (relay->parent_fd < 0)
+	if (relay->parent_fd < 0 && !handover_expected(relay))
 		return -EPIPE;
 	link_waiter(service_of(relay, conn), conn);
 	pool_ask(relay);
@@ -282,7 +282,7 @@ void pool_ask(struct relay *relay)
 {
 	struct pool *pool = &relay->pool;
 
-	if (relay->parent_fd < 0 || pool->stalled)
+	if (relay->parent_fd < 0 || relay->handover.telling || pool->stalled)
 		return;
 	for (uint32_t i = 0; i < pool->service_count; i++) {
 		struct pool_service *service = &pool->services[i];
@@ -365,7 +365,8 @@ void pool_orphan(struct relay *relay)
 		struct pool_service *service = &relay->pool.services[i];
 
 		service->asked = 0;
-		while (service->first_waiter) {
+		/* Whoever waits goes on waiting, as long as a connect may take. */
+		while (service->first_waiter && !handover_expected(relay)) {
 			struct conn *conn = service->first_waiter;
 
 			unlink_waiter(service, conn);

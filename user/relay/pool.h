@@ -85,7 +85,7 @@ void pool_forget(struct relay *relay, const struct conn *conn);
 int pool_reply(struct relay *relay, const struct msg *msg, int fd);
 /* Asks for what waiters need; called again when the parent's socket has room. */
 void pool_ask(struct relay *relay);
-/* The parent is gone: nobody will get a new connection. */
+/* The parent is gone: nobody gets a new connection until there is a successor, if one can come. */
 void pool_orphan(struct relay *relay);
 /* Drain: idle connections are of no use any more. */
 void pool_close_idle(struct relay *relay);

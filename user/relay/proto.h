@@ -7,6 +7,9 @@
  * A worker is born as "sluiced --worker" with the pair on fd 3, already in an empty
  * network namespace, under its own uid, without capabilities. First come CONFIG and
  * PIPES, then LISTEN for each listener; the worker says READY when it serves.
+ *
+ * A parent that finds workers of one that died connects to the rendezvous that each of them was
+ * given (KEEP), and is told HELLO, HELD as often as needed, and READY.
  */
 #ifndef SLUICE_RELAY_PROTO_H
 #define SLUICE_RELAY_PROTO_H
@@ -17,6 +20,8 @@
 #include "../lib/msg.h"
 
 #define PROTO_WORKER_FD 3
+/* Raised by every change that a parent and a worker of two builds would misread. */
+#define PROTO_VERSION 1
 
 /* Which networks' sockets a worker holds. */
 enum proto_role {
@@ -40,6 +45,11 @@ enum proto_type {
 	PROTO_CONNECT,	/* proto_connect, id chosen by the worker */
 	PROTO_DRAINED,	/* empty: no connection is left; the worker exits next */
 	PROTO_PULSE,	/* empty: the loop turns; once a second */
+	/* parent → worker */
+	PROTO_KEEP, /* empty; fds: a listening AF_UNIX SEQPACKET socket */
+	/* worker → the parent's successor */
+	PROTO_HELLO, /* proto_hello; fds: conf memfd, stats memfd */
+	PROTO_HELD,  /* empty; fds: listening sockets, as LISTEN brought them */
 };
 
 struct proto_config {
@@ -82,6 +92,12 @@ struct proto_stream {
 struct proto_drain {
 	uint32_t deadline_ms; /* then what is left is cut */
 	uint32_t pad;
+};
+
+struct proto_hello {
+	uint32_t index, role, generation, tenants; /* as in proto_config */
+	uint32_t draining;
+	uint32_t drain_left_ms;
 };
 
 /*

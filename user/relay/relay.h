@@ -17,6 +17,7 @@
 #include "buf.h"
 #include "clients.h"
 #include "conn.h"
+#include "handover.h"
 #include "listen.h"
 #include "pipe.h"
 #include "pool.h"
@@ -26,7 +27,8 @@
 #include "timer.h"
 
 struct relay {
-	int parent_fd; /* -1 once the parent is gone */
+	int parent_fd; /* -1 while there is no parent */
+	uint32_t parents; /* how many there were; tells their socket's completions apart */
 	int null_fd;
 	uint32_t index, generation;
 	enum proto_role role;
@@ -56,6 +58,7 @@ struct relay {
 	struct conn_table conns;
 	struct listeners listeners;
 	struct pool pool;
+	struct handover handover;
 	/* Valid within a step: the head being looked at and its normalised target. */
 	struct http_head head;
 	char *path;

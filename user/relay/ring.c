@@ -29,6 +29,7 @@ static const char *const op_names[] = {
 	[RING_RESET] = "reset",
 	[RING_FILL] = "fill",
 	[RING_SPILL] = "spill",
+	[RING_SUCCESSOR] = "successor",
 	[RING_CANCEL] = "cancel",
 };
 static_assert(sizeof(op_names) / sizeof(op_names[0]) == RING_OPS, "one name for each ring_op");

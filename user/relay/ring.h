@@ -30,6 +30,7 @@ enum ring_op {
 	RING_RESET,	   /* the client's socket was reset */
 	RING_FILL,	   /* splice from socket into pipe; side: the direction's source */
 	RING_SPILL,	   /* splice from pipe into socket; as above */
+	RING_SUCCESSOR,	   /* a connection to the rendezvous */
 	RING_CANCEL,	   /* only failures arrive, and mean that the target had ended */
 	RING_OPS,
 };

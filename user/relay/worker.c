@@ -46,6 +46,7 @@ static const struct msg_rule parent_rules[] = {
 	{ PROTO_ORIGIN, 0, 1, sizeof(struct proto_origin), sizeof(struct proto_origin) },
 	{ PROTO_STREAM, 1, 1, sizeof(struct proto_stream), sizeof(struct proto_stream) },
 	{ PROTO_DRAIN, 0, 0, sizeof(struct proto_drain), sizeof(struct proto_drain) },
+	{ PROTO_KEEP, 1, 1, 0, 0 },
 	{ PROTO_LOG, 1, 1, 0, 0 },
 };
 
@@ -137,14 +138,13 @@ static int configure(struct relay *relay, struct msg *msg)
 	relay->role = (enum proto_role)about->role;
 	if (about->role > PROTO_ROLE_BACK)
 		return -EINVAL;
-	fd = take_fd(msg, 0);
-	rc = conf_recv(fd, &relay->conf);
-	close(fd);
+	/* Both stay open: a successor of the parent wants them back. */
+	relay->handover.conf_fd = take_fd(msg, 0);
+	rc = conf_recv(relay->handover.conf_fd, &relay->conf);
 	if (rc < 0)
 		return rc;
-	fd = take_fd(msg, 1);
-	rc = map_stats(relay, fd, about->tenants);
-	close(fd);
+	relay->handover.stats_fd = take_fd(msg, 1);
+	rc = map_stats(relay, relay->handover.stats_fd, about->tenants);
 	if (rc < 0)
 		return rc;
 	relay->null_fd = take_fd(msg, 2);
@@ -184,16 +184,16 @@ static void abort_tenant(struct relay *relay, uint32_t tenant)
 	}
 }
 
+/*
+ * Idle connections stay: closing one races with its next request. That one is answered with
+ * "Connection: close", or keepalive_timeout or the deadline comes first.
+ */
 static void drain(struct relay *relay, uint32_t deadline_ms)
 {
 	relay->draining = true;
 	relay->drain_deadline_ms = relay->now_ms + deadline_ms;
 	listen_stop(relay);
 	pool_close_idle(relay);
-	for (uint32_t i = 0; i < relay->conns.fresh; i++)
-		/* One that has not asked yet may be about to, and only once. */
-		if (relay->conns.conns[i].state == CONN_IDLE && relay->conns.conns[i].served)
-			conn_close(relay, &relay->conns.conns[i], CONN_END_OK);
 }
 
 static int handle_message(struct relay *relay, struct msg *msg)
@@ -222,6 +222,8 @@ static int handle_message(struct relay *relay, struct msg *msg)
 	case PROTO_DRAIN:
 		drain(relay, ((const struct proto_drain *)(const void *)msg->body)->deadline_ms);
 		return 0;
+	case PROTO_KEEP:
+		return handover_keep(relay, take_fd(msg, 0));
 	case PROTO_LOG:
 		return access_reopen(relay, take_fd(msg, 0));
 	default:
@@ -235,14 +237,32 @@ static void parent_gone(struct relay *relay)
 		 relay->index);
 	close(relay->parent_fd);
 	relay->parent_fd = -1;
+	relay->handover.telling = false;
 	pool_orphan(relay);
+}
+
+static struct ring_tag message_tag(const struct relay *relay)
+{
+	return (struct ring_tag){ .op = RING_MESSAGE,
+				  .generation = relay->parents % RING_GENERATIONS };
 }
 
 static void await_message(struct relay *relay)
 {
-	static const struct ring_tag tag = { .op = RING_MESSAGE };
+	ring_poll(&relay->ring, relay->parent_fd, message_tag(relay));
+}
 
-	ring_poll(&relay->ring, relay->parent_fd, tag);
+/* Its end may be seen only after its successor has come. */
+static void change_parent(struct relay *relay, int fd)
+{
+	if (relay->parent_fd >= 0) {
+		ring_poll_cancel(&relay->ring, message_tag(relay));
+		parent_gone(relay);
+	}
+	relay->parent_fd = fd;
+	relay->parents++;
+	await_message(relay);
+	handover_begin(relay);
 }
 
 /* Takes all messages there are. */
@@ -277,10 +297,12 @@ static void dispatch(struct relay *relay, const struct ring_event *event)
 {
 	struct origin *origin;
 	struct conn *conn;
+	int fd;
 
 	switch (event->tag.op) {
 	case RING_MESSAGE:
-		if (relay->parent_fd >= 0)
+		if (relay->parent_fd >= 0 &&
+		    event->tag.generation == message_tag(relay).generation)
 			read_messages(relay);
 		break;
 	case RING_MESSAGE_ROOM:
@@ -310,6 +332,10 @@ static void dispatch(struct relay *relay, const struct ring_event *event)
 		if (!conn->flow[event->tag.side].flying)
 			conn_landed(relay, conn, event->tag.side);
 		break;
+	case RING_SUCCESSOR:
+		if (handover_event(relay, event, &fd))
+			change_parent(relay, fd);
+		break;
 	case RING_CANCEL:
 	case RING_OPS:
 		break;
@@ -333,11 +359,13 @@ static void tick(struct relay *relay)
 {
 	timer_run(&relay->wheel, relay->now_ms, timer_expired, relay);
 	listen_tick(relay);
+	handover_continue(relay);
 	if (relay->now_ms >= relay->pulse_ms) {
 		relay->pulse_ms = relay->now_ms + PULSE_MS;
+		handover_rearm(relay);
 		access_flush(relay);
 		/* A full socket means that the parent has pulses to read. */
-		if (relay->parent_fd >= 0)
+		if (relay->parent_fd >= 0 && !relay->handover.telling)
 			msg_send(relay->parent_fd, PROTO_PULSE, 0, NULL, 0, NULL, 0);
 	}
 	if (relay->draining && relay->now_ms >= relay->drain_deadline_ms)
@@ -354,7 +382,8 @@ static uint32_t wait_ms(const struct relay *relay)
 	if (relay->conns.ready)
 		return 0;
 	wait = timer_next_ms(&relay->wheel, relay->now_ms, pulse > 1 ? (uint32_t)pulse : 1);
-	if ((relay->draining || relay->listeners.paused_until_ms) && wait > TIMER_TICK_MS)
+	if ((relay->draining || relay->listeners.paused_until_ms || relay->handover.telling) &&
+	    wait > TIMER_TICK_MS)
 		wait = TIMER_TICK_MS;
 	return wait;
 }
@@ -440,6 +469,7 @@ int worker_main(void)
 		.null_fd = -1,
 		.now_ms = timer_now_ms(),
 	};
+	handover_init(&relay->handover);
 	signal(SIGPIPE, SIG_IGN);
 	/* Meant for the parent, but often sent to all of a service's processes. */
 	signal(SIGHUP, SIG_IGN);
