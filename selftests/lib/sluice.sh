@@ -11,7 +11,7 @@ ENGINE=inline
 ENGINES=${ENGINES:-inline uring copy}
 BRIDGES=${BRIDGES:-fd stream}
 # More lines of a section, "KEY: VALUE" each.
-GUARD_YAML='' LIMITS_YAML='' RELAY_YAML='' LISTEN_YAML='' SERVICES_YAML='' ROUTES_YAML='' TENANTS_YAML=''
+GUARD_YAML='' LIMITS_YAML='' RELAY_YAML='' LISTEN_YAML='' SERVICES_YAML='' ROUTES_YAML='' TENANTS_YAML='' DISCOVER_YAML=''
 
 section() {
 	[ -z "$2" ] || printf '%s:\n  %s\n' "$1" "${2//$'\n'/$'\n'  }"
@@ -43,6 +43,7 @@ $SERVICES_YAML"
 - {path: /odd, service: odd, methods: [GET, HEAD, PUT, POST]}
 $ROUTES_YAML"
 	section tenants "$TENANTS_YAML"
+	section discover "$DISCOVER_YAML"
 }
 
 sluice() { "$BUILD/sluice" --instance "$INSTANCE" "$@"; }

@@ -97,7 +97,8 @@ static int open_listeners(struct gate *gate, const struct gate_spec *spec, char 
 				int fd = listen_open(&listen, w == 0);
 
 				if (fd == -EADDRINUSE &&
-				    listen_holder(listen.family, listen.port, why, GATE_WHY_MAX))
+				    listen_holder(listen.family, listen.port, spec->blame, why,
+						  GATE_WHY_MAX))
 					return fd;
 				if (fd < 0) {
 					snprintf(why, GATE_WHY_MAX,
@@ -177,13 +178,19 @@ static void del_maps(struct gate *gate, struct gate_load *load)
 	gate_load_tenant_del(load, gate->tenant);
 }
 
-static int add_routes(struct gate *gate, char *why)
+/* The kernel takes no route over an interface that is down; an event tells when it comes up. */
+static int add_routes(struct gate *gate, const struct link_info *l3, char *why)
 {
+	struct link_info lo;
 	int err = link_route_add(AF_INET, gate->l3_ifindex, &gate->route4);
 
-	if (!err && gate->ipv6)
+	if (!err && gate->ipv6 && l3->up)
 		err = link_route_add(AF_INET6, gate->l3_ifindex, &gate->route6);
-	if (err)
+	else if (!err && gate->ipv6)
+		gate->route6 = true; /* mend() adds it */
+	if (err && !link_find("lo", &lo) && !lo.up)
+		snprintf(why, GATE_WHY_MAX, "lo is down in the namespace; set it up");
+	else if (err)
 		snprintf(why, GATE_WHY_MAX,
 			 "cannot add the local route of the metadata address: %s", strerror(-err));
 	return err;
@@ -239,7 +246,7 @@ static int build(struct gate *gate, struct gate_load *load, const struct gate_sp
 		snprintf(why, GATE_WHY_MAX, "cannot write the BPF maps: %s", strerror(-err));
 		goto undo_maps;
 	}
-	err = add_routes(gate, why);
+	err = add_routes(gate, &l3, why);
 	if (err)
 		goto undo_routes;
 	err = gate_load_attach_tc(load, gate->key.ifindex, NULL, &tc_why);
@@ -330,6 +337,18 @@ void gate_detach(struct gate *gate, struct gate_load *load, struct gate *heir4, 
 	gate->attached = false;
 }
 
+/* What ARP and neighbour replies say must be what the interface takes for its own. */
+static int follow_mac(struct gate *gate, struct gate_load *load, const struct link_info *l3)
+{
+	struct sl_iface iface;
+	int err = gate_load_iface_get(load, &gate->key, &iface);
+
+	if (err || !memcmp(iface.mac, l3->mac, sizeof(iface.mac)))
+		return err;
+	memcpy(iface.mac, l3->mac, sizeof(iface.mac));
+	return gate_load_iface_put(load, &gate->key, &iface);
+}
+
 /* In the tenant's namespace: puts back what others took away. */
 static int mend(struct gate *gate, struct gate_load *load)
 {
@@ -343,6 +362,9 @@ static int mend(struct gate *gate, struct gate_load *load)
 		err = link_find(gate->l3_interface, &link);
 	if (!err && link.ifindex != gate->l3_ifindex)
 		err = -ENODEV;
+	if (err)
+		return err;
+	err = follow_mac(gate, load, &link);
 	if (err)
 		return err;
 	if (gate->route4)

@@ -28,6 +28,7 @@ struct gate_spec {
 	bool ipv6;
 	uint32_t hop_limit;
 	unsigned nworkers; /* listeners per family and port */
+	bool blame;	   /* name the process that holds the address, which takes time */
 	enum sl_fail_policy fail;
 	uint32_t iface_rate, iface_burst, source_rate, source_burst, syn_rate, syn_burst;
 };
@@ -78,7 +79,7 @@ void gate_publish_worker(struct gate *gate, struct gate_load *load, unsigned wor
 /*
  * Looks whether the gate still stands: 0, -ENOENT when netns no longer names its namespace,
  * -ENODEV when the interface is gone or another one has its name. Puts back routes that an
- * interface going down took away, and filters whose qdisc somebody replaced.
+ * interface going down took away, filters whose qdisc somebody replaced, and follows a changed MAC.
  */
 int gate_check(struct gate *gate, struct gate_load *load, const char *netns);
 

@@ -197,7 +197,7 @@ static bool find_process(unsigned long inode, long *ret_pid, char *ret_command, 
 	return found;
 }
 
-bool listen_holder(int family, uint16_t port, char *ret_text, size_t size)
+bool listen_holder(int family, uint16_t port, bool process, char *ret_text, size_t size)
 {
 	static const char *const ip4[] = { "FEA9FEA9", "00000000", NULL };
 	static const char *const ip6[] = { "000080FE0000000000000000FEA9FEA9",
@@ -221,7 +221,9 @@ bool listen_holder(int family, uint16_t port, char *ret_text, size_t size)
 		return false;
 	if (any)
 		address = "every address";
-	if (find_process(inode, &pid, command, sizeof(command)))
+	if (!process)
+		snprintf(ret_text, size, "another process listens on %s port %u", address, port);
+	else if (find_process(inode, &pid, command, sizeof(command)))
 		snprintf(ret_text, size, "%s (pid %ld) listens on %s port %u", command, pid,
 			 address, port);
 	else

@@ -29,6 +29,6 @@ int listen_set_hop_limit(int sock, int family, uint32_t hop_limit);
 
 /* Says who listens on the metadata address's port in this namespace, e.g.
  * "haproxy (pid 812) on 169.254.169.254:80". False when nobody could be named. */
-bool listen_holder(int family, uint16_t port, char *ret_text, size_t size);
+bool listen_holder(int family, uint16_t port, bool process, char *ret_text, size_t size);
 
 #endif

@@ -150,6 +150,7 @@ static const char *parse_want(const struct conf *conf, json_t *arguments, char *
 	if (!parse_netns(json_object_get(arguments, "netns"), netns, netns_size))
 		return "netns";
 	want->netns = netns;
+	want->network = (char *)want_network(netns);
 	want->interface = (char *)text_of(arguments, "interface", &bad);
 	if (!want->interface || !interface_valid(want->interface))
 		return "interface";

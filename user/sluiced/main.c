@@ -23,6 +23,7 @@
 #include "../relay/worker.h"
 #include "access_log.h"
 #include "control.h"
+#include "discover.h"
 #include "generation.h"
 #include "guard_auto.h"
 #include "notify.h"
@@ -170,6 +171,9 @@ static unsigned most_ports(const struct conf *conf)
 	for (unsigned i = 0; i < conf->tenants_count; i++)
 		if (conf->tenants[i].ports_count > most)
 			most = conf->tenants[i].ports_count;
+	for (unsigned i = 0; i < conf->discover_count; i++)
+		if (conf->discover[i].ports_count > most)
+			most = conf->discover[i].ports_count;
 	return most;
 }
 
@@ -212,6 +216,8 @@ static int start_modules(struct sluiced *sluiced)
 	if (!err)
 		err = guard_auto_new(sluiced, &sluiced->guard);
 	if (!err)
+		err = discover_new(sluiced, &sluiced->discover);
+	if (!err)
 		err = control_new(sluiced, &sluiced->control);
 	return complain(err, "start", NULL);
 }
@@ -219,6 +225,7 @@ static int start_modules(struct sluiced *sluiced)
 static void stop_modules(struct sluiced *sluiced)
 {
 	control_free(sluiced->control);
+	discover_free(sluiced->discover);
 	tenants_detach_all(sluiced->tenants);
 	supervise_free(sluiced->supervise);
 	tenants_free(sluiced->tenants);
@@ -250,6 +257,7 @@ static int run(struct sluiced *sluiced)
 	if (!err) {
 		tenants_apply(sluiced->tenants);
 		supervise_apply(sluiced->supervise);
+		discover_apply(sluiced->discover);
 		log_info("sluiced " SLUICE_VERSION
 			 ": instance %s serves %u tenants with %u workers",
 			 sluiced->instance, tenants_count(sluiced->tenants),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "../lib/log.h"
+#include "discover.h"
 #include "generation.h"
 #include "origins.h"
 #include "sluiced.h"
@@ -34,6 +35,7 @@ int sluiced_reload(struct sluiced *sluiced, char **ret_why)
 	sluiced->generation = new;
 	tenants_apply(sluiced->tenants);
 	supervise_apply(sluiced->supervise);
+	discover_apply(sluiced->discover);
 	generation_unref(old);
 	log_info("configuration reloaded: generation %u", new->number);
 	return 0;

@@ -11,6 +11,7 @@
 #include "loop.h"
 
 struct control;
+struct discover;
 struct gate_load;
 struct generation;
 struct guard_auto;
@@ -30,6 +31,7 @@ struct sluiced {
 	struct supervise *supervise;
 	struct origins *origins;
 	struct guard_auto *guard;
+	struct discover *discover;
 	struct control *control;
 };
 

@@ -16,9 +16,13 @@
 #include "stats.h"
 #include "supervise.h"
 
-/* How often what is not attached is tried and what is, checked; a part of them at a time. */
+/*
+ * How often what is not attached is tried, a part of them at a time: nobody says when another
+ * process leaves the address. What is attached is discover.c's to watch.
+ */
 #define TEND_MS	   3000
 #define TEND_PARTS 8
+#define BLAME_MS   60000
 
 struct tenants {
 	struct sluiced *sluiced;
@@ -117,6 +121,20 @@ static struct gate_spec to_spec(struct tenants *tenants, const struct tenant *te
 	return spec;
 }
 
+/* Naming the owner of an address means a walk through /proc: rarely, and a few a second. */
+static bool may_blame(struct tenant *tenant)
+{
+	static struct log_limit limit = LOG_LIMIT(1000, 4);
+	uint64_t now = loop_now();
+	uint32_t left_out;
+
+	if ((tenant->blamed_ms && now - tenant->blamed_ms < BLAME_MS) ||
+	    !log_allowed(&limit, &left_out))
+		return false;
+	tenant->blamed_ms = now;
+	return true;
+}
+
 /* Another gate in the same namespace (and, if asked, on the same L3 interface), or NULL. */
 static struct gate *neighbour(struct tenants *tenants, const struct gate *gate, bool same_l3)
 {
@@ -148,12 +166,18 @@ static int try_attach(struct tenants *tenants, struct tenant *tenant)
 {
 	struct gate_spec spec = to_spec(tenants, tenant);
 	char why[GATE_WHY_MAX];
-	int err = gate_attach(&tenant->gate, tenants->sluiced->load, &spec, why);
+	int err;
 
+	spec.blame = may_blame(tenant);
+	err = gate_attach(&tenant->gate, tenants->sluiced->load, &spec, why);
+	/* Who it is stays as it was found out. */
+	if (err == -EADDRINUSE && tenant->state == TENANT_CONFLICT && !spec.blame)
+		return err;
 	if (err) {
 		set_state(tenant, err == -EADDRINUSE ? TENANT_CONFLICT : TENANT_FAILED, why);
 		return err;
 	}
+	tenant->blamed_ms = 0;
 	set_state(tenant, TENANT_ATTACHED, "");
 	if (tenant->want.ipv6 && !tenant->gate.ipv6)
 		log_warn("tenant %s: IPv6 is disabled on %s; only IPv4 is served",
@@ -366,7 +390,7 @@ bool tenants_detach(struct tenants *tenants, const char *name)
 
 /* ---- tending --------------------------------------------------------------------------------- */
 
-static void tend_one(struct tenants *tenants, struct tenant *tenant)
+void tenants_tend(struct tenants *tenants, struct tenant *tenant)
 {
 	int err;
 
@@ -387,10 +411,32 @@ static void on_tend(struct loop_timer *timer)
 	struct tenant *tenant = NULL;
 
 	while ((tenant = tenants_next(tenants, tenant)))
-		if (tenant->slot % TEND_PARTS == tenants->part)
-			tend_one(tenants, tenant);
+		if (!tenant->gate.attached && tenant->slot % TEND_PARTS == tenants->part)
+			tenants_tend(tenants, tenant);
 	tenants->part = (tenants->part + 1) % TEND_PARTS;
 	loop_timer_start(&tenants->sluiced->loop, timer, TEND_MS / TEND_PARTS, on_tend);
+}
+
+struct tenant *tenants_discovered(struct tenants *tenants, const struct tenant_want *want)
+{
+	struct tenant *tenant = tenants_find(tenants, want->name);
+
+	if (tenant && !want_equal(&tenant->want, want)) {
+		remove_tenant(tenants, tenant);
+		tenant = NULL;
+	}
+	if (!tenant)
+		tenant = add(tenants, want);
+	if (!tenant)
+		return NULL;
+	tenant->discovered = true;
+	tenants_tend(tenants, tenant);
+	return tenant;
+}
+
+void tenants_drop(struct tenants *tenants, struct tenant *tenant)
+{
+	remove_tenant(tenants, tenant);
 }
 
 void tenants_publish_worker(struct tenants *tenants, enum conf_bridge bridge, unsigned worker,

@@ -31,8 +31,11 @@ struct tenant {
 	uint32_t slot; /* index into the workers' counters */
 	struct tenant_want want;
 	bool from_conf;
+	bool discovered; /* by a rule: discover.c adds and removes it */
+	bool kept;	 /* discover.c has met its interface in this look */
 	enum tenant_state state;
 	char reason[GATE_WHY_MAX]; /* empty while attached */
+	uint64_t blamed_ms;	   /* when the owner of its address was last looked for */
 	struct gate gate;
 	struct tenant_guard guard;
 	struct sl_relay retired; /* what workers that are gone have counted */
@@ -64,6 +67,15 @@ enum tenants_error {
  */
 enum tenants_error tenants_attach(struct tenants *tenants, const struct tenant_want *want,
 				  struct tenant **ret, char why[GATE_WHY_MAX]);
+/*
+ * What a rule of the configuration has found: added, or changed to what want says, and tried.
+ * Tenants that came otherwise must be left alone by the caller. NULL: no room for it.
+ */
+struct tenant *tenants_discovered(struct tenants *tenants, const struct tenant_want *want);
+/* Looks after one now: lets go of what is gone, attaches what can be. */
+void tenants_tend(struct tenants *tenants, struct tenant *tenant);
+/* Detaches and forgets; supervise_apply() is the caller's. */
+void tenants_drop(struct tenants *tenants, struct tenant *tenant);
 /* False: there is no such tenant. */
 bool tenants_detach(struct tenants *tenants, const char *name);
 struct tenant *tenants_find(struct tenants *tenants, const char *name);

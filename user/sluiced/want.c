@@ -17,12 +17,13 @@ static int copy_string(char **ret, const char *from)
 }
 
 static int copy_strings(struct tenant_want *want, const char *name, const char *netns,
-			const char *interface, const char *l3_interface)
+			const char *interface, const char *l3_interface, const char *network)
 {
-	want->name = want->netns = want->interface = want->l3_interface = NULL;
+	want->name = want->netns = want->interface = want->l3_interface = want->network = NULL;
 	if (!copy_string(&want->name, name) && !copy_string(&want->netns, netns) &&
 	    !copy_string(&want->interface, interface) &&
-	    !copy_string(&want->l3_interface, l3_interface))
+	    !copy_string(&want->l3_interface, l3_interface) &&
+	    !copy_string(&want->network, network))
 		return 0;
 	want_free(want);
 	return -ENOMEM;
@@ -31,7 +32,8 @@ static int copy_strings(struct tenant_want *want, const char *name, const char *
 int want_copy(struct tenant_want *ret, const struct tenant_want *from)
 {
 	*ret = *from;
-	return copy_strings(ret, from->name, from->netns, from->interface, from->l3_interface);
+	return copy_strings(ret, from->name, from->netns, from->interface, from->l3_interface,
+			    from->network);
 }
 
 int want_set_ports(struct tenant_want *want, const uint16_t *ports, unsigned count)
@@ -73,10 +75,38 @@ int want_from_conf(struct tenant_want *ret, const struct conf *conf, const struc
 
 	if (!err)
 		err = copy_strings(&want, from->name, from->netns, from->interface,
-				   from->l3_interface);
+				   from->l3_interface, want_network(from->netns));
 	if (!err)
 		*ret = want;
 	return err;
+}
+
+int want_from_rule(struct tenant_want *ret, const struct conf *conf,
+		   const struct conf_discover *rule, char *name, char *network, char *netns,
+		   char *interface)
+{
+	*ret = (struct tenant_want){
+		.name = name,
+		.netns = netns,
+		.interface = interface,
+		.network = network,
+		.bridge = rule->bridge,
+		.fail = rule->fail,
+		.guard = rule->guard,
+		.ipv6 = rule->ipv6,
+	};
+	return rule->ports_count
+		       ? want_set_ports(ret, rule->ports, rule->ports_count)
+		       : want_set_ports(ret, conf->listen.ports, conf->listen.ports_count);
+}
+
+const char *want_network(const char *netns)
+{
+	const char *slash = strrchr(netns, '/');
+
+	if (!strncmp(netns, "pid:", 4))
+		return NULL;
+	return slash ? slash + 1 : netns;
 }
 
 static bool same(const char *a, const char *b)
@@ -88,8 +118,8 @@ bool want_equal(const struct tenant_want *a, const struct tenant_want *b)
 {
 	return same(a->name, b->name) && same(a->netns, b->netns) &&
 	       same(a->interface, b->interface) && same(a->l3_interface, b->l3_interface) &&
-	       a->bridge == b->bridge && a->fail == b->fail && a->guard == b->guard &&
-	       a->ipv6 == b->ipv6 && a->nports == b->nports &&
+	       same(a->network, b->network) && a->bridge == b->bridge && a->fail == b->fail &&
+	       a->guard == b->guard && a->ipv6 == b->ipv6 && a->nports == b->nports &&
 	       !memcmp(a->ports, b->ports, a->nports * sizeof(*a->ports));
 }
 
@@ -99,6 +129,7 @@ void want_free(struct tenant_want *want)
 	free(want->netns);
 	free(want->interface);
 	free(want->l3_interface);
+	free(want->network);
 	memset(want, 0, sizeof(*want));
 }
 

@@ -18,6 +18,7 @@ struct tenant_want {
 	char *netns; /* as netns_open() takes it */
 	char *interface;
 	char *l3_interface; /* or NULL */
+	char *network;	    /* where identity neutron finds the network's id, or NULL */
 	enum conf_bridge bridge;
 	enum conf_fail fail;
 	enum conf_guard_mode guard;
@@ -30,6 +31,12 @@ struct tenant_want {
 int want_copy(struct tenant_want *ret, const struct tenant_want *from);
 int want_from_conf(struct tenant_want *ret, const struct conf *conf,
 		   const struct conf_tenant *from);
+/* For a namespace and interface that a rule matches; the strings are the caller's: copy it. */
+int want_from_rule(struct tenant_want *ret, const struct conf *conf,
+		   const struct conf_discover *rule, char *name, char *network, char *netns,
+		   char *interface);
+/* The name by which a namespace is known: the last part of a path; NULL for a process's. */
+const char *want_network(const char *netns);
 /* Sorts ports into want and leaves doubles out. -E2BIG: too many, -EINVAL: port 0. */
 int want_set_ports(struct tenant_want *want, const uint16_t *ports, unsigned count);
 bool want_equal(const struct tenant_want *a, const struct tenant_want *b);

@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Events only mark a namespace; it is then looked at as a whole, a few namespaces at a time, so
+ * that a thousand that appear at once neither stall the loop nor need an order of events. A slow
+ * sweep looks at everything again and again, for what no event tells.
+ *
+ *   inotify ──▶ name came ─┐
+ *   netlink ──▶ link event ┼─▶ space.dirty ──▶ on_work: look() ──▶ tenants.c
+ *   sweep   ──▶ its turn ──┘
+ */
+#include "discover.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "../gate/discover.h"
+#include "../gate/netns.h"
+#include "../lib/glob.h"
+#include "../lib/log.h"
+#include "generation.h"
+#include "supervise.h"
+#include "tenants.h"
+
+#define WORK_MS	    1	/* pause in which others get the loop */
+#define WORK_BATCH  16	/* namespaces looked at in a go */
+#define RETRY_MS    5	/* a name that is no namespace yet */
+#define RETRIES	    400 /* then it is taken for a left-over file */
+#define SWEEP_MS    3000
+#define SWEEP_PARTS 10
+#define LINKS_MAX   4096 /* interfaces of one namespace that are looked at */
+
+struct space {
+	char *name;  /* under /run/netns, or a path elsewhere, or pid:N */
+	bool listed; /* stands under /run/netns: rules apply */
+	bool dirty;
+	uint32_t retries;
+	int32_t nsid; /* DISCOVER_NO_NSID also for the namespace we live in */
+};
+
+struct discover {
+	struct sluiced *sluiced;
+	int names, links; /* inotify, netlink */
+	struct loop_watch names_watch, links_watch;
+	struct loop_timer work, sweep;
+	struct space *spaces;
+	size_t count, room;
+	size_t next; /* where the next batch begins */
+	unsigned part;
+	uint64_t own; /* inode of the namespace we live in */
+	bool stream;  /* a tenant came or went whose bridge needs workers of its own */
+};
+
+/* ---- the namespaces known --------------------------------------------------------------- */
+
+static struct space *find_space(struct discover *discover, const char *name)
+{
+	for (size_t i = 0; i < discover->count; i++)
+		if (!strcmp(discover->spaces[i].name, name))
+			return &discover->spaces[i];
+	return NULL;
+}
+
+static void work_soon(struct discover *discover)
+{
+	if (!discover->work.set)
+		loop_timer_start(&discover->sluiced->loop, &discover->work, WORK_MS,
+				 discover->work.fire);
+}
+
+static void mark(struct discover *discover, struct space *space)
+{
+	space->dirty = true;
+	work_soon(discover);
+}
+
+/* Adds the name if it is new, and has it looked at. */
+static void learn(struct discover *discover, const char *name, bool listed)
+{
+	struct space *space = find_space(discover, name);
+
+	if (!space && discover->count == discover->room) {
+		size_t room = discover->room ? 2 * discover->room : 64;
+		struct space *grown = reallocarray(discover->spaces, room, sizeof(*grown));
+
+		if (!grown)
+			return; /* the sweep comes again */
+		discover->spaces = grown;
+		discover->room = room;
+	}
+	if (!space) {
+		struct space new = { .name = strdup(name), .nsid = DISCOVER_NO_NSID };
+
+		if (!new.name)
+			return;
+		space = &discover->spaces[discover->count++];
+		*space = new;
+	}
+	space->listed |= listed;
+	space->retries = 0;
+	mark(discover, space);
+}
+
+static void forget(struct discover *discover, struct space *space)
+{
+	free(space->name);
+	*space = discover->spaces[--discover->count];
+}
+
+/* One name for a namespace, however a tenant's netns is written. */
+static const char *space_name(const char *netns)
+{
+	static const char *const dirs[] = { "/run/netns/", "/var/run/netns/" };
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (!strncmp(netns, dirs[i], strlen(dirs[i])))
+			return netns + strlen(dirs[i]);
+	return netns;
+}
+
+static bool lives_in(const struct tenant *tenant, const struct space *space)
+{
+	return !strcmp(space_name(tenant->want.netns), space->name);
+}
+
+/* Namespaces that tenants name and no event brought. */
+static void learn_from_tenants(struct discover *discover)
+{
+	struct tenant *tenant = NULL;
+
+	while ((tenant = tenants_next(discover->sluiced->tenants, tenant)))
+		if (!find_space(discover, space_name(tenant->want.netns)))
+			learn(discover, space_name(tenant->want.netns), false);
+}
+
+/* ---- one namespace --------------------------------------------------------------------------- */
+
+struct link_list {
+	struct {
+		char name[IFNAMSIZ];
+		uint32_t ifindex;
+	} * links;
+	size_t count;
+	bool failed;
+};
+
+static void collect_link(const char *name, uint32_t ifindex, void *arg)
+{
+	struct link_list *list = arg;
+	void *grown;
+
+	if (list->count == LINKS_MAX)
+		return;
+	grown = list->count % 16
+			? list->links
+			: reallocarray(list->links, list->count + 16, sizeof(*list->links));
+	if (!grown) {
+		list->failed = true;
+		return;
+	}
+	list->links = grown;
+	snprintf(list->links[list->count].name, IFNAMSIZ, "%s", name);
+	list->links[list->count++].ifindex = ifindex;
+}
+
+/*
+ * What namespace and interface are by the first rule that matches them: false, or *ret_want,
+ * whose strings are in name, network and the arguments.
+ */
+static bool apply_rules(const struct conf *conf, char *netns, char *interface, char *name,
+			char *network, size_t size, struct tenant_want *ret_want)
+{
+	static struct log_limit limit = LOG_LIMIT(60000, 10);
+	uint32_t left_out;
+
+	for (unsigned i = 0; i < conf->discover_count; i++) {
+		const struct conf_discover *rule = &conf->discover[i];
+		struct glob_captures captures = { 0 };
+
+		if (!glob_match(rule->namespaces, netns, &captures) ||
+		    !glob_match(rule->interfaces, interface, &captures))
+			continue;
+		if (!glob_expand(rule->tenant, netns, interface, &captures, name, size) &&
+		    want_name_valid(name) &&
+		    !glob_expand(rule->network, netns, interface, &captures, network, size) &&
+		    !want_from_rule(ret_want, conf, rule, name, network, netns, interface))
+			return true;
+		if (log_allowed(&limit, &left_out))
+			log_error("%s in %s matches rule %u of discover, but its template makes no "
+				  "name for a tenant (63 letters, digits, '.', '_', '-')",
+				  interface, netns, i + 1);
+		return false;
+	}
+	return false;
+}
+
+static void serve(struct discover *discover, struct space *space, const char *interface)
+{
+	struct tenants *tenants = discover->sluiced->tenants;
+	static struct log_limit limit = LOG_LIMIT(60000, 10);
+	char name[SL_NAME_MAX], network[SL_NAME_MAX];
+	struct tenant_want want;
+	struct tenant *tenant = NULL;
+	uint32_t left_out;
+	bool fresh;
+
+	if (!apply_rules(discover->sluiced->generation->conf, space->name, (char *)interface, name,
+			 network, sizeof(name), &want))
+		return;
+	/* Somebody asked for this interface in so many words: theirs. */
+	while ((tenant = tenants_next(tenants, tenant)))
+		if (!tenant->discovered && lives_in(tenant, space) &&
+		    !strcmp(tenant->want.interface, interface))
+			return;
+	tenant = tenants_find(tenants, name);
+	if (tenant && (!tenant->discovered || !lives_in(tenant, space) ||
+		       (strcmp(tenant->want.interface, interface) && tenant->kept))) {
+		if (log_allowed(&limit, &left_out))
+			log_warn("%s in %s would be tenant %s, a name that %s in %s has already: "
+				 "not served",
+				 interface, space->name, name, tenant->want.interface,
+				 tenant->want.netns);
+		return;
+	}
+	fresh = !tenant;
+	tenant = tenants_discovered(tenants, &want);
+	if (tenant)
+		tenant->kept = true;
+	else if (log_allowed(&limit, &left_out))
+		log_error("no room for tenant %s: raise limits.tenants", name);
+	discover->stream |= fresh && want.bridge == CONF_BRIDGE_STREAM;
+}
+
+/* Brings the tenants of a namespace to what it holds; list is empty when it is gone. */
+static void settle(struct discover *discover, struct space *space, const struct link_list *list)
+{
+	struct tenants *tenants = discover->sluiced->tenants;
+	struct tenant *tenant = NULL, *next;
+
+	while ((tenant = tenants_next(tenants, tenant))) {
+		if (!lives_in(tenant, space))
+			continue;
+		tenant->kept = false;
+		if (!tenant->discovered)
+			tenants_tend(tenants, tenant);
+	}
+	for (size_t i = 0; space->listed && i < list->count; i++)
+		serve(discover, space, list->links[i].name);
+	for (tenant = tenants_next(tenants, NULL); tenant; tenant = next) {
+		next = tenants_next(tenants, tenant);
+		if (!tenant->discovered || tenant->kept || !lives_in(tenant, space))
+			continue;
+		discover->stream |= tenant->want.bridge == CONF_BRIDGE_STREAM;
+		tenants_drop(tenants, tenant);
+	}
+}
+
+/* The namespace is left before anything is decided. 0 or -errno. */
+static int look_inside(struct discover *discover, struct space *space, int ns,
+		       struct link_list *list)
+{
+	struct netns_visit visit;
+	int err = 0;
+
+	/* Before the look: what changes after it is an event. */
+	if (netns_inode_of(ns) != discover->own)
+		err = discover_assign_nsid(ns, &space->nsid);
+	else
+		space->nsid = DISCOVER_NO_NSID;
+	if (!err)
+		err = netns_enter(&visit, ns);
+	if (err)
+		return err;
+	err = discover_each_link(collect_link, list);
+	netns_leave(&visit);
+	return !err && list->failed ? -ENOMEM : err;
+}
+
+/* False: the namespace is gone, and forgotten. */
+static bool look(struct discover *discover, struct space *space)
+{
+	struct link_list list = { 0 };
+	int ns = netns_open(space->name);
+	int err = ns < 0 ? ns : 0;
+
+	space->dirty = false;
+	if (err == -EINVAL && space->retries < RETRIES) {
+		/* Made, but not mounted yet: ip-netns(8) does one after the other. */
+		space->retries++;
+		space->dirty = true;
+		return true;
+	}
+	if (!err) {
+		err = look_inside(discover, space, ns, &list);
+		close(ns);
+	}
+	if (!err || err == -ENOENT || err == -ESRCH || err == -EINVAL)
+		settle(discover, space, &list);
+	else
+		log_error("namespace %s cannot be looked into: %s", space->name, strerror(-err));
+	free(list.links);
+	if (err != -ENOENT && err != -ESRCH)
+		return true;
+	forget(discover, space);
+	return false;
+}
+
+/* ---- turns -------------------------------------------------------------------------------------
+ */
+
+static void on_work(struct loop_timer *timer)
+{
+	struct discover *discover = container_of(timer, struct discover, work);
+	unsigned looked = 0;
+	bool again = false, waiting = false;
+
+	for (size_t seen = discover->count; seen && looked < WORK_BATCH; seen--) {
+		if (discover->next >= discover->count)
+			discover->next = 0;
+		if (!discover->count)
+			break;
+		if (!discover->spaces[discover->next].dirty) {
+			discover->next++;
+			continue;
+		}
+		looked++;
+		if (look(discover, &discover->spaces[discover->next]))
+			waiting |= discover->spaces[discover->next++].dirty;
+	}
+	for (size_t i = 0; i < discover->count && !again; i++)
+		again = discover->spaces[i].dirty && !discover->spaces[i].retries;
+	if (discover->stream) {
+		discover->stream = false;
+		supervise_apply(discover->sluiced->supervise);
+	}
+	if (again || waiting || looked == WORK_BATCH)
+		loop_timer_start(&discover->sluiced->loop, timer, again ? WORK_MS : RETRY_MS,
+				 on_work);
+}
+
+static void list_name(const char *name, void *arg)
+{
+	learn(arg, name, true);
+}
+
+static void learn_all(struct discover *discover)
+{
+	int err = discover_each_name(list_name, discover);
+
+	if (err && err != -ENOENT)
+		log_error("/run/netns cannot be read: %s", strerror(-err));
+	learn_from_tenants(discover);
+	for (size_t i = 0; i < discover->count; i++)
+		mark(discover, &discover->spaces[i]);
+}
+
+static void on_name(enum discover_name_event event, const char *name, void *arg)
+{
+	struct discover *discover = arg;
+	struct space *space = name ? find_space(discover, name) : NULL;
+
+	if (event == DISCOVER_NAMES_LOST)
+		learn_all(discover);
+	else if (event == DISCOVER_NAME_CAME)
+		learn(discover, name, true);
+	else if (space)
+		mark(discover, space);
+}
+
+static void on_names(struct loop_watch *watch, uint32_t events)
+{
+	struct discover *discover = container_of(watch, struct discover, names_watch);
+	int err = discover_read_names(discover->names, on_name, discover);
+
+	if (err) {
+		log_error("inotify: %s; namespaces are found by sweeps alone", strerror(-err));
+		loop_unwatch(&discover->sluiced->loop, watch);
+	}
+}
+
+static void on_link(int32_t nsid, const char *name, void *arg)
+{
+	struct discover *discover = arg;
+
+	for (size_t i = 0; i < discover->count; i++)
+		if (discover->spaces[i].nsid == nsid && !discover->spaces[i].dirty)
+			mark(discover, &discover->spaces[i]);
+}
+
+static void on_links(struct loop_watch *watch, uint32_t events)
+{
+	struct discover *discover = container_of(watch, struct discover, links_watch);
+	static struct log_limit limit = LOG_LIMIT(60000, 1);
+	uint32_t left_out;
+	int err = discover_read_links(discover->links, on_link, discover);
+
+	if (!err)
+		return;
+	if (log_allowed(&limit, &left_out))
+		log_warn("link events were lost (%s): looking at every namespace", strerror(-err));
+	learn_all(discover);
+}
+
+/* ---- the sweep ------------------------------------------------------------------------------- */
+
+struct stray_list {
+	struct tenants *tenants;
+	struct sl_iface_key *keys;
+	size_t count;
+};
+
+static int collect_stray(const struct sl_iface_key *key, const struct sl_iface *iface, void *arg)
+{
+	struct stray_list *list = arg;
+	struct sl_iface_key *grown;
+
+	if (tenants_by_iface(list->tenants, key))
+		return 0;
+	grown = reallocarray(list->keys, list->count + 1, sizeof(*list->keys));
+	if (!grown)
+		return -ENOMEM;
+	list->keys = grown;
+	list->keys[list->count++] = *key;
+	return 0;
+}
+
+/* Entries nobody stands for and links whose interface is gone: none, unless something failed. */
+static void collect_garbage(struct discover *discover)
+{
+	struct gate_load *load = discover->sluiced->load;
+	struct stray_list list = { .tenants = discover->sluiced->tenants };
+	int links = gate_load_collect_links(load);
+
+	gate_load_iface_each(load, collect_stray, &list);
+	for (size_t i = 0; i < list.count; i++)
+		gate_load_iface_del(load, &list.keys[i]);
+	if (links > 0 || list.count)
+		log_warn("removed %d links and %zu interface entries that belonged to nobody",
+			 links > 0 ? links : 0, list.count);
+	free(list.keys);
+}
+
+static void on_sweep(struct loop_timer *timer)
+{
+	struct discover *discover = container_of(timer, struct discover, sweep);
+
+	discover->part = (discover->part + 1) % SWEEP_PARTS;
+	for (size_t i = discover->part; i < discover->count; i += SWEEP_PARTS)
+		mark(discover, &discover->spaces[i]);
+	if (!discover->part) {
+		learn_from_tenants(discover);
+		collect_garbage(discover);
+	}
+	loop_timer_start(&discover->sluiced->loop, timer, SWEEP_MS, on_sweep);
+}
+
+/* ---- life -------------------------------------------------------------------------------------
+ */
+
+int discover_new(struct sluiced *sluiced, struct discover **ret)
+{
+	struct discover *discover = calloc(1, sizeof(*discover));
+	int err = 0;
+
+	if (!discover)
+		return -ENOMEM;
+	discover->sluiced = sluiced;
+	discover->names_watch.fd = discover->links_watch.fd = -1;
+	discover->work.fire = on_work;
+	discover->own = netns_inode("/proc/self/ns/net");
+	discover->names = discover_open_names();
+	discover->links = discover_open_links();
+	if (discover->names < 0 || discover->links < 0)
+		err = discover->names < 0 ? discover->names : discover->links;
+	if (!err)
+		err = loop_watch(&sluiced->loop, &discover->names_watch, discover->names, EPOLLIN,
+				 on_names);
+	if (!err)
+		err = loop_watch(&sluiced->loop, &discover->links_watch, discover->links, EPOLLIN,
+				 on_links);
+	if (err) {
+		discover_free(discover);
+		return err;
+	}
+	loop_timer_start(&sluiced->loop, &discover->sweep, SWEEP_MS, on_sweep);
+	*ret = discover;
+	return 0;
+}
+
+void discover_free(struct discover *discover)
+{
+	struct loop *loop;
+
+	if (!discover)
+		return;
+	loop = &discover->sluiced->loop;
+	loop_timer_stop(loop, &discover->work);
+	loop_timer_stop(loop, &discover->sweep);
+	loop_unwatch(loop, &discover->names_watch);
+	loop_unwatch(loop, &discover->links_watch);
+	if (discover->names >= 0)
+		close(discover->names);
+	if (discover->links >= 0)
+		close(discover->links);
+	while (discover->count)
+		forget(discover, discover->spaces);
+	free(discover->spaces);
+	free(discover);
+}
+
+void discover_apply(struct discover *discover)
+{
+	learn_all(discover);
+}
