@@ -444,7 +444,7 @@ static void test_wire(void)
 {
 	static const char yaml[] = SERVICE
 		"routes: [{path: /, service: s, require_header: 'X-A'}]\n"
-		"guard: {mode: xdp-generic, source_rate: 0}\n"
+		"guard: {mode: xdp-generic, source_rate: 0}\nrelay: {congestion: dctcp}\n"
 		"limits: {body_size: 5000000000}\nlog: {access: '/a: b # c', format: json}\n"
 		"management: {netns: 'null'}\nlisten: {hosts: [a, '[::1]'], hop_limit: 1}\n"
 		"tenants: [{name: a, netns: '~', interface: 'yes', bridge: stream, fail: "

@@ -88,6 +88,7 @@ static int open_listeners(struct gate *gate, const struct gate_spec *spec, char 
 			struct listen_spec listen = {
 				.family = f ? AF_INET6 : AF_INET,
 				.port = spec->ports[p],
+				.congestion = spec->congestion,
 				.device = gate->l3_interface,
 				.ifindex = gate->l3_ifindex,
 				.hop_limit = spec->hop_limit,

@@ -27,8 +27,9 @@ struct gate_spec {
 	unsigned nports;
 	bool ipv6;
 	uint32_t hop_limit;
-	unsigned nworkers; /* listeners per family and port */
-	bool blame;	   /* name the process that holds the address, which takes time */
+	const char *congestion; /* used while listeners are opened; NULL: the system's */
+	unsigned nworkers;	/* listeners per family and port */
+	bool blame;		/* name the process that holds the address, which takes time */
 	enum sl_fail_policy fail;
 	uint32_t iface_rate, iface_burst, source_rate, source_burst, syn_rate, syn_burst;
 };

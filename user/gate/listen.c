@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,10 @@ static int set_options(int sock, const struct listen_spec *spec, bool claim)
 	if (!err && spec->hop_limit)
 		err = v6 ? set_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, (int)spec->hop_limit)
 			 : set_int(sock, IPPROTO_IP, IP_TTL, (int)spec->hop_limit);
+	/* A kernel that has no such algorithm goes on with its own. */
+	if (!err && spec->congestion)
+		setsockopt(sock, IPPROTO_TCP, TCP_CONGESTION, spec->congestion,
+			   (socklen_t)strlen(spec->congestion));
 	/* Or hosts behind other interfaces of the namespace could reach the listener. */
 	if (!err && setsockopt(sock, SOL_SOCKET, SO_BINDTODEVICE, spec->device,
 			       (socklen_t)strlen(spec->device) + 1))

@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 struct listen_spec {
+	/* TCP_CONGESTION of accepted connections; NULL: the system's. */
+	const char *congestion;
 	int family;	    /* AF_INET or AF_INET6 */
 	uint16_t port;	    /* host order */
 	const char *device; /* name of the L3 interface */

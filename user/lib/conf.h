@@ -24,6 +24,12 @@ enum conf_guard_mode {
 enum conf_bridge { CONF_BRIDGE_FD, CONF_BRIDGE_STREAM };
 enum conf_fail { CONF_FAIL_PASS, CONF_FAIL_DROP };
 enum conf_engine { CONF_ENGINE_AUTO, CONF_ENGINE_INLINE, CONF_ENGINE_URING, CONF_ENGINE_COPY };
+enum conf_congestion {
+	CONF_CONGESTION_CUBIC,
+	CONF_CONGESTION_RENO,
+	CONF_CONGESTION_DCTCP,
+	CONF_CONGESTION_SYSTEM
+};
 enum conf_identity {
 	CONF_IDENTITY_NONE,
 	CONF_IDENTITY_SLUICE,
@@ -136,9 +142,10 @@ struct conf_relay {
 	uint32_t workers; /* 0: one per CPU, at most 8 */
 	char *user;	  /* name or number; default "sluice" */
 	enum conf_engine engine;
-	uint32_t pipes_small;	/* 256 KiB pipes per worker; default 64 */
-	uint32_t pipes_large;	/* 1 MiB pipes per worker; default 16 */
-	uint32_t turn_budget;	/* bytes per connection per turn; default 262144 */
+	enum conf_congestion congestion; /* TCP's, of both legs; default cubic */
+	uint32_t pipes_small;		 /* 256 KiB pipes per worker; default 64 */
+	uint32_t pipes_large;		 /* 1 MiB pipes per worker; default 16 */
+	uint32_t turn_budget;		 /* bytes per connection per turn; default 262144 */
 	uint32_t copy_below;	/* bodies with less than this left are copied; default 65536 */
 	uint32_t drain_timeout; /* an old generation's deadline; default 60000 */
 };
@@ -202,6 +209,8 @@ const char *conf_guard_mode_name(enum conf_guard_mode mode);
 const char *conf_bridge_name(enum conf_bridge bridge);
 const char *conf_fail_name(enum conf_fail fail);
 const char *conf_engine_name(enum conf_engine engine);
+/* As TCP_CONGESTION takes it; NULL when the system's choice is left alone. */
+const char *conf_congestion_name(enum conf_congestion congestion);
 const char *conf_identity_name(enum conf_identity identity);
 /* The reverse: 0 or -EINVAL. */
 int conf_guard_mode_parse(const char *word, enum conf_guard_mode *ret);

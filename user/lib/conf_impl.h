@@ -70,12 +70,14 @@ void conf_check(const struct conf *conf, struct conf_doc *doc, struct conf_repor
 #define CONF_BRIDGE_WORDS     2
 #define CONF_FAIL_WORDS	      2
 #define CONF_ENGINE_WORDS     4
+#define CONF_CONGESTION_WORDS 4
 #define CONF_IDENTITY_WORDS   4
 #define CONF_LOG_FORMAT_WORDS 2
 extern const cyaml_strval_t conf_guard_mode_words[CONF_GUARD_MODE_WORDS];
 extern const cyaml_strval_t conf_bridge_words[CONF_BRIDGE_WORDS];
 extern const cyaml_strval_t conf_fail_words[CONF_FAIL_WORDS];
 extern const cyaml_strval_t conf_engine_words[CONF_ENGINE_WORDS];
+extern const cyaml_strval_t conf_congestion_words[CONF_CONGESTION_WORDS];
 extern const cyaml_strval_t conf_identity_words[CONF_IDENTITY_WORDS];
 extern const cyaml_strval_t conf_log_format_words[CONF_LOG_FORMAT_WORDS];
 

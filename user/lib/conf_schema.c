@@ -41,6 +41,7 @@ static const cyaml_schema_field_t relay_fields[] = {
 	UINT("workers", struct conf_relay, workers),
 	TEXT("user", struct conf_relay, user),
 	WORD("engine", struct conf_relay, engine, conf_engine_words),
+	WORD("congestion", struct conf_relay, congestion, conf_congestion_words),
 	UINT("pipes_small", struct conf_relay, pipes_small),
 	UINT("pipes_large", struct conf_relay, pipes_large),
 	UINT("turn_budget", struct conf_relay, turn_budget),

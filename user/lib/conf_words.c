@@ -32,6 +32,13 @@ const cyaml_strval_t conf_engine_words[CONF_ENGINE_WORDS] = {
 	{ "copy", CONF_ENGINE_COPY },
 };
 
+const cyaml_strval_t conf_congestion_words[CONF_CONGESTION_WORDS] = {
+	{ "cubic", CONF_CONGESTION_CUBIC },
+	{ "reno", CONF_CONGESTION_RENO },
+	{ "dctcp", CONF_CONGESTION_DCTCP },
+	{ "system", CONF_CONGESTION_SYSTEM },
+};
+
 const cyaml_strval_t conf_identity_words[CONF_IDENTITY_WORDS] = {
 	{ "none", CONF_IDENTITY_NONE },
 	{ "sluice", CONF_IDENTITY_SLUICE },
@@ -81,6 +88,13 @@ const char *conf_fail_name(enum conf_fail fail)
 const char *conf_engine_name(enum conf_engine engine)
 {
 	return word_name(conf_engine_words, CONF_ENGINE_WORDS, engine);
+}
+
+const char *conf_congestion_name(enum conf_congestion congestion)
+{
+	if (congestion == CONF_CONGESTION_SYSTEM)
+		return NULL;
+	return word_name(conf_congestion_words, CONF_CONGESTION_WORDS, congestion);
 }
 
 const char *conf_identity_name(enum conf_identity identity)

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,7 +140,8 @@ static int open_socket(struct origins *origins, int family)
 }
 
 /* 0 connected, -EINPROGRESS, or -errno; *ret_sock is valid for the first two. */
-static int begin_connect(struct origins *origins, const struct conf_address *to, int *ret_sock)
+static int begin_connect(struct origins *origins, const struct conf_address *to,
+			 const char *congestion, int *ret_sock)
 {
 	union address address;
 	socklen_t len;
@@ -157,6 +159,9 @@ static int begin_connect(struct origins *origins, const struct conf_address *to,
 			goto out;
 		}
 	}
+	if (congestion && to->family != AF_UNIX)
+		setsockopt(sock, IPPROTO_TCP, TCP_CONGESTION, congestion,
+			   (socklen_t)strlen(congestion));
 	len = to_sockaddr(to, &address);
 	result = connect(sock, &address.any, len) ? -errno : 0;
 	if (result && result != -EINPROGRESS)
@@ -283,7 +288,9 @@ static void try_next(struct attempt *attempt)
 		finish(attempt, attempt->error);
 		return;
 	}
-	err = begin_connect(origins, &current(attempt)->address, &attempt->sock);
+	err = begin_connect(origins, &current(attempt)->address,
+			    conf_congestion_name(attempt->generation->conf->relay.congestion),
+			    &attempt->sock);
 	if (!err) {
 		finish(attempt, 0);
 		return;

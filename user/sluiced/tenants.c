@@ -107,6 +107,7 @@ static struct gate_spec to_spec(struct tenants *tenants, const struct tenant *te
 		.nports = want->nports,
 		.ipv6 = want->ipv6,
 		.hop_limit = conf->listen.hop_limit,
+		.congestion = conf_congestion_name(conf->relay.congestion),
 		.nworkers = supervise_listeners(tenants->sluiced->supervise),
 		.fail = want->fail == CONF_FAIL_DROP ? SL_FAIL_DROP : SL_FAIL_PASS,
 		.iface_rate = conf->guard.interface_rate,
