@@ -11,7 +11,7 @@ ENGINE=inline
 ENGINES=${ENGINES:-inline uring copy}
 BRIDGES=${BRIDGES:-fd stream}
 # More lines of a section, "KEY: VALUE" each.
-GUARD_YAML='' LIMITS_YAML='' RELAY_YAML='' LISTEN_YAML='' SERVICES_YAML='' ROUTES_YAML='' TENANTS_YAML='' DISCOVER_YAML=''
+GUARD_YAML='' LIMITS_YAML='' LOG_YAML='' RELAY_YAML='' LISTEN_YAML='' SERVICES_YAML='' ROUTES_YAML='' TENANTS_YAML='' DISCOVER_YAML=''
 
 section() {
 	[ -z "$2" ] || printf '%s:\n  %s\n' "$1" "${2//$'\n'/$'\n'  }"
@@ -27,6 +27,7 @@ engine: $ENGINE
 $RELAY_YAML"
 	section guard "$GUARD_YAML"
 	section limits "$LIMITS_YAML"
+	section log "$LOG_YAML"
 	section services "- name: web
   identity: sluice
   origins: [{address: \"tcp:$MGMT_IP:80\"}]

@@ -119,8 +119,35 @@ static int send_request(int sock, const char *command, json_t *arguments)
 	return err;
 }
 
+/* As recv(2); a descriptor that comes along is kept in *ret_fd, if that is still -1. */
+static ssize_t receive(int sock, void *data, size_t len, int *ret_fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec part = { data, len };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = control.bytes,
+				  .msg_controllen = sizeof(control.bytes) };
+	ssize_t n = recvmsg(sock, &message, MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *head = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	int fd;
+
+	if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS ||
+	    head->cmsg_len != CMSG_LEN(sizeof(int)))
+		return n;
+	memcpy(&fd, CMSG_DATA(head), sizeof(fd));
+	if (*ret_fd < 0)
+		*ret_fd = fd;
+	else
+		close(fd);
+	return n;
+}
+
 /* Reads up to the newline. 0 with *ret_line malloc'd and *ret_len. */
-static int read_line(int sock, char **ret_line, size_t *ret_len)
+static int read_line(int sock, char **ret_line, size_t *ret_len, int *ret_fd)
 {
 	size_t len = 0, cap = 64 * 1024;
 	char *line = malloc(cap), *more;
@@ -130,7 +157,7 @@ static int read_line(int sock, char **ret_line, size_t *ret_len)
 	if (!line)
 		return -ENOMEM;
 	for (;;) {
-		n = recv(sock, line + len, cap - len, 0);
+		n = receive(sock, line + len, cap - len, ret_fd);
 		if (n < 0 && errno == EINTR)
 			continue;
 		err = n < 0 ? -errno : -ECONNRESET;
@@ -190,7 +217,7 @@ static enum status say_error(const char *command, json_t *reply)
 	return STATUS_FAILED;
 }
 
-static enum status read_reply(int sock, const char *command, json_t **ret_data)
+static enum status read_reply(int sock, const char *command, json_t **ret_data, int *ret_fd)
 {
 	json_t *reply, *data;
 	json_error_t why;
@@ -199,7 +226,7 @@ static enum status read_reply(int sock, const char *command, json_t **ret_data)
 	size_t len = 0;
 	int err;
 
-	err = read_line(sock, &line, &len);
+	err = read_line(sock, &line, &len, ret_fd);
 	if (err < 0)
 		return say_lost(command, err);
 	reply = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why);
@@ -224,7 +251,7 @@ static enum status read_reply(int sock, const char *command, json_t **ret_data)
 }
 
 static enum status call(const struct common *common, const char *command, json_t *arguments,
-			bool quiet, json_t **ret_data)
+			bool quiet, json_t **ret_data, int *ret_fd)
 {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)], typed[64];
 	enum status status;
@@ -254,18 +281,47 @@ static enum status call(const struct common *common, const char *command, json_t
 	if (err < 0 && err != -EPIPE)
 		status = say_lost(typed, err);
 	else
-		status = read_reply(sock, typed, ret_data);
+		status = read_reply(sock, typed, ret_data, ret_fd);
 	close(sock);
+	return status;
+}
+
+/* For replies that come without a descriptor: one that comes nevertheless is closed. */
+static enum status call_plain(const struct common *common, const char *command, json_t *arguments,
+			      bool quiet, json_t **ret_data)
+{
+	int fd = -1;
+	enum status status = call(common, command, arguments, quiet, ret_data, &fd);
+
+	if (fd >= 0)
+		close(fd);
 	return status;
 }
 
 enum status client_call(const struct common *common, const char *command, json_t *arguments,
 			json_t **ret_data)
 {
-	return call(common, command, arguments, false, ret_data);
+	return call_plain(common, command, arguments, false, ret_data);
 }
 
 enum status client_try(const struct common *common, const char *command, json_t **ret_data)
 {
-	return call(common, command, NULL, true, ret_data);
+	return call_plain(common, command, NULL, true, ret_data);
+}
+
+enum status client_open(const struct common *common, const char *command, json_t **ret_data,
+			int *ret_fd)
+{
+	enum status status;
+
+	*ret_fd = -1;
+	status = call(common, command, NULL, false, ret_data, ret_fd);
+	if (status == STATUS_OK && *ret_fd < 0) {
+		fprintf(stderr, "sluice: the answer to %s came without a descriptor\n", command);
+		json_decref(*ret_data);
+		return STATUS_FAILED;
+	}
+	if (status != STATUS_OK && *ret_fd >= 0)
+		close(*ret_fd);
+	return status;
 }

@@ -16,7 +16,10 @@
  */
 enum status client_call(const struct common *common, const char *command, json_t *arguments,
 			json_t **ret_data);
-/* The same, but silent when nobody answers: for what is only nice to know. */
+/* The same for a command whose reply comes with a descriptor, the caller's to close. */
+enum status client_open(const struct common *common, const char *command, json_t **ret_data,
+			int *ret_fd);
+/* As client_call(), but silent when nobody answers: for what is only nice to know. */
 enum status client_try(const struct common *common, const char *command, json_t **ret_data);
 
 #endif

@@ -45,6 +45,8 @@ extern const struct command command_tenant_attach, command_tenant_detach, comman
 	command_tenant_show;
 /* status.c */
 extern const struct command command_status;
+/* log.c */
+extern const struct command command_log, command_log_rotate;
 /* daemon.c */
 extern const struct command command_reload, command_version;
 

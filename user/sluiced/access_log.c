@@ -21,29 +21,19 @@ static int explain(int err, const char *path, const char *what, char **ret_why)
 	return err;
 }
 
-/* What else may lie under the name (a pipe, a link to somewhere) is not written to. */
-static int open_regular(const char *path, int flags)
-{
-	struct stat st;
-	int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return -EINVAL;
-	}
-	return fd;
-}
-
 int access_log_open(const char *path, char **ret_why)
 {
-	int fd = open_regular(path, O_WRONLY | O_APPEND | O_CREAT);
+	/* What else may lie under the name (a pipe, a link to somewhere) is not written to. */
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	int fd = open(path, flags, 0640);
+	struct stat st;
 
-	if (fd == -EINVAL)
-		return explain(fd, path, "not a regular file", ret_why);
 	if (fd < 0)
-		return explain(fd, path, strerror(-fd), ret_why);
+		return explain(-errno, path, strerror(errno), ret_why);
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return explain(-EINVAL, path, "not a regular file", ret_why);
+	}
 	return fd;
 }
 
@@ -73,7 +63,13 @@ int access_log_rotate(struct sluiced *sluiced, char **ret_why)
 
 int access_log_read(struct sluiced *sluiced)
 {
-	const struct conf_log *log = &sluiced->generation->conf->log;
+	char path[40];
+	int fd;
 
-	return log->access ? open_regular(log->access, O_RDONLY) : -ENOENT;
+	if (sluiced->generation->access_fd < 0)
+		return -ENOENT;
+	/* The file that is written now, whatever its name is by now. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", sluiced->generation->access_fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
