@@ -28,9 +28,8 @@ FAULTY=$BUILD/selftests/repo/sluice-repod
 
 image_mount() { mount -o loop,commit=300 "$1" "$DISK/mnt"; }
 image_umount() {
-	local try
 	[ ! -d "$STATE/gnupg" ] || gpgconf --homedir "$STATE/gnupg" --kill all 2>/dev/null || true
-	for try in 1 2 3 4 5 6 7 8 9 10; do
+	for _ in {1..10}; do
 		umount "$DISK/mnt" 2>/dev/null && return
 		sleep 0.2
 	done

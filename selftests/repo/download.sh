@@ -63,6 +63,9 @@ expect_eq "$(status_of "$F" -X POST)" 405 "POST to a file"
 repo_stop
 repo_start
 expect_has "$(curl -sSI "$F")" "Last-Modified: $date" "after a restart"
+sleep 1.1
+expect_eq "$(api_status /v1/files/image.bin -T "$LAB/image.bin")" 200 "the same bytes again"
+expect_has "$(curl -sSI "$F")" "Last-Modified: $date" "after the same bytes came again"
 head -c 3000000 "$LAB/image.bin" >"$LAB/resumed"
 curl -sS -C - -o "$LAB/resumed" "$F"
 cmp "$LAB/image.bin" "$LAB/resumed"

@@ -35,7 +35,7 @@ expect_has "$(curl -sSI -u ":$token" "$URL/")" "Content-Security-Policy: default
 # Only when there is a browser: most machines have none.
 if command -v chromium >/dev/null; then
 	browser=(chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run
-		--user-data-dir="$LAB/browser" --window-size=1200,800)
+		--user-data-dir="$LAB/browser" "--window-size=1200,800")
 	HOME=$LAB timeout 60 "${browser[@]}" --dump-dom "http://x:$token@127.0.0.1:$PORT/?q=evil" >"$LAB/dom" 2>"$LAB/browser.out" ||
 		fail "chromium: $(tail -n 3 "$LAB/browser.out")"
 	expect_has "$(cat "$LAB/dom")" '<span class="tag">blue</span>' "what the browser made of it"

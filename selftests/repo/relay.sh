@@ -18,10 +18,12 @@ publish
 
 make_management
 make_tenant fd stream
+# shellcheck disable=SC2034 # sluice_yaml uses both
 SERVICES_YAML="- name: repo
   identity: sluice
   secret_file: $LAB/secret
   origins: [{address: \"unix:$LAB/tenants.sock\"}]"
+# shellcheck disable=SC2034
 ROUTES_YAML="- {path: /repo, service: repo}"
 start_sluiced
 attach fd --bridge fd
@@ -30,6 +32,7 @@ attach stream --bridge stream
 M=http://169.254.169.254
 vm() { local ns=$1; shift; nsenter --net="$(ns_path "$ns-vm")" -- "$@"; }
 # apt_in reads nothing but its own directories, so it can run in the VM's network namespace.
+# shellcheck disable=SC2016 # the inner shell expands it
 apt_vm() { vm "$1" bash -c '. "$0"; LAB=$1; shift; apt_in "$@"' "$HERE/repo.sh" "$LAB" "$@"; }
 
 for tenant in fd stream; do

@@ -108,10 +108,21 @@ bool catalog_digest_used(sqlite3 *sql_db, const char *sha256)
 		    NULL);
 }
 
-bool catalog_tenant_known(sqlite3 *reader, const char *tenant)
+int64_t catalog_digest_time(sqlite3 *reader, const char *sha256)
 {
-	return ask(reader, "SELECT EXISTS (SELECT 1 FROM package_tenants WHERE tenant = ?1)",
-		   tenant, NULL);
+	sqlite3_stmt *statement;
+	int64_t when = 0;
+
+	statement = reader ? db_prepare(reader, "SELECT min(uploaded_at) FROM packages"
+						" WHERE sha256 = ?")
+			   : NULL;
+	if (!statement)
+		return 0;
+	db_bind_text(statement, 1, sha256);
+	if (sqlite3_step(statement) == SQLITE_ROW)
+		when = sqlite3_column_int64(statement, 0);
+	db_done(statement);
+	return when;
 }
 
 json_t *catalog_json(const struct catalog_row *row, bool full)

@@ -45,8 +45,8 @@ int catalog_each(sqlite3 *reader, const struct catalog_filter *filter,
 bool catalog_digest_visible(sqlite3 *reader, const char *sha256, const char *viewer);
 /* Does any row have this digest? True also when that cannot be found out. */
 bool catalog_digest_used(sqlite3 *sql_db, const char *sha256);
-/* Has the tenant any package that is not public? */
-bool catalog_tenant_known(sqlite3 *reader, const char *tenant);
+/* When the first package of this digest came; 0 when there is none. */
+int64_t catalog_digest_time(sqlite3 *reader, const char *sha256);
 
 /* A row as JSON; without full, only what a tenant may know. */
 json_t *catalog_json(const struct catalog_row *row, bool full);

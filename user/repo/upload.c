@@ -368,6 +368,7 @@ int upload_finish(struct db *db, struct store *store, const struct upload *uploa
 	struct catalog_new package = { &info,	    filename, sha256,  upload->visibility,
 				       upload->who, 0,	      db_now() };
 	struct timespec times[2];
+	int64_t when;
 	int err;
 
 	err = digest_file(fd, sha256, &package.size);
@@ -383,8 +384,9 @@ int upload_finish(struct db *db, struct store *store, const struct upload *uploa
 	}
 	if (identify(upload, fd, &info, filename, problem))
 		return refuse(db, store, upload, fd, problem);
-	/* Last-Modified is the blob's time, the same for as long as the blob exists. */
-	times[0].tv_sec = times[1].tv_sec = package.now;
+	/* Last-Modified is the blob's time: it stays when the same bytes are uploaded again. */
+	when = catalog_digest_time(db_reader(db), sha256);
+	times[0].tv_sec = times[1].tv_sec = when ? when : package.now;
 	times[0].tv_nsec = times[1].tv_nsec = 0;
 	if (ftruncate(fd, (off_t)package.size) || futimens(fd, times) || fchmod(fd, 0444))
 		return problem_errno(problem, -errno, "upload");

@@ -139,6 +139,7 @@ tenant_begin() {
 	port=$(free_port)
 	start "relay-$1" "$PYTHON" "$HERE/signer.py" "$port" "$LAB/tenants.sock" "$LAB/secret" "$1"
 	wait_for 10 "the signer listens" curl -s -o /dev/null "http://127.0.0.1:$port/"
+	# shellcheck disable=SC2034 # for the test
 	RELAY=http://127.0.0.1:$port
 }
 
