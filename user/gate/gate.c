@@ -75,7 +75,8 @@ static int find_links(struct gate *gate, const struct gate_spec *spec, struct li
 	return 0;
 }
 
-static int open_listeners(struct gate *gate, const struct gate_spec *spec, char *why)
+static int open_listeners(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+			  char *why)
 {
 	unsigned families = gate->ipv6 ? 2 : 1;
 
@@ -92,6 +93,7 @@ static int open_listeners(struct gate *gate, const struct gate_spec *spec, char 
 				.device = gate->l3_interface,
 				.ifindex = gate->l3_ifindex,
 				.hop_limit = spec->hop_limit,
+				.group = gate_load_features(load)->reuseport_assign,
 			};
 
 			for (unsigned w = 0; w < spec->nworkers; w++) {
@@ -239,7 +241,7 @@ static int build(struct gate *gate, struct gate_load *load, const struct gate_sp
 			 taken.tenant);
 		return -EBUSY;
 	}
-	err = open_listeners(gate, spec, why);
+	err = open_listeners(gate, load, spec, why);
 	if (err)
 		goto undo_listeners;
 	err = put_maps(gate, load, spec, &l3);

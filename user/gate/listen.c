@@ -99,7 +99,7 @@ int listen_open(const struct listen_spec *spec, bool claim)
 		err = bind_metadata(sock, spec);
 	/* Set after the bind, it lets the rest of our group in and has still refused strangers
 	 * that set it too. */
-	if (!err && claim)
+	if (!err && claim && spec->group)
 		err = set_int(sock, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (!err && listen(sock, BACKLOG))
 		err = -errno;

@@ -18,12 +18,13 @@ struct listen_spec {
 	const char *device; /* name of the L3 interface */
 	uint32_t ifindex;   /* the same as a number */
 	uint32_t hop_limit; /* of what is sent on accepted connections; 0: default */
+	bool group;	    /* one of several; below 6.6 steer cannot assign sockets of groups */
 };
 
 /*
  * Opens one socket and lets it listen. claim: the first of a group; it fails with
- * -EADDRINUSE if anybody at all listens there already. Further ones join the group
- * by SO_REUSEPORT. Returns the descriptor or -errno.
+ * -EADDRINUSE if anybody at all listens there already. With spec->group further ones
+ * join by SO_REUSEPORT. Returns the descriptor or -errno.
  */
 int listen_open(const struct listen_spec *spec, bool claim);
 /* Of connections accepted from now on. 0 or -errno. */
