@@ -55,6 +55,13 @@ uint64_t prog_netns_cookie(void)
 	return cookie;
 }
 
+int prog_slow(void)
+{
+	const char *slow = getenv("SL_SLOW");
+
+	return slow && atoi(slow) > 1 ? atoi(slow) : 1;
+}
+
 const char *prog_instance(void)
 {
 	return instance;

@@ -39,6 +39,9 @@ const char *prog_instance(void);
 /* SO_NETNS_COOKIE of the calling thread's namespace. */
 uint64_t prog_netns_cookie(void);
 
+/* How many times as long everything may take here (SL_SLOW, of selftests/run). */
+int prog_slow(void);
+
 /* Reports a case; false counts as a failure. */
 bool prog_check(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The exit status: 0 when every case was good. */
