@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 120
+# timeout: 180
 #
 # A client that reads slowly through a small window gets its body whole, and back-pressure reaches
 # the origin: the relay's memory does not grow by what the client has not read yet.
