@@ -64,7 +64,7 @@ BPF_FLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter $(i
              $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 SKEL      := $(BUILD)/gen/sluice.skel.h
 
-.PHONY: all programs deps tools fuzzers tests demo check fuzz bench soak lint install uninstall clean help FORCE
+.PHONY: all programs deps tools fuzzers tests demo check check-vm fuzz bench soak lint install uninstall clean help FORCE
 all: programs ## build everything (programs and BPF objects)
 
 programs: $(PROGRAMS)
@@ -166,6 +166,10 @@ demo: deps ## the main job, shown end to end (root; KEEP=1 leaves the lab up)
 check: deps ## all tests (root; TESTS=pattern, SANITIZE=1)
 	@$(MAKE) --no-print-directory tests $(if $(SANITIZE),,fuzzers)
 	@BUILD=$(BUILD) SANITIZE=$(SANITIZE) selftests/run $(TESTS)
+
+check-vm: deps ## the tests in virtual machines alone: Debian 12's and 13's kernels, real clients (root)
+	@$(MAKE) --no-print-directory tests
+	@BUILD=$(BUILD) SANITIZE= selftests/run 'vm/*'
 
 bench: deps ## compare with the direct path and with peers (root; CASE= SUBJECT= ROUNDS=)
 	@$(MAKE) --no-print-directory programs tools $(BENCH_BIN)

@@ -13,6 +13,7 @@ packages="
 	iproute2 iputils-ping ethtool procps util-linux libcap2-bin
 	nginx-light haproxy curl openssl socat jq python3
 	apt-utils dpkg-dev gpg gpg-agent createrepo-c dnf rpm aria2 sqlite3
+	qemu-system-x86 busybox-static cpio kmod
 	mandoc shellcheck clang-format
 "
 
