@@ -426,7 +426,8 @@ int gate_update(struct gate *gate, struct gate_load *load, const struct gate_spe
 	return gate_load_iface_put(load, &gate->key, &iface);
 }
 
-void gate_publish_worker(struct gate *gate, struct gate_load *load, unsigned worker, uint32_t pid)
+void gate_publish_worker(const struct gate *gate, struct gate_load *load, unsigned worker,
+			 uint32_t pid)
 {
 	for (unsigned i = 0; i < gate->nlisteners; i++) {
 		const struct gate_listener *listener = &gate->listeners[i];

@@ -75,7 +75,8 @@ void gate_detach(struct gate *gate, struct gate_load *load, struct gate *heir4, 
 /* Applies what may change while attached: fail policy, budgets, hop limit. */
 int gate_update(struct gate *gate, struct gate_load *load, const struct gate_spec *spec);
 /* Notes in the readable map which process serves a worker slot; 0 for none. */
-void gate_publish_worker(struct gate *gate, struct gate_load *load, unsigned worker, uint32_t pid);
+void gate_publish_worker(const struct gate *gate, struct gate_load *load, unsigned worker,
+			 uint32_t pid);
 
 /*
  * Looks whether the gate still stands: 0, -ENOENT when netns no longer names its namespace,

@@ -205,7 +205,8 @@ void supervise_listen(struct supervise *supervise, const struct tenant *tenant)
 		struct slot *slot = &supervise->slots[role][i];
 
 		if (slot->worker)
-			publish(slot, slot->worker->pid);
+			gate_publish_worker(&tenant->gate, supervise->sluiced->load, i,
+					    (uint32_t)slot->worker->pid);
 	}
 }
 
