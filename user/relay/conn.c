@@ -210,7 +210,7 @@ static void conn_run(struct relay *relay, struct conn *conn, uint8_t todo)
 	if (todo & CONN_TODO_NEXT && conn->state == CONN_HEAD)
 		conn_parse_head(relay, conn);
 	if (todo & CONN_TODO_CONNECT && conn->state == CONN_WAITING && conn->origin)
-		conn_origin_come(relay, conn);
+		conn_origin_given(relay, conn);
 	if (todo & 1 << CLIENT && (conn->state == CONN_RESPONSE || conn->state == CONN_BODY))
 		conn_pump(relay, conn, CLIENT);
 	if (todo & 1 << ORIGIN && conn->state == CONN_BODY)

@@ -103,6 +103,7 @@ struct conn {
 	uint8_t minor;
 	bool keep_alive;	 /* the client lets the connection go on */
 	bool idempotent;	 /* may be sent again */
+	bool has_body;		 /* the request's is not empty */
 	bool retried;		 /* was sent again */
 	bool cut;		 /* the origin does not take the rest of the request */
 	bool closing;		 /* the connection ends after this response */
@@ -172,7 +173,8 @@ void conn_begin_head(const struct relay *relay, struct conn *conn);
 void conn_parse_head(struct relay *relay, struct conn *conn);
 void conn_take_origin(struct relay *relay, struct conn *conn); /* conn_origin.c */
 uint32_t conn_response_timeout(const struct relay *relay, const struct conn *conn);
-void conn_origin_come(struct relay *relay, struct conn *conn); /* conn->origin is set */
+void conn_origin_come(struct relay *relay, struct conn *conn);	/* conn->origin is set */
+void conn_origin_given(struct relay *relay, struct conn *conn); /* the same, after waiting */
 void conn_origin_failed(struct relay *relay, struct conn *conn, int error);
 void conn_origin_lost(struct relay *relay, struct conn *conn, const char *why);
 void conn_read_response(struct relay *relay, struct conn *conn); /* conn_response.c */

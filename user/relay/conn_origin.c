@@ -57,6 +57,26 @@ void conn_origin_come(struct relay *relay, struct conn *conn)
 	conn_pump(relay, conn, CLIENT);
 }
 
+/* A connection that came straight from another request, or from the parent. */
+void conn_origin_given(struct relay *relay, struct conn *conn)
+{
+	bool reused = conn->origin->reused;
+
+	if (pool_is_quiet(conn->origin)) {
+		conn_origin_come(relay, conn);
+		return;
+	}
+	pool_close(relay, conn->origin);
+	conn->origin = NULL;
+	if (reused) {
+		conn_take_origin(relay, conn);
+		return;
+	}
+	conn->origin_stats->origin_failures++;
+	conn_refuse(relay, conn, 502, "the service spoke or hung up before it was asked",
+		    CONN_END_OK);
+}
+
 uint32_t conn_response_timeout(const struct relay *relay, const struct conn *conn)
 {
 	uint32_t timeout = service_of(relay, conn)->response_timeout;

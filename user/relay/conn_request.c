@@ -94,10 +94,9 @@ static void begin_exchange(struct conn *conn, const struct http_head *head)
 	conn->method = head->method;
 	conn->minor = head->minor;
 	conn->keep_alive = head->keep_alive;
+	conn->has_body = head->framing == HTTP_FRAMING_CHUNKED || head->length > 0;
 	conn->idempotent = head->method != HTTP_OTHER && head->method != HTTP_POST &&
-			   head->method != HTTP_PATCH &&
-			   (head->framing == HTTP_FRAMING_NONE ||
-			    (head->framing == HTTP_FRAMING_LENGTH && head->length == 0));
+			   head->method != HTTP_PATCH && !conn->has_body;
 	conn->retried = false;
 	conn->cut = false;
 	conn->closing = false;

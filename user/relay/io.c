@@ -28,6 +28,17 @@ ssize_t io_recv(int fd, void *data, size_t len)
 	return n < 0 ? -errno : n;
 }
 
+ssize_t io_peek(int fd)
+{
+	char byte;
+	ssize_t n;
+
+	do
+		n = recv(fd, &byte, sizeof(byte), MSG_DONTWAIT | MSG_PEEK);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 ssize_t io_send(int fd, const struct iovec *parts, size_t count, bool more)
 {
 	struct msghdr message = {

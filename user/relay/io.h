@@ -16,6 +16,8 @@
 #include <sys/uio.h>
 
 ssize_t io_recv(int fd, void *data, size_t len);
+/* What io_recv() of one byte would return; the byte stays. */
+ssize_t io_peek(int fd);
 /* more: the caller sends again on this socket at once, so the kernel may wait for it. */
 ssize_t io_send(int fd, const struct iovec *parts, size_t count, bool more);
 ssize_t io_splice(int from, int to, size_t len);

@@ -155,10 +155,19 @@ void pool_close(struct relay *relay, struct origin *origin)
 		origin_free(&relay->pool, origin);
 }
 
+bool pool_is_quiet(const struct origin *origin)
+{
+	return io_peek(origin->end.fd) == -EAGAIN;
+}
+
 struct origin *pool_take(struct relay *relay, struct conn *conn)
 {
-	struct origin *origin = service_of(relay, conn)->idle;
+	const struct pool_service *service = service_of(relay, conn);
+	struct origin *origin;
 
+	/* What an idle one has said or done may not have come out of the ring yet. */
+	while ((origin = service->idle) && !pool_is_quiet(origin))
+		pool_close(relay, origin);
 	if (!origin)
 		return NULL;
 	unlink_idle(&relay->pool, origin);
@@ -228,6 +237,7 @@ static void put_idle(struct relay *relay, struct pool_service *service, struct o
 		return;
 	}
 	origin->state = ORIGIN_IDLE;
+	origin->reused = true;
 	origin->conn = NULL;
 	origin->next = service->idle;
 	if (service->idle)

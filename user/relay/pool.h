@@ -34,7 +34,7 @@ struct origin {
 	struct end end;
 	uint32_t service;
 	uint32_t index; /* of the service's origins */
-	bool reused;	/* has served a request before */
+	bool reused;	/* has served a request, or waited for one */
 	struct conn *conn;
 	struct origin *prev, *next; /* in the service's idle list */
 	struct timer timer;
@@ -65,7 +65,12 @@ int pool_init(struct relay *relay, uint32_t max);
 void pool_free(struct pool *pool);
 struct origin *pool_find(struct pool *pool, struct ring_tag tag);
 
-/* An idle connection, now BUSY for conn, or NULL. */
+/*
+ * False when the origin has sent something or closed: before a request that can only be meant
+ * for an earlier one, and must not become the answer to the next.
+ */
+bool pool_is_quiet(const struct origin *origin);
+/* An idle and quiet connection, now BUSY for conn, or NULL. */
 struct origin *pool_take(struct relay *relay, struct conn *conn);
 /*
  * Queues conn; conn->origin is set and CONN_TODO_CONNECT deferred when a connection comes,

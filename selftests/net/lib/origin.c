@@ -103,6 +103,21 @@ static void put_length(struct peer *peer, uint64_t len)
 	put_body(peer, 0, len);
 }
 
+/* A complete response and, in the same call, one that nobody asked for. */
+static void put_extra(struct peer *peer, uint64_t len, unsigned delay_ms)
+{
+	static const char foreign[] = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nforeign";
+	char *text = malloc(256 + len + sizeof(foreign));
+	int n = sprintf(text, "HTTP/1.1 200 OK\r\nContent-Length: %llu\r\n\r\n",
+			(unsigned long long)len);
+
+	body_fill(0, text + n, len);
+	memcpy(text + n + len, foreign, sizeof(foreign) - 1);
+	sleep_ms(delay_ms);
+	put(peer, text, (size_t)n + len + sizeof(foreign) - 1);
+	free(text);
+}
+
 static void put_chunks(struct peer *peer, uint64_t upto, uint64_t chunk)
 {
 	for (uint64_t at = 0; at < upto; at += chunk) {
@@ -285,6 +300,8 @@ static void answer(struct peer *peer)
 	} else if (strcmp(word, "slow") == 0) {
 		sleep_ms((unsigned)n);
 		put_length(peer, 100);
+	} else if (strcmp(word, "extra") == 0) {
+		put_extra(peer, n, (unsigned)m);
 	} else if (strcmp(word, "once") == 0) {
 		put_length(peer, 100);
 		/* The next request is already on its way when it closes. */

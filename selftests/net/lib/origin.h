@@ -13,6 +13,7 @@
  *	/bad-chunk/N         a chunk size that is none, after N bytes
  *	/slow/MS             answers after MS
  *	/once                answers keep-alive and then closes the connection
+ *	/extra/N/MS          N bytes after MS, and behind them a response nobody asked for
  *	/vanish              closes without an answer
  *	/garbage /switch /storm /interim/K /no-content /not-modified
  *	/early               answers without reading the body, closes

@@ -61,7 +61,7 @@ static struct parent *start(const struct bench *bench, const char *extra)
 	snprintf(yaml, sizeof(yaml),
 		 "relay: {engine: %s}\n%s"
 		 "routes:\n"
-		 "- {path: /, service: o, methods: [GET, HEAD, PUT, POST]}\n"
+		 "- {path: /, service: o, methods: [GET, HEAD, PUT, POST, DELETE]}\n"
 		 "- {path: /get-only, service: o}\n"
 		 "services:\n- name: o\n  response_timeout: 1500\n  idle_timeout: 1500\n"
 		 "  origins:\n  - address: \"tcp:127.0.0.1:%u\"\n",

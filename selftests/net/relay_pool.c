@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Origin connections between two requests: what an origin says unasked, and what it left
+ * unread, must never reach the next client.
+ *
+ * # timeout: 120
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/ways.h"
+
+#define HOST			     "Host: 169.254.169.254\r\n"
+#define counter(bench, field, value) ways_counter(bench, offsetof(struct sl_relay, field), value)
+
+static struct response got;
+
+/* The extra response arrives along with the body's end, while somebody waits for a connection. */
+static void handed_over(struct bench *bench, unsigned long long size)
+{
+	struct client *first = client_open(bench->port), *waiting = client_open(bench->port);
+	char path[64];
+
+	snprintf(path, sizeof(path), "/extra/%llu/500", size);
+	client_send(first, "GET ");
+	client_send(first, path);
+	client_send(first, " HTTP/1.1\r\n" HOST "\r\n");
+	/* The first holds its origin connection; the next one will not get a fresh one. */
+	expect(bench, counter(bench, origin_connects, 1));
+	parent_withhold(bench->parent, true);
+	client_send(waiting, "GET /length/77 HTTP/1.1\r\n" HOST "\r\n");
+	client_read(first, false, &got);
+	expect_body(bench, &got, size);
+	parent_withhold(bench->parent, false);
+	waiting->timeout_ms = 300;
+	client_read(waiting, false, &got);
+	/* It goes on waiting, as long as no other connection comes. */
+	if (got.end != CLIENT_TIMEOUT)
+		expect_body(bench, &got, 77);
+	client_close(first);
+	client_close(waiting);
+}
+
+static void handed_small(struct bench *bench)
+{
+	handed_over(bench, 100);
+}
+
+static void handed_copied(struct bench *bench)
+{
+	handed_over(bench, 20001);
+}
+
+static void handed_spliced(struct bench *bench)
+{
+	handed_over(bench, 400001);
+}
+
+static void taken(struct bench *bench)
+{
+	static const unsigned long long sizes[] = { 0, 100, 9000, 20001, 400001 };
+	struct client *client = client_open(bench->port);
+	char path[64];
+
+	for (int round = 0; round < 10; round++)
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+			snprintf(path, sizeof(path), "/extra/%llu", sizes[i]);
+			client_ask(client, path, "", &got);
+			expect_body(bench, &got, sizes[i]);
+			client_ask(client, "/length/77", "", &got);
+			expect_body(bench, &got, 77);
+		}
+	client_close(client);
+}
+
+/* An origin that does not read a body takes it for the next request. */
+static void unread_body(struct bench *bench)
+{
+	static const char smuggled[] = "GET /slow/200 HTTP/1.1\r\n" HOST "\r\n";
+	struct client *client = client_open(bench->port), *other = client_open(bench->port);
+	char request[512];
+
+	for (int round = 0; round < 5; round++) {
+		snprintf(request, sizeof(request),
+			 "%s /length/5 HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n%s",
+			 round & 1 ? "DELETE" : "POST", sizeof(smuggled) - 1, smuggled);
+		client_send(client, request);
+		client_read(client, false, &got);
+		if (round & 1)
+			expect_body(bench, &got, 5);
+		client_ask(other, "/length/77", "", &got);
+		expect_body(bench, &got, 77);
+		client_ask(other, "/length/78", "", &got);
+		expect_body(bench, &got, 78);
+	}
+	client_close(client);
+	client_close(other);
+}
+
+static const struct ways_case cases[] = {
+	{ "a response nobody asked for, before a connection is taken", taken },
+	{ "the same, handed to one who waits (small)", handed_small },
+	{ "the same (copied)", handed_copied },
+	{ "the same (spliced)", handed_spliced },
+	{ "a request body that the origin does not read", unread_body },
+};
+
+int main(void)
+{
+	return ways_run(cases, sizeof(cases) / sizeof(cases[0]), "", true);
+}
