@@ -152,7 +152,8 @@ static void pass_response(struct relay *relay, struct conn *conn)
 		int n = bridge_mark(out->data, out->end, out->size);
 
 		if (n < 0) {
-			bad_response(relay, conn, "the service's response head is too long");
+			/* The head stands in the buffer already: no answer may follow it. */
+			conn_close(relay, conn, CONN_END_ORIGIN);
 			return;
 		}
 		out->end = (uint32_t)n;
