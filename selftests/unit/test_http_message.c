@@ -62,7 +62,7 @@ static const struct request_case {
 	{ "length is told as understood", POST "CONTENT-length: 007\r\n\r\n",
 	  POST "CONTENT-length: 7\r\n" OUR "\r\n" },
 	{ "chunked with trailers", POST "Trailer: X-Sum\r\nTransfer-Encoding: Chunked\r\n\r\n",
-	  POST "Trailer: X-Sum\r\nTransfer-Encoding: Chunked\r\n" OUR "\r\n" },
+	  POST "Trailer: X-Sum\r\nTransfer-Encoding: chunked\r\n" OUR "\r\n" },
 	{ "Expect is passed on", POST "Content-Length: 1\r\nExpect: 100-continue\r\n\r\n",
 	  POST "Content-Length: 1\r\nExpect: 100-continue\r\n" OUR "\r\n" },
 	{ "but not from HTTP/1.0",

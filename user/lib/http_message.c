@@ -168,8 +168,11 @@ static bool put_framing(struct out *out, const struct http_head *head, const cha
 			put_length(out, buf, field, head->length);
 		return true;
 	case HTTP_NAME_TRANSFER_ENCODING:
-		if (framing == HTTP_FRAMING_CHUNKED)
-			put_field(out, buf, field);
+		if (framing != HTTP_FRAMING_CHUNKED)
+			return true;
+		/* In the one spelling that every recipient knows. */
+		put(out, buf + field->name.at, field->name.len);
+		put_text(out, ": chunked\r\n");
 		return true;
 	case HTTP_NAME_TRAILER:
 		if (framing == HTTP_FRAMING_CHUNKED &&
