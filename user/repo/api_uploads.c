@@ -147,7 +147,7 @@ void api_uploads_create(struct request *request)
 		reply_session(request, again ? 200 : 201);
 	/* The lock goes with it: the client may append on another connection at once. */
 	if (request->fd >= 0)
-		close(request->fd);
+		upload_close(request->fd);
 	request->fd = -1;
 }
 
@@ -243,7 +243,7 @@ static void finish(struct request *request)
 		reply_problem(request);
 		return;
 	}
-	close(request->fd);
+	upload_close(request->fd);
 	request->fd = -1;
 	api_packages_reply(request, created ? 201 : 200, id);
 	snprintf(location, sizeof(location), "/v1/packages/%lld", (long long)id);

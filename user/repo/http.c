@@ -60,7 +60,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
 		if (*request->upload.id && !request->upload.session)
 			upload_abort(request->repod->db, request->repod->store, &request->upload,
 				     &ignored);
-		close(request->fd);
+		upload_close(request->fd);
 	}
 	upload_clear(&request->upload);
 	if (request->response)

@@ -91,7 +91,7 @@ int routes_find(struct request *request)
 {
 	const char *method = !strcmp(request->method, "HEAD") ? "GET" : request->method;
 	char allowed[64] = "";
-	const char *rest;
+	const char *rest = "";
 
 	for (const struct route *route = routes; route < routes + ROUTES; route++) {
 		if (is_root(route) ? strcmp(request->path, "/") != 0
@@ -104,7 +104,7 @@ int routes_find(struct request *request)
 			continue;
 		}
 		request->route = route;
-		request->rest = is_root(route) ? "" : rest;
+		request->rest = rest;
 		if (route->flags & ROUTE_TENANT) {
 			if (!request->who.refused || request->who.role != ROLE_NONE)
 				return 0;

@@ -226,6 +226,12 @@ int upload_open(struct store *store, const struct upload *upload, struct problem
 	return fd;
 }
 
+void upload_close(int fd)
+{
+	flock(fd, LOCK_UN);
+	close(fd);
+}
+
 int upload_offset(struct store *store, const struct upload *upload, uint64_t *ret_offset)
 {
 	struct stat stat;

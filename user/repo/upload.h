@@ -55,6 +55,9 @@ int upload_find(sqlite3 *reader, const char *id, const char *who, struct upload 
 		struct problem *problem);
 /* Opens its file and locks it against a second writer. The fd, or -1 and *problem. */
 int upload_open(struct store *store, const struct upload *upload, struct problem *problem);
+/* Unlocks and closes. A child being spawned meanwhile holds a copy of the fd until its exec:
+ * close alone would leave the lock with it. */
+void upload_close(int fd);
 /* How many bytes are there. */
 int upload_offset(struct store *store, const struct upload *upload, uint64_t *ret_offset);
 
