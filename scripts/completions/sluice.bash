@@ -22,7 +22,7 @@ _sluice() {
 			[ $((i + 1)) -ge "$COMP_CWORD" ] || common+=("$word" "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--netns | --interface | --l3-interface | --bridge | --fail | --guard | --port)
+		--netns | --interface | --l3-interface | --bridge | --fail | --guard | --port | --lines | --tenant)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -38,17 +38,19 @@ _sluice() {
 		;;
 	--netns) words=$(ip netns list 2>/dev/null | cut -d ' ' -f 1) ;;
 	--bridge) words='fd stream' ;;
+	--tenant) words=$(_sluice_tenants) ;;
 	--fail) words='pass drop' ;;
 	--guard) words='auto tc xdp-native xdp-generic' ;;
-	--interface | --l3-interface | --port) return ;;
+	--interface | --l3-interface | --port | --lines) return ;;
 	*)
 		case "${command[*]}" in
-		'') words="status tenant reload version help $options --version" ;;
-		help) words='status tenant reload version' ;;
+		'') words="status tenant log reload version help $options --version" ;;
+		help) words='status tenant log reload version' ;;
 		tenant | 'help tenant') words='attach detach list show' ;;
 		'tenant attach' | 'tenant attach '*)
 			words="--netns --interface --l3-interface --bridge --fail --guard --port --no-ipv6 $options"
 			;;
+		log) words="rotate --follow --lines --tenant $options" ;;
 		'tenant detach' | 'tenant show') words="$(_sluice_tenants) $options" ;;
 		*) words=$options ;;
 		esac

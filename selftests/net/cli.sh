@@ -53,7 +53,7 @@ expect_has "$page" "sluiced 0.0.1-mock, instance mock, pid 4711, up 1d 2h, kerne
 expect_has "$page" "services are reached from namespace mgmt, source 10.0.0.1; engine inline" "status"
 expect_has "$page" "degraded: one listener shared" "status"
 expect_has "$page" "-steer_reuseport" "status"
-grep -Eq 'repo +tcp:10.0.0.6:80 +down +0 +9$' <<<"$page" || fail "a dead origin: $page"
+grep -Eq 'repo +tcp:10.0.0.6:80 +resting +0 +9$' <<<"$page" || fail "a dead origin: $page"
 grep -Eq 'repo +unix:/x +unused +0 +0$' <<<"$page" || fail "an unused origin: $page"
 grep -Eq 'blue +attached +qrouter-1/qr0 +xdp-native +1\.0M +12\.4k +4242 +3\.0 GiB +syn_budget 12\.3k, malformed 4, bad_port 4$' <<<"$page" ||
 	fail "a tenant's line: $page"

@@ -42,9 +42,9 @@ def status():
                     {"index": 1, "role": "both", "pid": 4713, "generation": 1,
                      "state": "draining", "connections": 2, "restarts": 1}],
         "services": [{"name": "repo", "origins": [
-            {"address": "tcp:10.0.0.5:80", "connects": 12, "failures": 0},
-            {"address": "tcp:10.0.0.6:80", "connects": 0, "failures": 9},
-            {"address": "unix:/x", "connects": 0, "failures": 0}]}],
+            {"address": "tcp:10.0.0.5:80", "state": "ok", "rests_ms": 0, "connects": 12, "failures": 0},
+            {"address": "tcp:10.0.0.6:80", "state": "resting", "rests_ms": 900, "connects": 0, "failures": 9},
+            {"address": "unix:/x", "state": "unused", "rests_ms": 0, "connects": 0, "failures": 0}]}],
         "tenants": [tenant("blue"),
                     tenant("red", "conflict", "haproxy holds 169.254.169.254:80\x1b[2J")],
     }

@@ -16,6 +16,7 @@ The path says what to do, so that a test reads as what it asks for:
   /cut-chunked/N       closes in the middle of a chunk
   /cut-eof/N           resets after half of an EOF-delimited body
   /status/CODE         a response without a body
+  /retry/CODE          the same, with Retry-After
   /close /reset        ends the connection instead of answering
   /garbage             answers what is not HTTP
   /switch              101 Switching Protocols
@@ -87,7 +88,7 @@ def reset(sock):
 def answer(sock, method, path, head, request_body):
     """Answers one request; raises Hangup when the connection is to end after it."""
     words = path.split("?")[0].strip("/").split("/")
-    if words[0] in ("odd", "new"):  # the routes that tests reach this origin by
+    if words[0] in ("odd", "new", "hasty", "patient"):  # the routes that tests reach this origin by
         words.pop(0)
     kind = words[0]
     numbers = [int(word) for word in words[1:] if word.isdigit()]
@@ -139,6 +140,8 @@ def answer(sock, method, path, head, request_body):
     elif kind == "status":
         none = size in (204, 304) or 100 <= size < 200
         sock.sendall(head_of(f"{size} Status", *([] if none else ["Content-Length: 0"])))
+    elif kind == "retry":
+        sock.sendall(head_of(f"{size} Status", "Content-Length: 0", "Retry-After: 17"))
     elif kind == "close":
         raise Hangup
     elif kind == "reset":

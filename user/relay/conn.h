@@ -104,7 +104,7 @@ struct conn {
 	bool keep_alive;	 /* the client lets the connection go on */
 	bool idempotent;	 /* may be sent again */
 	bool has_body;		 /* the request's is not empty */
-	bool retried;		 /* was sent again */
+	uint8_t tries;		 /* how often it was sent again */
 	bool cut;		 /* the origin does not take the rest of the request */
 	bool closing;		 /* the connection ends after this response */
 	bool refused;		 /* the response is ours */

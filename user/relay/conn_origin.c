@@ -10,6 +10,7 @@
 
 /* The parent reports a failed connect itself; this is for a parent that does not. */
 #define CONNECT_SLACK_MS 1000
+#define TRIES_MAX	 3 /* times a request is sent again */
 
 static const struct conf_service *service_of(const struct relay *relay, const struct conn *conn)
 {
@@ -30,7 +31,7 @@ void conn_take_origin(struct relay *relay, struct conn *conn)
 	 * A request that cannot be sent twice must not meet a connection that the origin
 	 * is closing just now.
 	 */
-	if (conn->idempotent && !conn->retried)
+	if (conn->idempotent && !conn->tries)
 		conn->origin = pool_take(relay, conn);
 	conn->state = CONN_WAITING;
 	if (conn->origin) {
@@ -87,25 +88,40 @@ uint32_t conn_response_timeout(const struct relay *relay, const struct conn *con
 
 void conn_origin_failed(struct relay *relay, struct conn *conn, int error)
 {
-	no_origin(relay, conn,
-		  error == ETIMEDOUT ? "the service does not answer" : "the service is not there");
+	if (error != ETIMEDOUT) {
+		no_origin(relay, conn, "the service is not there");
+		return;
+	}
+	conn->origin_stats->origin_failures++;
+	conn_refuse(relay, conn, 504, "the service takes no connection in time", CONN_END_OK);
+}
+
+/*
+ * May the request go out once more? Not when it could have an effect twice, and not when
+ * anything of an answer was seen. A pooled connection that dies was probably closed while it
+ * was idle; a fresh one that does says something about that origin, and others are asked.
+ */
+static bool may_ask_again(const struct relay *relay, const struct conn *conn)
+{
+	bool others = relay->role != PROTO_ROLE_FRONT && service_of(relay, conn)->origins_count > 1;
+
+	return conn->idempotent && conn->tries < TRIES_MAX && !conn->interims &&
+	       buf_len(&conn->in[ORIGIN]) == 0 && (conn->origin->reused || others);
 }
 
 /* Nothing of a response has come and none will. */
 void conn_origin_lost(struct relay *relay, struct conn *conn, const char *why)
 {
-	bool stale = conn->origin->reused && conn->idempotent && !conn->retried &&
-		     !conn->interims && buf_len(&conn->in[ORIGIN]) == 0;
-
-	if (!stale) {
+	if (!conn->origin->reused && !conn->interims && buf_len(&conn->in[ORIGIN]) == 0)
+		pool_blame(relay, conn->origin);
+	if (!may_ask_again(relay, conn)) {
 		conn->origin_stats->origin_failures++;
 		conn_refuse(relay, conn, 502, why, CONN_END_OK);
 		return;
 	}
-	/* It had been closed while it was idle: the request has met nobody. */
 	pool_close(relay, conn->origin);
 	conn->origin = NULL;
-	conn->retried = true;
+	conn->tries++;
 	conn->cut = false;
 	conn->origin_stats->origin_retries++;
 	conn->head[CLIENT].start = 0;

@@ -97,7 +97,7 @@ static void begin_exchange(struct conn *conn, const struct http_head *head)
 	conn->has_body = head->framing == HTTP_FRAMING_CHUNKED || head->length > 0;
 	conn->idempotent = head->method != HTTP_OTHER && head->method != HTTP_POST &&
 			   head->method != HTTP_PATCH && !conn->has_body;
-	conn->retried = false;
+	conn->tries = 0;
 	conn->cut = false;
 	conn->closing = false;
 	conn->refused = false;

@@ -17,8 +17,8 @@
 /* CONNECTs without a reply, of all services together. */
 #define ASKED_MAX 256
 /* A FRONT worker's idle streams to BACK workers. */
-#define BRIDGE_IDLE	64
-#define BRIDGE_IDLE_MS	60000
+#define BRIDGE_IDLE    64
+#define BRIDGE_IDLE_MS 60000
 
 SANDBOX_ALLOW_IF(fcntl, 1, F_SETFL);
 
@@ -259,7 +259,7 @@ void pool_give(struct relay *relay, struct origin *origin)
 
 	origin->reused = true;
 	/* Not for a request that must not meet a connection about to be closed. */
-	if (waiter && waiter->idempotent && !waiter->retried)
+	if (waiter && waiter->idempotent && !waiter->tries)
 		hand_over(relay, service, origin);
 	else
 		put_idle(relay, service, origin);
@@ -313,6 +313,15 @@ void pool_ask(struct relay *relay)
 	}
 }
 
+void pool_blame(struct relay *relay, const struct origin *origin)
+{
+	const struct proto_connect about = { origin->service, origin->index };
+
+	/* It goes before the next CONNECT. When the socket is full, the next one blames. */
+	if (relay->role != PROTO_ROLE_FRONT && relay->parent_fd >= 0 && !relay->handover.telling)
+		msg_send(relay->parent_fd, PROTO_FAILED, 0, &about, sizeof(about), NULL, 0);
+}
+
 void pool_forget(struct relay *relay, const struct conn *conn)
 {
 	struct pool_service *service = service_of(relay, conn);
@@ -359,8 +368,9 @@ int pool_reply(struct relay *relay, const struct msg *msg, int fd)
 	} else if (conn) {
 		if (log_allowed(&limit, &left_out))
 			log_warn("service %s: no connection (error %d, %u lines left out)",
-				 relay->role == PROTO_ROLE_FRONT ? "bridge" :
-								   relay->conf->services[index].name,
+				 relay->role == PROTO_ROLE_FRONT
+					 ? "bridge"
+					 : relay->conf->services[index].name,
 				 reply->error, left_out);
 		unlink_waiter(service, conn);
 		conn_origin_failed(relay, conn, reply->error);

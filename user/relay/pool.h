@@ -41,7 +41,7 @@ struct origin {
 };
 
 struct pool_service {
-	struct origin *idle;			   /* used last first */
+	struct origin *idle; /* used last first */
 	struct conn *first_waiter, *last_waiter;
 	uint32_t idle_count, waiters;
 	uint32_t asked;	     /* CONNECTs without a reply */
@@ -83,6 +83,9 @@ void pool_leave(struct relay *relay, struct conn *conn);
 void pool_give(struct relay *relay, struct origin *origin);
 /* Ends one, at once or after its last completion; nobody may use it afterwards. */
 void pool_close(struct relay *relay, struct origin *origin);
+
+/* A connection on which nothing was ever answered: the parent lets its origin rest. */
+void pool_blame(struct relay *relay, const struct origin *origin);
 
 /* conn has waited for longer than a reply may take: its CONNECT counts as lost. */
 void pool_forget(struct relay *relay, const struct conn *conn);

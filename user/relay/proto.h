@@ -45,6 +45,7 @@ enum proto_type {
 	PROTO_CONNECT,	/* proto_connect, id chosen by the worker */
 	PROTO_DRAINED,	/* empty: no connection is left; the worker exits next */
 	PROTO_PULSE,	/* empty: the loop turns; once a second */
+	PROTO_FAILED,	/* proto_connect: this origin took a connection and said nothing on it */
 	/* parent → worker */
 	PROTO_KEEP, /* empty; fds: a listening AF_UNIX SEQPACKET socket */
 	/* worker → the parent's successor */

@@ -94,19 +94,15 @@ static void add_origin(struct table *table, const char *service, const json_t *o
 {
 	uint64_t connects = json_number(origin, "connects");
 	uint64_t failures = json_number(origin, "failures");
+	const char *state = json_text(origin, "state");
 	char human[HUMAN_MAX];
 
 	table_cell(table, TINT_BOLD, "%s", service);
 	table_cell(table, TINT_NONE, "%s", json_text(origin, "address"));
-	/* The daemon counts since its start: all attempts failed is as sure as it gets. */
-	if (!connects && !failures)
-		table_cell(table, TINT_DIM, "unused");
-	else if (!failures)
-		table_cell(table, TINT_GOOD, "ok");
-	else if (connects)
-		table_cell(table, TINT_WARN, "failing at times");
+	if (!strcmp(state, "resting"))
+		table_cell(table, connects ? TINT_WARN : TINT_BAD, "resting");
 	else
-		table_cell(table, TINT_BAD, "down");
+		table_cell(table, strcmp(state, "ok") ? TINT_DIM : TINT_GOOD, "%s", state);
 	table_cell(table, TINT_NONE, "%s", human_count(connects, human));
 	table_cell(table, failures ? TINT_WARN : TINT_NONE, "%s", human_count(failures, human));
 }

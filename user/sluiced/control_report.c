@@ -163,10 +163,19 @@ static json_t *report_services(const struct generation *generation)
 
 		for (unsigned o = 0; o < service->origins_count; o++) {
 			const struct origin *origin = &generation->origins[s][o];
+			uint64_t now = loop_now(), rests = 0;
+
+			if (origin->down_until_ms > now)
+				rests = origin->down_until_ms - now;
 
 			json_array_append_new(origins,
-					      json_pack("{s:s, s:I, s:I}", "address",
-							service->origins[o].address, "connects",
+					      json_pack("{s:s, s:s, s:I, s:I, s:I}", "address",
+							service->origins[o].address, "state",
+							rests ? "resting"
+							: origin->connects || origin->failures
+								? "ok"
+								: "unused",
+							"rests_ms", (json_int_t)rests, "connects",
 							(json_int_t)origin->connects, "failures",
 							(json_int_t)origin->failures));
 		}

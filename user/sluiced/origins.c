@@ -216,18 +216,36 @@ static void finish(struct attempt *attempt, int error)
 
 static void try_next(struct attempt *attempt);
 
-static void failed(struct attempt *attempt, int error)
+static void rest(const struct generation *generation, uint32_t service, uint32_t index,
+		 const char *why)
 {
 	static struct log_limit limit = LOG_LIMIT(10000, 10);
-	const struct conf_service *service = &attempt->generation->conf->services[attempt->service];
-	struct origin *origin = current(attempt);
+	const struct conf_service *conf = &generation->conf->services[service];
+	struct origin *origin = &generation->origins[service][index];
 	uint32_t left_out;
 
 	origin->failures++;
 	origin->down_until_ms = loop_now() + DOWN_MS;
 	if (log_allowed(&limit, &left_out))
-		log_warn("service %s: origin %s: %s (%u more messages left out)", service->name,
-			 service->origins[attempt->origin].address, strerror(error), left_out);
+		log_warn("service %s: origin %s rests for %d s: %s (%u more messages left out)",
+			 conf->name, conf->origins[index].address, DOWN_MS / 1000, why, left_out);
+}
+
+void origins_blame(struct worker *worker, const struct proto_connect *blamed)
+{
+	const struct conf *conf = worker->generation->conf;
+
+	if (worker->role == PROTO_ROLE_FRONT || blamed->service >= conf->services_count ||
+	    blamed->origin >= conf->services[blamed->service].origins_count)
+		worker_kill(worker, "blamed an origin that does not exist for it");
+	else
+		rest(worker->generation, blamed->service, blamed->origin,
+		     "closed a new connection without an answer");
+}
+
+static void failed(struct attempt *attempt, int error)
+{
+	rest(attempt->generation, attempt->service, attempt->origin, strerror(error));
 	loop_unwatch(&attempt->origins->sluiced->loop, &attempt->ready);
 	loop_timer_stop(&attempt->origins->sluiced->loop, &attempt->timeout);
 	if (attempt->sock >= 0)

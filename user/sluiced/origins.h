@@ -27,6 +27,8 @@ int origins_manage(struct origins *origins, const struct conf_management *manage
 /* Answers a PROTO_CONNECT, now or later. */
 void origins_connect(struct origins *origins, struct worker *worker, uint64_t id,
 		     const struct proto_connect *connect);
+/* Answers a PROTO_FAILED: the origin rests, as one that refuses connections does. */
+void origins_blame(struct worker *worker, const struct proto_connect *blamed);
 /* Drops what a worker that has ended still waited for. */
 void origins_forget(struct origins *origins, const struct worker *worker);
 

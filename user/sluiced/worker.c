@@ -40,6 +40,9 @@ static const struct msg_rule rules[] = {
 	  .len_max = sizeof(struct proto_connect) },
 	{ .type = PROTO_DRAINED },
 	{ .type = PROTO_PULSE },
+	{ .type = PROTO_FAILED,
+	  .len_min = sizeof(struct proto_connect),
+	  .len_max = sizeof(struct proto_connect) },
 };
 
 const char *worker_role_name(enum proto_role role)
@@ -240,6 +243,13 @@ static void handle(struct worker *worker, struct msg *msg)
 
 		memcpy(&connect, msg->body, sizeof(connect));
 		origins_connect(worker->sluiced->origins, worker, msg->head.id, &connect);
+		break;
+	}
+	case PROTO_FAILED: {
+		struct proto_connect blamed;
+
+		memcpy(&blamed, msg->body, sizeof(blamed));
+		origins_blame(worker, &blamed);
 		break;
 	}
 	case PROTO_DRAINED:

@@ -233,6 +233,7 @@ static void serve_worker(struct parent *parent, struct worker *worker)
 		{ PROTO_CONNECT, 0, 0, sizeof(struct proto_connect), sizeof(struct proto_connect) },
 		{ PROTO_DRAINED, 0, 0, 0, 0 },
 		{ PROTO_PULSE, 0, 0, 0, 0 },
+		{ PROTO_FAILED, 0, 0, sizeof(struct proto_connect), sizeof(struct proto_connect) },
 	};
 	struct msg msg;
 
@@ -309,9 +310,9 @@ struct parent *parent_start(const struct parent_setup *setup)
 	for (unsigned i = 0; i < parent->count; i++) {
 		struct worker *worker = &parent->workers[i];
 
-		worker->role = !setup->stream ? PROTO_ROLE_BOTH :
-			       i == 0	      ? PROTO_ROLE_FRONT :
-						PROTO_ROLE_BACK;
+		worker->role = !setup->stream ? PROTO_ROLE_BOTH
+			       : i == 0	      ? PROTO_ROLE_FRONT
+					      : PROTO_ROLE_BACK;
 		worker->stats_fd = memfd_create("stats", MFD_CLOEXEC);
 		if (ftruncate(worker->stats_fd, SLOTS * sizeof(struct sl_relay)) < 0)
 			fail("stats");
