@@ -58,18 +58,29 @@ void conn_origin_come(struct relay *relay, struct conn *conn)
 	conn_pump(relay, conn, CLIENT);
 }
 
+/* Origins of the service beside the one that failed; a FRONT worker leaves that to BACK. */
+static bool has_others(const struct relay *relay, const struct conn *conn)
+{
+	return relay->role != PROTO_ROLE_FRONT && service_of(relay, conn)->origins_count > 1;
+}
+
 /* A connection that came straight from another request, or from the parent. */
 void conn_origin_given(struct relay *relay, struct conn *conn)
 {
-	bool reused = conn->origin->reused;
+	bool again = conn->origin->reused;
 
 	if (pool_is_quiet(conn->origin)) {
 		conn_origin_come(relay, conn);
 		return;
 	}
+	if (!again) {
+		pool_blame(relay, conn->origin);
+		/* Nothing of the request has been sent, whatever it may do. */
+		again = has_others(relay, conn) && conn->tries++ < TRIES_MAX;
+	}
 	pool_close(relay, conn->origin);
 	conn->origin = NULL;
-	if (reused) {
+	if (again) {
 		conn_take_origin(relay, conn);
 		return;
 	}
@@ -103,10 +114,8 @@ void conn_origin_failed(struct relay *relay, struct conn *conn, int error)
  */
 static bool may_ask_again(const struct relay *relay, const struct conn *conn)
 {
-	bool others = relay->role != PROTO_ROLE_FRONT && service_of(relay, conn)->origins_count > 1;
-
 	return conn->idempotent && conn->tries < TRIES_MAX && !conn->interims &&
-	       buf_len(&conn->in[ORIGIN]) == 0 && (conn->origin->reused || others);
+	       buf_len(&conn->in[ORIGIN]) == 0 && (conn->origin->reused || has_others(relay, conn));
 }
 
 /* Nothing of a response has come and none will. */
