@@ -194,14 +194,15 @@ static void test_layouts(void)
 	struct sl_abi abi = { .version = SL_ABI_VERSION + 1 };
 	struct gate_load *other = NULL;
 	__u32 zero = 0;
-	char name[64], path[256], *why = NULL;
+	char name[64], path[256], layout[32], *why = NULL;
 	int fd, err;
 
+	snprintf(layout, sizeof(layout), "layout %u", abi.version);
 	snprintf(path, sizeof(path), "%s/maps/abi", gate_load_pin_dir(prog_load));
 	fd = bpf_obj_get(path);
 	bpf_map_update_elem(fd, &zero, &abi, BPF_ANY);
 	err = gate_load_open(prog_instance(), NULL, &other, &why);
-	prog_check(err == -EPROTO && !other && why && strstr(why, "layout 2"),
+	prog_check(err == -EPROTO && !other && why && strstr(why, layout),
 		   "another layout version is refused: %s", why ? why : "");
 	free(why);
 	abi.version = SL_ABI_VERSION;

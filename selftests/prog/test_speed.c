@@ -4,6 +4,8 @@
  * the best of a few rounds. Fails only far beyond the marks (a machine shared
  * with others is slow at times); the figures are what to look at.
  */
+#include <string.h>
+
 #include "lib/prog.h"
 
 #include <stdlib.h>
@@ -50,7 +52,8 @@ static void run(size_t i, uint32_t repeat)
 		iface.source_rate = iface.source_burst = rate;
 		iface.syn_rate = iface.syn_burst = rate;
 	}
-	iface.guard_at = cases[i].program[9] == 'x' ? SL_GUARD_AT_XDP : SL_GUARD_AT_TC;
+	iface.guard_at =
+		!strcmp(cases[i].program, "sl_guard_xdp") ? SL_GUARD_AT_XDP : SL_GUARD_AT_TC;
 	gate_load_iface_del(prog_load, &prog_key);
 	if (cases[i].known)
 		prog_iface_put(&iface);
