@@ -4,11 +4,10 @@
  * the best of a few rounds. Fails only far beyond the marks (a machine shared
  * with others is slow at times); the figures are what to look at.
  */
-#include <string.h>
-
 #include "lib/prog.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define ROUNDS	   5
 #define FAR_BEYOND 10
