@@ -63,6 +63,15 @@ void conn_read_head(struct relay *relay, struct conn *conn)
 	conn_parse_head(relay, conn);
 }
 
+/* An answer to HEAD has no body, also when the rest of the head is refused. */
+static bool begins_with_head(const struct buf *in)
+{
+	const char *text = in->data + in->start;
+	uint32_t len = buf_len(in), at = len >= 2 && memcmp(text, "\r\n", 2) == 0 ? 2 : 0;
+
+	return len - at >= 5 && memcmp(text + at, "HEAD ", 5) == 0;
+}
+
 static void accept_request(struct relay *relay, struct conn *conn);
 
 void conn_parse_head(struct relay *relay, struct conn *conn)
@@ -83,6 +92,8 @@ void conn_parse_head(struct relay *relay, struct conn *conn)
 		break;
 	case HTTP_REFUSED:
 		conn->client_stats->requests++;
+		if (begins_with_head(in))
+			conn->method = HTTP_HEAD;
 		conn_refuse(relay, conn, refusal.status, refusal.reason, CONN_END_PROTOCOL);
 		break;
 	}
