@@ -7,77 +7,18 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <net/if.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "access_log.h"
+#include "control_create.h"
+#include "control_reply.h"
 #include "control_report.h"
 #include "generation.h"
 #include "tenants.h"
 
-static json_t *reply_error(const char *code, const char *hint, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-static json_t *reply_error(const char *code, const char *hint, const char *format, ...)
-{
-	char message[1024];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(message, sizeof(message), format, args);
-	va_end(args);
-	return json_pack("{s:b, s:{s:s, s:s, s:s}}", "ok", 0, "error", "code", code, "message",
-			 message, "hint", hint);
-}
-
-static json_t *reply_data(json_t *data)
-{
-	return data ? json_pack("{s:b, s:o}", "ok", 1, "data", data)
-		    : reply_error("system", "free some memory", "out of memory");
-}
-
 /* ---- arguments ------------------------------------------------------------------------- */
-
-static bool only_keys(json_t *object, const char *const *keys, const char **ret_unknown)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach (object, key, value) {
-		int i = 0;
-
-		while (keys[i] && strcmp(keys[i], key))
-			i++;
-		if (!keys[i]) {
-			*ret_unknown = key;
-			return false;
-		}
-	}
-	return true;
-}
-
-/* The string under key, NULL when absent; *ret_bad is set when it is something else. */
-static const char *text_of(json_t *arguments, const char *key, const char **ret_bad)
-{
-	json_t *value = json_object_get(arguments, key);
-
-	if (!value)
-		return NULL;
-	/* An embedded NUL would cut it short; jansson refuses them in input. */
-	if (!json_is_string(value) || !json_string_length(value)) {
-		*ret_bad = key;
-		return NULL;
-	}
-	return json_string_value(value);
-}
-
-static bool interface_valid(const char *name)
-{
-	return strlen(name) < IFNAMSIZ && !strpbrk(name, "/: \t\n") && strcmp(name, ".") &&
-	       strcmp(name, "..");
-}
 
 /* A name or an absolute path as a string, a process as a number. */
 static bool parse_netns(json_t *value, char *ret, size_t size)
@@ -121,13 +62,13 @@ static bool parse_words(json_t *arguments, struct tenant_want *want, const char 
 {
 	const char *word;
 
-	word = text_of(arguments, "bridge", ret_bad);
+	word = control_text(arguments, "bridge", ret_bad);
 	if (word && conf_bridge_parse(word, &want->bridge))
 		*ret_bad = "bridge";
-	word = text_of(arguments, "fail", ret_bad);
+	word = control_text(arguments, "fail", ret_bad);
 	if (word && conf_fail_parse(word, &want->fail))
 		*ret_bad = "fail";
-	word = text_of(arguments, "guard", ret_bad);
+	word = control_text(arguments, "guard", ret_bad);
 	if (word && conf_guard_mode_parse(word, &want->guard))
 		*ret_bad = "guard";
 	return !*ret_bad;
@@ -144,18 +85,18 @@ static const char *parse_want(const struct conf *conf, json_t *arguments, char *
 	json_t *value;
 
 	*want = (struct tenant_want){ .guard = conf->guard.mode, .ipv6 = conf->listen.ipv6 };
-	want->name = (char *)text_of(arguments, "name", &bad);
+	want->name = (char *)control_text(arguments, "name", &bad);
 	if (!want->name || !want_name_valid(want->name))
 		return "name";
 	if (!parse_netns(json_object_get(arguments, "netns"), netns, netns_size))
 		return "netns";
 	want->netns = netns;
 	want->network = (char *)want_network(netns);
-	want->interface = (char *)text_of(arguments, "interface", &bad);
-	if (!want->interface || !interface_valid(want->interface))
+	want->interface = (char *)control_text(arguments, "interface", &bad);
+	if (!want->interface || !control_interface_valid(want->interface))
 		return "interface";
-	want->l3_interface = (char *)text_of(arguments, "l3_interface", &bad);
-	if (want->l3_interface && !interface_valid(want->l3_interface))
+	want->l3_interface = (char *)control_text(arguments, "l3_interface", &bad);
+	if (want->l3_interface && !control_interface_valid(want->l3_interface))
 		return "l3_interface";
 	if (!parse_words(arguments, want, &bad))
 		return bad;
@@ -176,27 +117,27 @@ static const char *parse_want(const struct conf *conf, json_t *arguments, char *
 
 static json_t *do_status(struct sluiced *sluiced, json_t *arguments)
 {
-	return reply_data(report_status(sluiced));
+	return control_data(report_status(sluiced));
 }
 
 static json_t *do_tenant_list(struct sluiced *sluiced, json_t *arguments)
 {
-	return reply_data(report_tenants(sluiced));
+	return control_data(report_tenants(sluiced));
 }
 
 static json_t *do_tenant_show(struct sluiced *sluiced, json_t *arguments)
 {
 	const char *bad = NULL;
-	const char *name = text_of(arguments, "name", &bad);
+	const char *name = control_text(arguments, "name", &bad);
 	struct tenant *tenant;
 
 	if (!name)
-		return reply_error("usage", "give the tenant's name", "name is missing");
+		return control_error("usage", "give the tenant's name", "name is missing");
 	tenant = tenants_find(sluiced->tenants, name);
 	if (!tenant)
-		return reply_error("not-found", "see tenant list", "there is no tenant %.64s",
-				   name);
-	return reply_data(report_tenant(sluiced, tenant));
+		return control_error("not-found", "see tenant list", "there is no tenant %.64s",
+				     name);
+	return control_data(report_tenant(sluiced, tenant));
 }
 
 static json_t *do_tenant_attach(struct sluiced *sluiced, json_t *arguments)
@@ -208,36 +149,37 @@ static json_t *do_tenant_attach(struct sluiced *sluiced, json_t *arguments)
 		parse_want(sluiced->generation->conf, arguments, netns, sizeof(netns), &want);
 
 	if (bad)
-		return reply_error("usage", "see docs/control.md for what it may be",
-				   "%s is missing or wrong", bad);
+		return control_error("usage", "see docs/control.md for what it may be",
+				     "%s is missing or wrong", bad);
 	switch (tenants_attach(sluiced->tenants, &want, &tenant, why)) {
 	case TENANTS_OK:
-		return reply_data(report_tenant(sluiced, tenant));
+		return control_data(report_tenant(sluiced, tenant));
 	case TENANTS_EXISTS:
-		return reply_error("exists", "detach it first, or choose another name", "%s", why);
+		return control_error("exists", "detach it first, or choose another name", "%s",
+				     why);
 	case TENANTS_CONFLICT:
-		return reply_error("conflict", "free the interface, or attach another one", "%s",
-				   why);
+		return control_error("conflict", "free the interface, or attach another one", "%s",
+				     why);
 	case TENANTS_FULL:
-		return reply_error("busy", "raise limits.tenants", "%s", why);
+		return control_error("busy", "raise limits.tenants", "%s", why);
 	case TENANTS_NOT_FOUND:
-		return reply_error("not-found", "check the names with \"ip -n NETNS link\"", "%s",
-				   why);
+		return control_error("not-found", "check the names with \"ip -n NETNS link\"", "%s",
+				     why);
 	case TENANTS_SYSTEM:
 		break;
 	}
-	return reply_error("system", "see sluiced's log", "%s", why);
+	return control_error("system", "see sluiced's log", "%s", why);
 }
 
 static json_t *do_tenant_detach(struct sluiced *sluiced, json_t *arguments)
 {
 	const char *bad = NULL;
-	const char *name = text_of(arguments, "name", &bad);
+	const char *name = control_text(arguments, "name", &bad);
 
 	if (!name)
-		return reply_error("usage", "give the tenant's name", "name is missing");
+		return control_error("usage", "give the tenant's name", "name is missing");
 	tenants_detach(sluiced->tenants, name);
-	return reply_data(json_object());
+	return control_data(json_object());
 }
 
 static json_t *do_reload(struct sluiced *sluiced, json_t *arguments)
@@ -247,9 +189,9 @@ static json_t *do_reload(struct sluiced *sluiced, json_t *arguments)
 	json_t *reply;
 
 	if (!err)
-		return reply_data(json_object());
-	reply = reply_error("usage", "correct the file; the configuration in force is unchanged",
-			    "%s", why ? why : strerror(-err));
+		return control_data(json_object());
+	reply = control_error("usage", "correct the file; the configuration in force is unchanged",
+			      "%s", why ? why : strerror(-err));
 	free(why);
 	return reply;
 }
@@ -258,8 +200,8 @@ static json_t *do_log_open(struct sluiced *sluiced, json_t *arguments)
 {
 	const struct conf_log *log = &sluiced->generation->conf->log;
 
-	return reply_data(json_pack("{s:s, s:s}", "path", log->access, "format",
-				    log->format == CONF_LOG_JSON ? "json" : "text"));
+	return control_data(json_pack("{s:s, s:s}", "path", log->access, "format",
+				      log->format == CONF_LOG_JSON ? "json" : "text"));
 }
 
 static json_t *do_log_rotate(struct sluiced *sluiced, json_t *arguments)
@@ -269,9 +211,9 @@ static json_t *do_log_rotate(struct sluiced *sluiced, json_t *arguments)
 	json_t *reply;
 
 	if (!err)
-		return reply_data(json_object());
-	reply = reply_error("system", "lines still go to the file that was open before", "%s",
-			    why ? why : strerror(-err));
+		return control_data(json_object());
+	reply = control_error("system", "lines still go to the file that was open before", "%s",
+			      why ? why : strerror(-err));
 	free(why);
 	return reply;
 }
@@ -315,10 +257,10 @@ static json_t *run_command(struct sluiced *sluiced, const struct command *comman
 	if (command->open) {
 		fd = command->open(sluiced);
 		if (fd == -ENOENT)
-			return reply_error("not-found", "set log.access in sluice.yaml",
-					   "there is no access log");
+			return control_error("not-found", "set log.access in sluice.yaml",
+					     "there is no access log");
 		if (fd < 0)
-			return reply_error("system", "see sluiced's log", "%s", strerror(-fd));
+			return control_error("system", "see sluiced's log", "%s", strerror(-fd));
 	}
 	*ret_fd = fd;
 	return command->run(sluiced, arguments);
@@ -334,20 +276,20 @@ static json_t *run_request(struct sluiced *sluiced, enum control_access access, 
 	const char *unknown;
 	json_t *none, *reply;
 
-	if (!json_is_object(request) || !only_keys(request, request_keys, &unknown) || !name ||
-	    (arguments && !json_is_object(arguments)))
-		return reply_error("usage", "send {\"command\": …, \"arguments\": {…}}",
-				   "not a request");
+	if (!json_is_object(request) || !control_only_keys(request, request_keys, &unknown) ||
+	    !name || (arguments && !json_is_object(arguments)))
+		return control_error("usage", "send {\"command\": …, \"arguments\": {…}}",
+				     "not a request");
 	command = find_command(name);
 	if (!command)
-		return reply_error("usage", "see docs/control.md", "there is no command %.64s",
-				   name);
+		return control_error("usage", "see docs/control.md", "there is no command %.64s",
+				     name);
 	if (access < command->access)
-		return reply_error("denied", "ask a member of group sluice-admin",
-				   "%s needs more rights than you have", command->name);
-	if (arguments && !only_keys(arguments, command->keys, &unknown))
-		return reply_error("usage", "see docs/control.md", "%s takes no argument %.64s",
-				   command->name, unknown);
+		return control_error("denied", "ask a member of group sluice-admin",
+				     "%s needs more rights than you have", command->name);
+	if (arguments && !control_only_keys(arguments, command->keys, &unknown))
+		return control_error("usage", "see docs/control.md", "%s takes no argument %.64s",
+				     command->name, unknown);
 	none = json_object();
 	reply = run_command(sluiced, command, arguments ? arguments : none, ret_fd);
 	json_decref(none);
@@ -362,12 +304,12 @@ json_t *control_command(struct sluiced *sluiced, enum control_access access, con
 
 	*ret_fd = -1;
 	if (access == CONTROL_DENIED)
-		return reply_error("denied", "become root or a member of group sluice",
-				   "you may not talk to sluiced");
+		return control_error("denied", "become root or a member of group sluice",
+				     "you may not talk to sluiced");
 	request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
 	if (!request)
-		return reply_error("usage", "send one JSON object a line", "not JSON: %s",
-				   error.text);
+		return control_error("usage", "send one JSON object a line", "not JSON: %s",
+				     error.text);
 	reply = run_request(sluiced, access, request, ret_fd);
 	json_decref(request);
 	return reply;

@@ -23,6 +23,7 @@
 #include "../relay/worker.h"
 #include "access_log.h"
 #include "control.h"
+#include "created.h"
 #include "discover.h"
 #include "generation.h"
 #include "guard_auto.h"
@@ -216,6 +217,8 @@ static int start_modules(struct sluiced *sluiced)
 	if (!err)
 		err = guard_auto_new(sluiced, &sluiced->guard);
 	if (!err)
+		err = created_new(sluiced, &sluiced->created);
+	if (!err)
 		err = discover_new(sluiced, &sluiced->discover);
 	if (!err)
 		err = control_new(sluiced, &sluiced->control);
@@ -226,6 +229,7 @@ static void stop_modules(struct sluiced *sluiced)
 {
 	control_free(sluiced->control);
 	discover_free(sluiced->discover);
+	created_free(sluiced->created);
 	tenants_detach_all(sluiced->tenants);
 	supervise_free(sluiced->supervise);
 	tenants_free(sluiced->tenants);
@@ -257,6 +261,7 @@ static int run(struct sluiced *sluiced)
 	if (!err) {
 		tenants_apply(sluiced->tenants);
 		supervise_apply(sluiced->supervise);
+		created_resume(sluiced->created);
 		discover_apply(sluiced->discover);
 		log_info("sluiced " SLUICE_VERSION
 			 ": instance %s serves %u tenants with %u workers",

@@ -11,6 +11,7 @@
 #include "loop.h"
 
 struct control;
+struct created;
 struct discover;
 struct gate_load;
 struct generation;
@@ -32,6 +33,7 @@ struct sluiced {
 	struct origins *origins;
 	struct guard_auto *guard;
 	struct discover *discover;
+	struct created *created;
 	struct control *control;
 };
 
