@@ -464,7 +464,7 @@ static void test_wire(void)
 	CHECK(!strcmp(copy->log.access, "/a: b # c") && !strcmp(copy->tenants[0].netns, "~"));
 	CHECK(copy->limits.body_size == 5000000000 && !copy->guard.source_rate);
 	CHECK(copy->tenants[0].bridge == CONF_BRIDGE_STREAM && !copy->tenants[0].ipv6);
-	CHECK(copy->listen.ports_count == 2 && copy->relay.copy_below == 65536);
+	CHECK(copy->listen.ports_count == 2 && copy->relay.copy_below == 32768);
 	again = conf_send(copy);
 	CHECK(!fstat(fd, &st) && again >= 0);
 	a = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);

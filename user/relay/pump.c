@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * At any moment bytes wait either in user memory (a head, a chunk frame, the source's
- * buffer) or in the pipe, never in both; each step empties what waits before it reads
- * more. Waiting is always for a poll that looks at the socket's present state, so
- * leaving with unsent bytes cannot lose a wakeup.
+ * What waits in user memory (a head, a chunk frame, the source's buffer) goes before what
+ * waits in the pipe; each step empties what waits before it reads more, except that once,
+ * before a head, what follows it is fetched to leave together with it. Waiting is always for a poll
+ * that looks at the socket's present state, so leaving with unsent bytes cannot lose a wakeup.
  */
 #include "pump.h"
 
@@ -18,6 +18,8 @@
 
 /* From so many bytes on a larger pipe saves calls. */
 #define LARGE_BODY (16 << 20)
+/* Below, an origin's window is never closed for want of an acknowledgement. */
+#define QUICKACK_BODY (256 << 10)
 
 void pump_begin(struct flow *flow, enum http_framing framing, uint64_t length, uint64_t limit)
 {
@@ -107,15 +109,14 @@ static enum pump_result send_buffered(struct conn *conn, enum side from, int64_t
 	size_t count = 0, sent;
 	ssize_t n;
 
-	/* What is in the pipe comes behind its frame and before the buffer. */
-	assert(!piped || (head_len == 0 && body == 0));
+	assert(!piped || body == 0 || flow->framing == HTTP_FRAMING_LENGTH);
 	if (head_len)
 		parts[count++] = (struct iovec){ head->data + head->start, head_len };
 	if (frame)
 		parts[count++] = (struct iovec){ flow->frame + flow->frame_sent, frame };
 	if (body)
 		parts[count++] = (struct iovec){ in->data + in->start, body };
-	/* Only with a frame is it certain that the next call sends at once. */
+	/* Only with a full pipe is it certain that the next call sends at once. */
 	n = io_send(sink_fd(conn, from), parts, count, piped);
 	if (n == -EAGAIN)
 		return PUMP_WRITE;
@@ -142,10 +143,15 @@ static enum pump_result send_buffered(struct conn *conn, enum side from, int64_t
 /* Where body bytes are read to. A large rest deserves a large buffer. */
 static int take_buffer(struct relay *relay, struct buf *in, uint64_t expected)
 {
-	if (buf_len(in) == 0 && in->pool != &relay->bulk && expected > relay->heads.size) {
+	uint32_t len = buf_len(in);
+
+	if (in->pool != &relay->bulk && expected > relay->heads.size - len) {
 		struct buf bulk = { 0 };
 
 		if (buf_take(&relay->bulk, &bulk) == 0) {
+			if (len)
+				memcpy(bulk.data, in->data + in->start, len);
+			bulk.end = len;
 			buf_put(in);
 			*in = bulk;
 			return 0;
@@ -193,19 +199,19 @@ static enum pump_result source_ended(struct flow *flow, ssize_t n)
 }
 
 /* Bytes that may be read without reading into the next message. */
-static uint64_t readable(const struct flow *flow)
+static uint64_t readable(const struct flow *flow, const struct buf *in)
 {
 	/* Framing has to be looked at anyway; what is read beyond it stays in the buffer. */
 	if (flow->framing == HTTP_FRAMING_CHUNKED)
 		return UINT64_MAX;
-	return flow->left;
+	return flow->left - buf_len(in);
 }
 
 static enum pump_result copy_in(struct relay *relay, struct conn *conn, enum side from)
 {
 	struct flow *flow = &conn->flow[from];
 	struct buf *in = &conn->in[from];
-	uint64_t want = readable(flow);
+	uint64_t want = readable(flow, in);
 	ssize_t n;
 
 	if (take_buffer(relay, in, flow->framing == HTTP_FRAMING_CHUNKED ? flow->chunk.left : want))
@@ -231,9 +237,9 @@ static enum pump_result copy_in(struct relay *relay, struct conn *conn, enum sid
 }
 
 /* Bytes that a splice may take. */
-static uint64_t spliceable(const struct flow *flow)
+static uint64_t spliceable(const struct flow *flow, const struct buf *in)
 {
-	return flow->framing == HTTP_FRAMING_CHUNKED ? flow->chunk.left : flow->left;
+	return flow->framing == HTTP_FRAMING_CHUNKED ? flow->chunk.left : flow->left - buf_len(in);
 }
 
 /* Accounts for bytes that went from the source into the pipe. */
@@ -256,7 +262,7 @@ static void filled(struct conn *conn, enum side from, uint32_t n)
 static enum pump_result fill_pipe(struct relay *relay, struct conn *conn, enum side from)
 {
 	struct flow *flow = &conn->flow[from];
-	uint64_t want = spliceable(flow);
+	uint64_t want = spliceable(flow, &conn->in[from]);
 	ssize_t n;
 
 	if (want > flow->pipe->size)
@@ -300,7 +306,7 @@ static enum pump_result spill_pipe(struct conn *conn, enum side from, int64_t *b
 static bool may_splice(struct relay *relay, struct conn *conn, enum side from)
 {
 	struct flow *flow = &conn->flow[from];
-	uint64_t left = spliceable(flow);
+	uint64_t left = spliceable(flow, &conn->in[from]);
 
 	if (relay->engine == CONF_ENGINE_COPY || flow->copying || left == 0)
 		return false;
@@ -322,9 +328,10 @@ static bool may_splice(struct relay *relay, struct conn *conn, enum side from)
 		flow->shortage = true;
 		return false;
 	}
-	buf_put(&conn->in[from]);
+	if (buf_len(&conn->in[from]) == 0)
+		buf_put(&conn->in[from]);
 	/* Delayed acknowledgements would stall the origin for 40 ms at the body's end. */
-	if (from == ORIGIN && conn->origin->end.tcp && !flow->acked) {
+	if (from == ORIGIN && conn->origin->end.tcp && !flow->acked && left >= QUICKACK_BODY) {
 		io_quickack(conn->origin->end.fd);
 		flow->acked = true;
 	}
@@ -344,7 +351,7 @@ static enum pump_result launch(struct relay *relay, struct conn *conn, enum side
 		.to = sink_fd(conn, from),
 		.tag = { RING_SPILL, from, conn->slot, conn->generation },
 	};
-	uint64_t want = spliceable(flow);
+	uint64_t want = spliceable(flow, &conn->in[from]);
 
 	flow->landed = 0;
 	if (flow->pipe->held) {
@@ -421,6 +428,24 @@ static enum pump_result splice_step(struct relay *relay, struct conn *conn, enum
 	return fill_pipe(relay, conn, from);
 }
 
+/*
+ * Before a head is sent: what of the body is there already goes with it. One send less is
+ * one pass through the stack and one wakeup of the destination less. How the source ends
+ * is looked at later, when there is nothing before it.
+ */
+static void gather(struct relay *relay, struct conn *conn, enum side from)
+{
+	struct flow *flow = &conn->flow[from];
+
+	flow->gathered = true;
+	if (flow->framing != HTTP_FRAMING_LENGTH || flow->left <= buf_len(&conn->in[from]))
+		return;
+	if (!may_splice(relay, conn, from))
+		copy_in(relay, conn, from);
+	else if (relay->engine == CONF_ENGINE_INLINE)
+		fill_pipe(relay, conn, from);
+}
+
 /* One thing at a time; PUMP_AGAIN means that it went forward. */
 static enum pump_result step(struct relay *relay, struct conn *conn, enum side from,
 			     int64_t *budget)
@@ -428,6 +453,8 @@ static enum pump_result step(struct relay *relay, struct conn *conn, enum side f
 	struct flow *flow = &conn->flow[from];
 	struct buf *in = &conn->in[from];
 
+	if (buf_len(&conn->head[from]) && !flow->gathered)
+		gather(relay, conn, from);
 	if (buf_len(&conn->head[from]) || flow->frame_len > flow->frame_sent || sendable(flow, in))
 		return send_buffered(conn, from, budget);
 	if (flow->pipe && flow->pipe->held)

@@ -46,6 +46,7 @@ struct flow {
 	bool splicing;		   /* this body or chunk goes through a pipe */
 	bool spliced;		   /* bytes of it went through one */
 	bool copying;		   /* the source cannot splice */
+	bool gathered;		   /* the source was asked before the head was sent */
 	bool shortage;		   /* a pipe was missing, and it was counted */
 	bool acked;		   /* TCP_QUICKACK was set for this body */
 	bool framed;		   /* chunk_out: a chunk has been sent before */
