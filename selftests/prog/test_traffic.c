@@ -507,7 +507,13 @@ int main(void)
 	prog_iface_put(&iface);
 	test_connection(false);
 	test_connection(true);
-	test_time_wait("bridge port");
+	/*
+	 * The bridge's TIME_WAIT sockets are invisible from its port, so steer assigns the listener;
+	 * 6.1 and 6.12 then drop a SYN that re-uses a port, until TIME_WAIT is over. 6.18 takes it.
+	 */
+	if (gate_load_features(prog_load)->kernel_major > 6 ||
+	    gate_load_features(prog_load)->kernel_minor >= 18)
+		test_time_wait("bridge port");
 	gate_load_detach_tc(prog_load, prog_key.ifindex);
 	return prog_end();
 }
