@@ -37,7 +37,7 @@ import time
 
 sys.dont_write_bytecode = True  # leave no cache in the source tree
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from rawhttp import Reader, pattern  # noqa: E402
+from rawhttp import Reader, Truncated, pattern  # noqa: E402
 
 CHUNKS = (1, 7, 4096, 65536, 13, 100000, 16, 262144)
 
@@ -170,7 +170,7 @@ def serve(sock):
         reader = Reader(sock)
         while (request := read_request(reader)) is not None:
             answer(sock, *request)
-    except (Hangup, OSError, ValueError):
+    except (Hangup, Truncated, OSError, ValueError):
         pass  # the peer is gone or sent no HTTP: nothing to tell it
     finally:
         sock.close()

@@ -15,6 +15,7 @@ an error: exit status 3 and "truncated" on standard error.
 
 options:
   --to ADDRESS[:PORT]   default 169.254.169.254:80; [IPV6%IF]:PORT
+  --from ADDRESS        the client's own address
   --slow RATE           read RATE bytes a second, through a small receive buffer
   --bytewise            send the request a byte at a time
   --half-close          shut the sending side down after the request
@@ -161,6 +162,8 @@ def connect(options):
     sock.settimeout(options.timeout)
     if options.slow:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    if options.source:
+        sock.bind((options.source, 0))
     sock.connect(address)
     return sock
 
@@ -245,6 +248,7 @@ def raw(options):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__, add_help=False)
     parser.add_argument("--to", default="169.254.169.254:80")
+    parser.add_argument("--from", dest="source", default="")
     parser.add_argument("--slow", type=int, default=0)
     parser.add_argument("--timeout", type=float, default=20)
     parser.add_argument("--linger", type=float, default=0)

@@ -307,7 +307,8 @@ void conn_timeout(struct relay *relay, struct conn *conn)
 			    CONN_END_TIMEOUT);
 		break;
 	case CONN_RESPONSE:
-		if (!conn->flow[CLIENT].done && conn->client.polling & 1 << RING_READABLE)
+		if (!conn->flow[CLIENT].done && (conn->client.polling & 1 << RING_READABLE ||
+						 relay->now_ms >= conn->request_deadline_ms))
 			conn_refuse(relay, conn, 408, "the request's body did not come in time",
 				    CONN_END_TIMEOUT);
 		else

@@ -26,22 +26,26 @@ static void break_request(struct relay *relay, struct conn *conn, uint16_t statu
 		conn_close(relay, conn, reason);
 }
 
-/* The origin's time starts anew as long as it takes the request. */
-static void request_moves(struct relay *relay, struct conn *conn)
-{
-	if (conn->state == CONN_RESPONSE)
-		conn_deadline(relay, conn, conn_response_timeout(relay, conn));
-}
-
-/* How long the next byte of a request's body may take: each one, and all together. */
-static uint32_t body_wait(const struct relay *relay, const struct conn *conn)
+/* What is left of the time for a whole request, but no more than wait. */
+static uint32_t within_request(const struct relay *relay, const struct conn *conn, uint32_t wait)
 {
 	int64_t left = conn->request_deadline_ms - relay->now_ms;
-	uint32_t wait = relay->conf->limits.body_timeout;
 
 	if (left < 0)
 		left = 0;
 	return left < wait ? (uint32_t)left : wait;
+}
+
+/* The origin's time starts anew as long as it takes the request. */
+static void request_moves(struct relay *relay, struct conn *conn)
+{
+	uint32_t wait = conn_response_timeout(relay, conn);
+
+	if (conn->state != CONN_RESPONSE)
+		return;
+	if (!conn->flow[CLIENT].done)
+		wait = within_request(relay, conn, wait);
+	conn_deadline(relay, conn, wait);
 }
 
 static void request_pumped(struct relay *relay, struct conn *conn, enum pump_result result)
@@ -53,7 +57,9 @@ static void request_pumped(struct relay *relay, struct conn *conn, enum pump_res
 	case PUMP_READ:
 		conn_await(relay, conn, CLIENT, RING_READABLE);
 		if (conn->state == CONN_RESPONSE)
-			conn_deadline(relay, conn, body_wait(relay, conn));
+			conn_deadline(
+				relay, conn,
+				within_request(relay, conn, relay->conf->limits.body_timeout));
 		break;
 	case PUMP_WRITE:
 		conn_await(relay, conn, ORIGIN, RING_WRITABLE);

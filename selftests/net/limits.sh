@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# timeout: 60
+#
+# What one VM, and one tenant, may take: requests a second, connections at a time. Over it the answer
+# is 503 with Retry-After, others notice nothing, and after the time that was named it works again.
+# The limits hold in each worker; here there is one.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+path_lab 1024
+make_tenant other
+WORKERS=1
+OTHER_IP=192.168.0.11
+LIMITS_YAML='request_rate: 4
+request_burst: 60
+connections_per_client: 10
+connections_per_tenant: 15
+connections: 40'
+for vm in $BRIDGES; do ns_ip "$vm-vm" addr add $OTHER_IP/24 dev eth0; done
+
+statuses() { # TENANT COUNT CURL-OPTION…: how often which status, each on a connection of its own
+	local vm=$1 count=$2
+	shift 2
+	vm_curl "$vm" --no-fail -H 'Connection: close' "$@" -o /dev/null -w '%{http_code}\n' "$META/1024?[1-$count]" |
+		sort | uniq -c | awk '{ print $2 "x" $1 }' | xargs
+}
+
+start_sluiced
+attach other
+for vm in $BRIDGES; do
+	attach "$vm" --bridge "$vm"
+
+	# A cloud-init crawl and more, at once.
+	expect_eq "$(statuses "$vm" 60)" 200x60 "60 requests at once ($vm)"
+	got=$(statuses "$vm" 60)
+	expect_has "$got" 503x "requests over the budget ($vm)"
+	vm_curl "$vm" --no-fail -o "$LAB/body" -D - "$META/1024?[1-8]" | tr -d '\r' >"$LAB/head"
+	grep -q '^HTTP/1.1 503' "$LAB/head" || fail "not over the budget ($vm): $(cat "$LAB/head")"
+	expect_eq "$(grep -i '^retry-after:' "$LAB/head" | sort -u)" "Retry-After: 1" "when to ask again ($vm)"
+	expect_eq "$(grep -ci '^connection: close' "$LAB/head")" "$(grep -c '^HTTP/1.1 503' "$LAB/head")" "connections of 503 ($vm)"
+	# A keep-alive connection or a new one, it is the VM that pays; others pay for themselves.
+	expect_eq "$(vm_curl "$vm" --interface $OTHER_IP --no-fail -o /dev/null -w '%{http_code}' "$META/1024")" 200 \
+		"another VM of the tenant ($vm)"
+	expect_eq "$(statuses other 3)" 200x3 "a VM with the same address in another tenant ($vm)"
+	expect_ge "$(tenant "$vm" .relay.over_budget)" 10 "requests counted as over budget ($vm)"
+	expect_eq "$(tenant other .relay.over_budget)" 0 "over budget in the other tenant ($vm)"
+	sleep 1.2
+	expect_eq "$(vm_status "$vm" "$META/1024")" 200 "after Retry-After ($vm)"
+
+	# Connections: 10 of one address, 15 of the tenant.
+	start hold in_ns "$vm-vm" "$PYTHON" "$TOOLS/rawhttp.py" hold 30 10
+	wait_for 5 "10 connections" grep -q holding "$LAB/hold.log"
+	open_are() { [ "$(tenant "$vm" .relay.open)" -eq "$1" ]; }
+	wait_for 5 "10 connections to be open" open_are 10
+	vm_curl "$vm" --no-fail -o /dev/null -D - "$META/1024" | tr -d '\r' >"$LAB/head"
+	expect_has "$(head -n 1 "$LAB/head")" " 503 " "an eleventh connection ($vm)"
+	grep -qi '^retry-after: [1-9]' "$LAB/head" || fail "503 without Retry-After ($vm)"
+	expect_eq "$(vm_status "$vm" --interface $OTHER_IP "$META/1024")" 200 "another VM of the tenant ($vm)"
+	start hold2 in_ns "$vm-vm" "$PYTHON" "$TOOLS/rawhttp.py" --from $OTHER_IP hold 30 5
+	wait_for 5 "15 connections to be open" open_are 15
+	expect_eq "$(vm_status "$vm" --interface $OTHER_IP "$META/1024")" 503 "a sixteenth of the tenant ($vm)"
+	expect_eq "$(vm_status other "$META/1024")" 200 "the other tenant ($vm)"
+	expect_ge "$(tenant "$vm" .relay.closed_limit)" 2 "closed by a limit ($vm)"
+	stop hold
+	stop hold2
+	wait_for 5 "the connections to be closed" open_are 0
+	expect_eq "$(vm_status "$vm" --interface $OTHER_IP "$META/1024")" 200 "when there is room again ($vm)"
+	detach "$vm"
+done

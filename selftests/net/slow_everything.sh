@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# timeout: 180
+# alone: it compares latencies
+#
+# VMs that are slow or endless in every way: heads and bodies by the byte, readers that do not read,
+# idle connections, pipelining, tiny chunks, interim responses, thousands of connections. Each is
+# bounded in number, memory and time, and meanwhile another tenant's requests all succeed, in time.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+path_lab 1024
+CALM=()
+for bridge in $BRIDGES; do
+	make_tenant "calm$bridge"
+	CALM+=("calm$bridge")
+done
+make_document big $((32 * MIB))
+start_oddorigin mgmt
+PER_CLIENT=64
+LIMITS_YAML="connections_per_client: $PER_CLIENT
+request_rate: 0
+head_timeout: 1000
+keepalive_timeout: 1000
+body_timeout: 500
+request_timeout: 1500
+send_timeout: 1000"
+REQUESTS=150
+
+memory() {
+	local pid total=0
+	for pid in $(worker_pids); do
+		total=$((total + $(awk '/^RssAnon:/ { print $2 }' "/proc/$pid/status")))
+	done
+	echo $total
+}
+
+# calm TENANT: requests, some on new connections; prints how many succeeded and the p99 in ms
+calm() {
+	{
+		vm_curl "$1" -o /dev/null -w '%{http_code} %{time_total}\n' "$META/1024?[1-$((REQUESTS * 2 / 3))]"
+		vm_curl "$1" -H 'Connection: close' -o /dev/null -w '%{http_code} %{time_total}\n' \
+			"$META/1024?[1-$((REQUESTS / 3))]"
+	} | sort -k 2 -n | awk '$1 == 200 { ok++; t[ok] = $2 }
+		END { i = int(ok * 0.99); printf "%d %d\n", ok, t[i < 1 ? 1 : i] * 1000 }'
+}
+
+open_at_most() { [ "$(tenant "$1" .relay.open)" -le "$2" ]; }
+field() { tenant "$1" ".relay | $2"; }
+
+start_sluiced
+for bridge in $BRIDGES; do
+	attach "$bridge" --bridge "$bridge"
+	attach "calm$bridge" --bridge "$bridge"
+done
+for vm in "${CALM[@]}"; do calm "$vm" >/dev/null; done
+
+# attack WAY COUNT COUNTER: all tenants that are no calm ones, at the same time
+attack() {
+	local way=$1 count=$2 counter=$3 vm before open got p99 base
+	declare -A was
+	base=$(calm "${CALM[0]}" | cut -d ' ' -f 2)
+	before=$(memory)
+	for vm in $BRIDGES; do
+		was[$vm]=$(field "$vm" "$counter")
+		start "$way-$vm" in_ns "$vm-vm" "$PYTHON" "$TOOLS/slowpoke.py" "$way" "$count" 3
+		wait_for 5 "the attack to begin" grep -q ready "$LAB/$way-$vm.log"
+	done
+	sleep 0.5
+	for vm in "${CALM[@]}"; do
+		got=$(calm "$vm")
+		p99=${got#* }
+		expect_eq "${got% *}" $REQUESTS "requests of $vm that succeed while others: $way"
+		# A slow byte must not cost others one: the attack's own use of these processors may.
+		expect_le "$p99" $((10 * base + 300)) "p99 in ms of $vm while others: $way (before: $base)"
+	done
+	for vm in $BRIDGES; do
+		open=$(field "$vm" .open)
+		expect_le "$open" $((PER_CLIENT * WORKERS)) "connections of one VM: $way"
+	done
+	expect_le $(($(memory) - before)) 40960 "KiB of memory that it costs: $way"
+	for vm in $BRIDGES; do
+		collect "$way-$vm" || fail "$way: $(cat "$LAB/$way-$vm.log")"
+		expect_ge $(($(field "$vm" "$counter") - ${was[$vm]})) 1 "$counter in $vm: $way: $(tail -n 1 "$LAB/$way-$vm.log")"
+		wait_for 5 "connections of $vm to end: $way" open_at_most "$vm" 0
+		say "$(tail -n 1 "$LAB/$way-$vm.log"); calm: $got"
+	done
+}
+
+attack interims 5 .origin_failures
+attack head 60 .closed_timeout
+attack body 60 .closed_timeout
+attack reader 30 .closed_timeout
+attack idle 100 .closed_ok
+attack pipeline 30 .closed_timeout
+attack chunks 20 '.closed_limit + .closed_timeout'
+attack many 2000 .closed_limit
+
+for vm in $BRIDGES "${CALM[@]}"; do expect_document "$vm" 1024 "after all that"; done
