@@ -508,8 +508,8 @@ int main(void)
 	test_connection(false);
 	test_connection(true);
 	/*
-	 * The bridge's TIME_WAIT sockets are invisible from its port, so steer assigns the listener;
-	 * 6.1 and 6.12 then drop a SYN that re-uses a port, until TIME_WAIT is over. 6.18 takes it.
+	 * TIME_WAIT sockets of the bridge are invisible from its port, so that steer assigns the
+	 * listener; 6.1 and 6.12 drop a SYN that re-uses a port until TIME_WAIT is over.
 	 */
 	if (gate_load_features(prog_load)->kernel_major > 6 ||
 	    gate_load_features(prog_load)->kernel_minor >= 18)
