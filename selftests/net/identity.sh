@@ -133,3 +133,14 @@ if cat "$LAB"/*.log /proc/"$(pid_of sluiced)"/cmdline | grep -qaF "$SECRET"; the
 	fail "the secret is in a log"
 fi
 stop_sluiced
+
+# Attached by command instead of configured: the namespace's name is known all the same.
+TENANTS_YAML=
+start_sluiced
+for bridge in $BRIDGES; do
+	sluice tenant attach "$bridge" --netns "$LAB/netns/qrouter-id-$bridge" --interface qr0 --bridge "$bridge" \
+		>>"$LAB/attach.log" 2>&1 || fail "attach: $(tail -n 3 "$LAB/attach.log")"
+	expect_eq "$(field X-Neutron-Router-ID "$(ask "$bridge" /odd/headers/neutron)")" "id-$bridge" \
+		"neutron's router of an attached tenant ($bridge)"
+done
+stop_sluiced

@@ -9,9 +9,19 @@
 #include "conn.h"
 #include "relay.h"
 
-#define NAME "X-Sluice-Bridge"
+#define NAME	   "X-Sluice-Bridge"
+#define NO_NETWORK "-"
 /* The origin sent no framing field that could be rewritten. */
 #define MARK NAME ": until-close\r\nTransfer-Encoding: chunked\r\n"
+
+/* A namespace may have any name; one that is no word is as good as none. */
+static const char *network_word(const char *network)
+{
+	for (const char *c = network; *c; c++)
+		if (*c <= 0x20 || *c >= 0x7f)
+			return NO_NETWORK;
+	return *network ? network : NO_NETWORK;
+}
 
 int bridge_write(const struct conn *conn, char *out, size_t size)
 {
@@ -19,8 +29,9 @@ int bridge_write(const struct conn *conn, char *out, size_t size)
 	int n;
 
 	inet_ntop(AF_INET6, &conn->address, address, sizeof(address));
-	n = snprintf(out, size, NAME ": 1 %u %u %u %u %s %s\r\n", conn->tenant, conn->stats_slot,
-		     conn->client_port, conn->local_port, address, conn->tenant_name);
+	n = snprintf(out, size, NAME ": 2 %u %u %u %u %s %s %s\r\n", conn->tenant, conn->stats_slot,
+		     conn->client_port, conn->local_port, address, conn->tenant_name,
+		     network_word(conn->network));
 	return n < 0 || (size_t)n >= size ? -E2BIG : n;
 }
 
@@ -28,7 +39,7 @@ int bridge_read(struct relay *relay, struct conn *conn, const struct http_head *
 		const char *bytes)
 {
 	const struct http_field *field = http_head_find(head, bytes, NAME);
-	char line[160], address[INET6_ADDRSTRLEN], name[SL_NAME_MAX];
+	char line[256], address[INET6_ADDRSTRLEN], name[SL_NAME_MAX], network[SL_NAME_MAX];
 	unsigned tenant, slot, port, local;
 	struct in6_addr parsed;
 	int end = 0;
@@ -39,8 +50,8 @@ int bridge_read(struct relay *relay, struct conn *conn, const struct http_head *
 	line[field->value.len] = '\0';
 	/* Widths are the arrays' sizes less the NUL. */
 	static_assert(sizeof(address) == 46 && sizeof(name) == 64, "the widths below");
-	if (sscanf(line, "1 %u %u %u %u %45s %63s%n", &tenant, &slot, &port, &local, address, name,
-		   &end) != 6 ||
+	if (sscanf(line, "2 %u %u %u %u %45s %63s %63s%n", &tenant, &slot, &port, &local, address,
+		   name, network, &end) != 7 ||
 	    line[end] != '\0')
 		return -EBADMSG;
 	if (slot >= relay->stats_count || port > UINT16_MAX || local > UINT16_MAX ||
@@ -52,6 +63,7 @@ int bridge_read(struct relay *relay, struct conn *conn, const struct http_head *
 	conn->local_port = (uint16_t)local;
 	conn->address = parsed;
 	memcpy(conn->tenant_name, name, sizeof(name));
+	strcpy(conn->network, strcmp(network, NO_NETWORK) == 0 ? "" : network);
 	conn->origin_stats = &relay->stats[slot];
 	return 0;
 }

@@ -93,7 +93,7 @@ struct conn {
 	uint32_t tenant, stats_slot;
 	uint16_t client_port, local_port;
 	struct in6_addr address;
-	char tenant_name[SL_NAME_MAX];
+	char tenant_name[SL_NAME_MAX], network[SL_NAME_MAX];
 	bool counted; /* in clients.h's table and its tenant's number */
 	struct sl_relay *client_stats, *origin_stats;
 

@@ -127,7 +127,7 @@ static int write_identity(struct relay *relay, struct conn *conn, const struct h
 	const struct buf *in = &conn->in[CLIENT];
 	struct identity_input who = {
 		.tenant = conn->tenant_name,
-		.network = conn->tenant_name,
+		.network = conn->network[0] ? conn->network : conn->tenant_name,
 		.client = conn->address,
 		.method = in->data + in->start + head->method_at.at,
 		.method_len = head->method_at.len,
@@ -139,15 +139,6 @@ static int write_identity(struct relay *relay, struct conn *conn, const struct h
 		return bridge_write(conn, out, size);
 	if (service->identity == CONF_IDENTITY_NONE)
 		return 0;
-	for (unsigned i = 0; i < relay->conf->tenants_count; i++) {
-		const struct conf_tenant *tenant = &relay->conf->tenants[i];
-
-		if (strcmp(tenant->name, conn->tenant_name) == 0) {
-			const char *slash = strrchr(tenant->netns, '/');
-
-			who.network = slash ? slash + 1 : tenant->netns;
-		}
-	}
 	who.time = time(NULL);
 	return identity_write(service->identity, service->secret, &who, out, size);
 }

@@ -74,6 +74,7 @@ int listen_add(struct relay *relay, int fd, const struct proto_listen *about)
 	listener->accepting = listener->ending = listener->aborted = false;
 	listener->about = *about;
 	listener->about.name[SL_NAME_MAX - 1] = '\0';
+	listener->about.network[SL_NAME_MAX - 1] = '\0';
 	listeners->open++;
 	/* Accepted sockets inherit it. */
 	io_nodelay(fd);
@@ -191,6 +192,7 @@ static void serve(struct relay *relay, const struct listener *listener, int fd)
 	conn->stats_slot = listener->about.slot;
 	conn->local_port = listener->about.port;
 	memcpy(conn->tenant_name, listener->about.name, sizeof(conn->tenant_name));
+	memcpy(conn->network, listener->about.network, sizeof(conn->network));
 	conn->client_stats = stats;
 	conn->origin_stats = relay->role == PROTO_ROLE_FRONT ? &relay->unseen : stats;
 	if (clients_add(&relay->clients, conn->tenant, &conn->address,

@@ -21,7 +21,7 @@
 
 #define PROTO_WORKER_FD 3
 /* Raised by every change that a parent and a worker of two builds would misread. */
-#define PROTO_VERSION 1
+#define PROTO_VERSION 2
 
 /* Which networks' sockets a worker holds. */
 enum proto_role {
@@ -72,6 +72,7 @@ struct proto_listen {
 	uint8_t family;	 /* 4 or 6 */
 	uint8_t shared;	 /* 1: other workers accept on the same socket (kernel < 6.6) */
 	char name[SL_NAME_MAX];
+	char network[SL_NAME_MAX]; /* where identity neutron finds an id; empty: not known */
 };
 
 /* Stop accepting for a tenant; with abort, reset its connections now (linger 0). */

@@ -192,6 +192,7 @@ void worker_listen(struct worker *worker, const struct tenant *tenant)
 {
 	bool shared = supervise_listeners(worker->sluiced->supervise) == 1 &&
 		      worker->generation->nworkers > 1;
+	const char *network = tenant->want.network;
 
 	if (!tenant->gate.attached || !serves(worker, tenant) || tenant->slot >= worker->nstats)
 		return;
@@ -208,6 +209,9 @@ void worker_listen(struct worker *worker, const struct tenant *tenant)
 		if (!shared && listener->worker != worker->index)
 			continue;
 		strncpy(listen.name, tenant->want.name, sizeof(listen.name) - 1);
+		/* One that were cut would be the id of another network. */
+		if (network && strlen(network) < sizeof(listen.network))
+			strcpy(listen.network, network);
 		if (worker_send(worker, PROTO_LISTEN, 0, &listen, sizeof(listen), &listener->fd, 1))
 			return;
 	}
