@@ -75,6 +75,26 @@ static int find_links(struct gate *gate, const struct gate_spec *spec, struct li
 	return 0;
 }
 
+static int open_one(const struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+		    struct gate_listener *listener, bool claim)
+{
+	struct listen_spec listen = {
+		.family = listener->family == 6 ? AF_INET6 : AF_INET,
+		.port = listener->port,
+		.device = gate->l3_interface,
+		.ifindex = gate->l3_ifindex,
+		.hop_limit = spec->hop_limit,
+		.congestion = spec->congestion,
+		.group = gate_load_features(load)->reuseport_assign,
+	};
+	int fd = listen_open(&listen, claim);
+
+	if (fd < 0)
+		return fd;
+	listener->fd = fd;
+	return 0;
+}
+
 static int open_listeners(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
 			  char *why)
 {
@@ -84,39 +104,24 @@ static int open_listeners(struct gate *gate, struct gate_load *load, const struc
 		calloc((size_t)families * spec->nports * spec->nworkers, sizeof(*gate->listeners));
 	if (!gate->listeners)
 		return -ENOMEM;
-	for (unsigned f = 0; f < families; f++) {
-		for (unsigned p = 0; p < spec->nports; p++) {
-			struct listen_spec listen = {
-				.family = f ? AF_INET6 : AF_INET,
-				.port = spec->ports[p],
-				.congestion = spec->congestion,
-				.device = gate->l3_interface,
-				.ifindex = gate->l3_ifindex,
-				.hop_limit = spec->hop_limit,
-				.group = gate_load_features(load)->reuseport_assign,
-			};
+	for (unsigned i = 0; i < families * spec->nports * spec->nworkers; i++) {
+		struct gate_listener listener = {
+			.family = i / (spec->nports * spec->nworkers) ? 6 : 4,
+			.worker = (uint8_t)(i % spec->nworkers),
+			.port = spec->ports[i / spec->nworkers % spec->nports],
+		};
+		int family = listener.family == 6 ? AF_INET6 : AF_INET;
+		int err = open_one(gate, load, spec, &listener, listener.worker == 0);
 
-			for (unsigned w = 0; w < spec->nworkers; w++) {
-				int fd = listen_open(&listen, w == 0);
-
-				if (fd == -EADDRINUSE &&
-				    listen_holder(listen.family, listen.port, spec->blame, why,
-						  GATE_WHY_MAX))
-					return fd;
-				if (fd < 0) {
-					snprintf(why, GATE_WHY_MAX,
-						 "cannot listen on port %u of %s: %s", listen.port,
-						 gate->l3_interface, strerror(-fd));
-					return fd;
-				}
-				gate->listeners[gate->nlisteners++] = (struct gate_listener){
-					.fd = fd,
-					.family = f ? 6 : 4,
-					.worker = (uint8_t)w,
-					.port = spec->ports[p],
-				};
-			}
+		if (err == -EADDRINUSE &&
+		    listen_holder(family, listener.port, spec->blame, why, GATE_WHY_MAX))
+			return err;
+		if (err) {
+			snprintf(why, GATE_WHY_MAX, "cannot listen on port %u of %s: %s",
+				 listener.port, gate->l3_interface, strerror(-err));
+			return err;
 		}
+		gate->listeners[gate->nlisteners++] = listener;
 	}
 	return 0;
 }
@@ -131,6 +136,19 @@ static void set_policy(struct sl_iface *iface, const struct gate_spec *spec)
 	iface->source_burst = spec->source_burst;
 	iface->syn_rate = spec->syn_rate;
 	iface->syn_burst = spec->syn_burst;
+}
+
+static int put_listener(const struct gate *gate, struct gate_load *load,
+			struct gate_listener *listener)
+{
+	struct sl_listener_key key = listener_key(gate, listener);
+	struct sl_listener_info info = { .tenant = gate->tenant };
+	socklen_t len = sizeof(listener->cookie);
+
+	if (getsockopt(listener->fd, SOL_SOCKET, SO_COOKIE, &listener->cookie, &len))
+		return -errno;
+	info.socket_cookie = listener->cookie;
+	return gate_load_listener_put(load, &key, listener->fd, &info);
 }
 
 static int put_maps(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
@@ -156,17 +174,8 @@ static int put_maps(struct gate *gate, struct gate_load *load, const struct gate
 	for (unsigned i = 0; i < spec->nports; i++)
 		iface.ports[i] = htons(spec->ports[i]);
 	err = gate_load_tenant_put(load, spec->tenant, &tenant);
-	for (unsigned i = 0; !err && i < gate->nlisteners; i++) {
-		struct gate_listener *listener = &gate->listeners[i];
-		struct sl_listener_key key = listener_key(gate, listener);
-		struct sl_listener_info info = { .tenant = spec->tenant };
-		socklen_t len = sizeof(listener->cookie);
-
-		if (getsockopt(listener->fd, SOL_SOCKET, SO_COOKIE, &listener->cookie, &len))
-			return -errno;
-		info.socket_cookie = listener->cookie;
-		err = gate_load_listener_put(load, &key, listener->fd, &info);
-	}
+	for (unsigned i = 0; !err && i < gate->nlisteners; i++)
+		err = put_listener(gate, load, &gate->listeners[i]);
 	return err ? err : gate_load_iface_put(load, &gate->key, &iface);
 }
 
@@ -208,13 +217,19 @@ static void remove_routes(struct gate *gate)
 	gate->route4 = gate->route6 = false;
 }
 
+static void close_listener(struct gate_listener *listener)
+{
+	if (listener->fd < 0)
+		return;
+	/* A worker may hold a copy; after shutdown it keeps nobody from listening here. */
+	shutdown(listener->fd, SHUT_RDWR);
+	close(listener->fd);
+}
+
 static void close_listeners(struct gate *gate)
 {
-	for (unsigned i = 0; i < gate->nlisteners; i++) {
-		/* A worker may hold a copy; after shutdown it keeps nobody from listening here. */
-		shutdown(gate->listeners[i].fd, SHUT_RDWR);
-		close(gate->listeners[i].fd);
-	}
+	for (unsigned i = 0; i < gate->nlisteners; i++)
+		close_listener(&gate->listeners[i]);
 	free(gate->listeners);
 	gate->listeners = NULL;
 	gate->nlisteners = 0;
@@ -303,11 +318,13 @@ int gate_attach(struct gate *gate, struct gate_load *load, const struct gate_spe
 /* By its own sockets, because the namespace's name may be gone. */
 static int enter_gate(const struct gate *gate, struct netns_visit *visit)
 {
-	int ns, err;
+	int sock = -1, ns, err;
 
-	if (!gate->nlisteners)
+	for (unsigned i = 0; sock < 0 && i < gate->nlisteners; i++)
+		sock = gate->listeners[i].fd;
+	if (sock < 0)
 		return -ENOENT;
-	ns = netns_open_of_socket(gate->listeners[0].fd);
+	ns = netns_open_of_socket(sock);
 	if (ns < 0)
 		return ns;
 	err = netns_enter(visit, ns);
@@ -395,6 +412,114 @@ int gate_check(struct gate *gate, struct gate_load *load, const char *netns)
 	return err;
 }
 
+/* In the tenant's namespace. The group's first member claimed the address; others join it. */
+static int fill_listeners(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < gate->nlisteners; i++) {
+		struct gate_listener *listener = &gate->listeners[i];
+
+		if (listener->fd < 0)
+			err = open_one(gate, load, spec, listener, false);
+		if (!err)
+			err = put_listener(gate, load, listener);
+	}
+	return err;
+}
+
+int gate_adopt(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
+{
+	struct netns_visit visit;
+	struct sl_iface iface;
+	uint64_t cookie;
+	int err = gate_load_iface_get(load, &gate->key, &iface);
+
+	if (!err)
+		err = enter_gate(gate, &visit);
+	if (err)
+		return err;
+	err = netns_cookie(&cookie);
+	if (!err && cookie != gate->key.netns_cookie)
+		err = -ESTALE;
+	if (!err)
+		err = fill_listeners(gate, load, spec);
+	if (!err)
+		err = gate_load_attach_tc(load, gate->key.ifindex, NULL, NULL);
+	netns_leave(&visit);
+	return err ? err : gate_update(gate, load, spec);
+}
+
+static int grow(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+		unsigned had)
+{
+	unsigned groups = gate->nlisteners / had, count = gate->nlisteners;
+	struct gate_listener *grown =
+		reallocarray(gate->listeners, (size_t)groups * spec->nworkers, sizeof(*grown));
+	struct netns_visit visit;
+	int err;
+
+	if (!grown)
+		return -ENOMEM;
+	gate->listeners = grown;
+	err = enter_gate(gate, &visit);
+	if (err)
+		return err;
+	for (unsigned i = 0; !err && i < count; i++) {
+		if (grown[i].worker != 0)
+			continue;
+		for (unsigned w = had; !err && w < spec->nworkers; w++) {
+			struct gate_listener listener = {
+				.family = grown[i].family,
+				.worker = (uint8_t)w,
+				.port = grown[i].port,
+			};
+
+			err = open_one(gate, load, spec, &listener, false);
+			if (err)
+				break;
+			grown[gate->nlisteners++] = listener;
+			err = put_listener(gate, load, &grown[gate->nlisteners - 1]);
+		}
+	}
+	netns_leave(&visit);
+	return err;
+}
+
+static void shrink(struct gate *gate, struct gate_load *load, unsigned nworkers)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < gate->nlisteners; i++) {
+		struct gate_listener *listener = &gate->listeners[i];
+		struct sl_listener_key key = listener_key(gate, listener);
+
+		if (listener->worker < nworkers) {
+			gate->listeners[kept++] = *listener;
+			continue;
+		}
+		gate_load_listener_del(load, &key);
+		close_listener(listener);
+	}
+	gate->nlisteners = kept;
+}
+
+int gate_resize(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
+{
+	unsigned had = 0;
+	int err = 0;
+
+	for (unsigned i = 0; i < gate->nlisteners; i++)
+		if (gate->listeners[i].worker >= had)
+			had = gate->listeners[i].worker + 1u;
+	if (spec->nworkers > had)
+		err = grow(gate, load, spec, had);
+	/* Also what a growth that failed has made: all groups have the same members. */
+	if (err || spec->nworkers < had)
+		shrink(gate, load, err ? had : spec->nworkers);
+	return err ? err : gate_update(gate, load, spec);
+}
+
 int gate_raise_xdp(struct gate *gate, struct gate_load *load, enum gate_load_xdp mode,
 		   char **ret_why)
 {
@@ -416,6 +541,7 @@ int gate_update(struct gate *gate, struct gate_load *load, const struct gate_spe
 	if (err)
 		return err;
 	set_policy(&iface, spec);
+	iface.nworkers = (uint8_t)spec->nworkers;
 	for (unsigned i = 0; i < gate->nlisteners && spec->hop_limit; i++) {
 		err = listen_set_hop_limit(gate->listeners[i].fd,
 					   gate->listeners[i].family == 6 ? AF_INET6 : AF_INET,

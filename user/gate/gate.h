@@ -74,6 +74,18 @@ int gate_attach(struct gate *gate, struct gate_load *load, const struct gate_spe
 void gate_detach(struct gate *gate, struct gate_load *load, struct gate *heir4, struct gate *heir6);
 /* Applies what may change while attached: fail policy, budgets, hop limit. */
 int gate_update(struct gate *gate, struct gate_load *load, const struct gate_spec *spec);
+/*
+ * Takes over a gate that another daemon attached, of which *gate says all but some listeners:
+ * those with fd -1 were lost with their holders and are made anew. Programs and maps become this
+ * program's. On failure -errno, and the caller detaches it.
+ */
+int gate_adopt(struct gate *gate, struct gate_load *load, const struct gate_spec *spec);
+/*
+ * Brings the number of listeners per family and port to nworkers: new ones can take connections
+ * at once; surplus ones must have been taken out of their slots before, as what waits in their
+ * accept queues is reset. 0 or -errno.
+ */
+int gate_resize(struct gate *gate, struct gate_load *load, const struct gate_spec *spec);
 /* Notes in the readable map which process serves a worker slot; 0 for none. */
 void gate_publish_worker(const struct gate *gate, struct gate_load *load, unsigned worker,
 			 uint32_t pid);
@@ -91,9 +103,10 @@ int gate_raise_xdp(struct gate *gate, struct gate_load *load, enum gate_load_xdp
 
 /*
  * Removes what an earlier daemon of this instance left in the maps and in every namespace
- * that can be found by name or by process: filters, routes, XDP links, entries. Returns how
- * many interfaces were cleaned, or -errno.
+ * that can be found by name or by process: filters, routes, XDP links, entries. Interfaces for
+ * which keep() says so stay. Returns how many interfaces were cleaned, or -errno.
  */
-int gate_clean_stale(struct gate_load *load);
+int gate_clean_stale(struct gate_load *load,
+		     bool (*keep)(const struct sl_iface_key *key, void *arg), void *arg);
 
 #endif

@@ -27,6 +27,8 @@ struct stale_iface {
 
 struct stale {
 	struct gate_load *load;
+	bool (*keep)(const struct sl_iface_key *key, void *arg);
+	void *keep_arg;
 	struct stale_iface *ifaces;
 	size_t count, left;
 	uint64_t *inodes; /* namespaces looked at */
@@ -36,9 +38,11 @@ struct stale {
 static int collect(const struct sl_iface_key *key, const struct sl_iface *iface, void *arg)
 {
 	struct stale *stale = arg;
-	struct stale_iface *grown =
-		reallocarray(stale->ifaces, stale->count + 1, sizeof(*stale->ifaces));
+	struct stale_iface *grown;
 
+	if (stale->keep(key, stale->keep_arg))
+		return 0;
+	grown = reallocarray(stale->ifaces, stale->count + 1, sizeof(*stale->ifaces));
 	if (!grown)
 		return -ENOMEM;
 	stale->ifaces = grown;
@@ -51,6 +55,7 @@ static int collect(const struct sl_iface_key *key, const struct sl_iface *iface,
 
 /* Ids are copied first: the map must not change while it is walked. */
 struct id_list {
+	const struct stale *stale;
 	uint32_t *ids;
 	size_t count;
 };
@@ -58,8 +63,13 @@ struct id_list {
 static int collect_tenant(uint32_t id, const struct sl_tenant *tenant, void *arg)
 {
 	struct id_list *list = arg;
-	uint32_t *grown = reallocarray(list->ids, list->count + 1, sizeof(*list->ids));
+	const struct sl_iface_key key = { .netns_cookie = tenant->netns_cookie,
+					  .ifindex = tenant->ifindex };
+	uint32_t *grown;
 
+	if (list->stale->keep(&key, list->stale->keep_arg))
+		return 0;
+	grown = reallocarray(list->ids, list->count + 1, sizeof(*list->ids));
 	if (!grown)
 		return -ENOMEM;
 	list->ids = grown;
@@ -132,10 +142,11 @@ static void visit_all(struct stale *stale, const char *dir_path, bool processes)
 	closedir(dir);
 }
 
-int gate_clean_stale(struct gate_load *load)
+int gate_clean_stale(struct gate_load *load,
+		     bool (*keep)(const struct sl_iface_key *key, void *arg), void *arg)
 {
-	struct stale stale = { .load = load };
-	struct id_list tenants = { 0 };
+	struct stale stale = { .load = load, .keep = keep, .keep_arg = arg };
+	struct id_list tenants = { .stale = &stale };
 	int err = gate_load_iface_each(load, collect, &stale);
 
 	if (!err)

@@ -28,7 +28,8 @@ void handover_init(struct handover *handover);
 int handover_keep(struct relay *relay, int fd);
 /* Somebody connected. True: fd *ret_fd is the new parent's, the old one's is to be let go. */
 bool handover_event(struct relay *relay, const struct ring_event *event, int *ret_fd);
-/* Begins, and goes on when the successor's socket has room; harmless when there is nothing to tell. */
+/* Begins, and goes on when the successor's socket has room; harmless when there is nothing to tell.
+ */
 void handover_begin(struct relay *relay);
 void handover_continue(struct relay *relay);
 /* Once a second: accepts again after a shortage of descriptors. */

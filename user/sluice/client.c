@@ -217,7 +217,8 @@ static enum status say_error(const char *command, json_t *reply)
 	return STATUS_FAILED;
 }
 
-static enum status read_reply(int sock, const char *command, json_t **ret_data, int *ret_fd)
+static enum status read_reply(int sock, const char *command, bool quiet, json_t **ret_data,
+			      int *ret_fd)
 {
 	json_t *reply, *data;
 	json_error_t why;
@@ -228,7 +229,7 @@ static enum status read_reply(int sock, const char *command, json_t **ret_data, 
 
 	err = read_line(sock, &line, &len, ret_fd);
 	if (err < 0)
-		return say_lost(command, err);
+		return quiet ? STATUS_NO_DAEMON : say_lost(command, err);
 	reply = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why);
 	free(line);
 	if (!reply || !json_is_boolean(json_object_get(reply, "ok"))) {
@@ -279,9 +280,9 @@ static enum status call(const struct common *common, const char *command, json_t
 	json_decref(arguments);
 	/* A daemon that refuses the peer answers first and closes; read that before complaining. */
 	if (err < 0 && err != -EPIPE)
-		status = say_lost(typed, err);
+		status = quiet ? STATUS_NO_DAEMON : say_lost(typed, err);
 	else
-		status = read_reply(sock, typed, ret_data, ret_fd);
+		status = read_reply(sock, typed, quiet, ret_data, ret_fd);
 	close(sock);
 	return status;
 }

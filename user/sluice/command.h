@@ -48,6 +48,6 @@ extern const struct command command_status;
 /* log.c */
 extern const struct command command_log, command_log_rotate;
 /* daemon.c */
-extern const struct command command_reload, command_version;
+extern const struct command command_reload, command_upgrade, command_version;
 
 #endif

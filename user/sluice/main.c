@@ -25,7 +25,7 @@ static const struct command command_help = {
 static const struct command *const commands[] = {
 	&command_status,      &command_tenant_attach, &command_tenant_detach, &command_tenant_list,
 	&command_tenant_show, &command_log_rotate,    &command_log,	      &command_reload,
-	&command_version,     &command_help,
+	&command_upgrade,     &command_version,	      &command_help,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -288,17 +288,20 @@ static int open_socket(struct control *control)
 	return err;
 }
 
-int control_new(struct sluiced *sluiced, struct control **ret)
+int control_new(struct sluiced *sluiced, int sock, struct control **ret)
 {
 	struct control *control = calloc(1, sizeof(*control));
-	int err;
+	int err = 0;
 
 	if (!control)
 		return -ENOMEM;
 	control->sluiced = sluiced;
 	control->sock = control->watch.fd = -1;
 	snprintf(control->path, sizeof(control->path), "%s/control.sock", sluiced->run_dir);
-	err = open_socket(control);
+	if (sock >= 0)
+		control->sock = sock;
+	else
+		err = open_socket(control);
 	if (!err)
 		err = loop_watch(&sluiced->loop, &control->watch, control->sock, EPOLLIN,
 				 on_connection);
@@ -308,6 +311,11 @@ int control_new(struct sluiced *sluiced, struct control **ret)
 	}
 	*ret = control;
 	return 0;
+}
+
+int control_fd(const struct control *control)
+{
+	return control->sock;
 }
 
 void control_free(struct control *control)

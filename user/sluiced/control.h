@@ -9,7 +9,9 @@
 
 struct control;
 
-int control_new(struct sluiced *sluiced, struct control **ret);
+/* sock is an earlier parent's listening socket, taken over also on failure, or -1. */
+int control_new(struct sluiced *sluiced, int sock, struct control **ret);
+int control_fd(const struct control *control);
 /* Closes and removes the socket. NULL is fine. */
 void control_free(struct control *control);
 

@@ -17,6 +17,7 @@
 #include "control_report.h"
 #include "generation.h"
 #include "tenants.h"
+#include "upgrade.h"
 
 /* ---- arguments ------------------------------------------------------------------------- */
 
@@ -218,6 +219,18 @@ static json_t *do_log_rotate(struct sluiced *sluiced, json_t *arguments)
 	return reply;
 }
 
+static json_t *do_upgrade(struct sluiced *sluiced, json_t *arguments)
+{
+	int err = upgrade_begin(sluiced->upgrade);
+
+	if (err == -EBUSY)
+		return control_error("busy", "wait for it to end", "an upgrade is under way");
+	if (err)
+		return control_error("system", "see sluiced's log", "%s", strerror(-err));
+	return control_data(json_pack("{s:s, s:I}", "program", upgrade_program(sluiced->upgrade),
+				      "upgrades", (json_int_t)sluiced->upgrades));
+}
+
 static const char *const no_keys[] = { NULL };
 static const char *const name_keys[] = { "name", NULL };
 static const char *const attach_keys[] = { "name", "netns", "interface", "l3_interface", "bridge",
@@ -237,6 +250,7 @@ static const struct command {
 	{ "tenant.attach", CONTROL_ADMIN, attach_keys, do_tenant_attach, NULL },
 	{ "tenant.detach", CONTROL_ADMIN, name_keys, do_tenant_detach, NULL },
 	{ "reload", CONTROL_ADMIN, no_keys, do_reload, NULL },
+	{ "upgrade", CONTROL_ADMIN, no_keys, do_upgrade, NULL },
 	{ "log.open", CONTROL_READ, no_keys, do_log_open, access_log_read },
 	{ "log.rotate", CONTROL_ADMIN, no_keys, do_log_rotate, NULL },
 };

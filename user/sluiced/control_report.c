@@ -15,6 +15,7 @@
 #include "stats.h"
 #include "supervise.h"
 #include "tenants.h"
+#include "upgrade.h"
 
 static json_t *report_verdicts(struct sluiced *sluiced, const struct tenant *tenant)
 {
@@ -192,10 +193,13 @@ json_t *report_status(struct sluiced *sluiced)
 
 	uname(&kernel);
 	return json_pack(
-		"{s:s, s:s, s:i, s:I, s:s, s:o, s:o, s:{s:s?, s:s?}, s:s, s:o, s:o, s:o}",
+		"{s:s, s:s, s:i, s:I, s:I, s:{s:b, s:s?}, s:s, s:o, s:o, s:{s:s?, s:s?}, s:s, s:o, "
+		"s:o, s:o}",
 		"version", SLUICE_VERSION, "instance", sluiced->instance, "pid", (int)getpid(),
-		"uptime_s", (json_int_t)((loop_now() - sluiced->started_ms) / 1000), "kernel",
-		kernel.release, "features", report_features(sluiced), "degraded",
+		"uptime_s", (json_int_t)((loop_now() - sluiced->started_ms) / 1000), "upgrades",
+		(json_int_t)sluiced->upgrades, "upgrade", "active",
+		(int)upgrade_active(sluiced->upgrade), "failure", upgrade_failure(sluiced->upgrade),
+		"kernel", kernel.release, "features", report_features(sluiced), "degraded",
 		report_degraded(sluiced), "management", "netns", conf->management.netns, "source",
 		conf->management.source, "engine", conf_engine_name(conf->relay.engine), "workers",
 		report_workers(sluiced), "services", report_services(sluiced->generation),

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "../../bpf/abi.h"
+#include "state.h"
 #include "access_log.h"
 
 #define WORKERS_AUTO_MAX 8
@@ -132,6 +133,37 @@ int generation_load(const char *path, uint32_t number, struct generation **ret, 
 fail:
 	generation_unref(generation);
 	return err;
+}
+
+int generation_adopt(const struct state_generation *from, struct generation **ret)
+{
+	struct generation *generation = calloc(1, sizeof(*generation));
+	char *why = NULL;
+	int err;
+
+	if (!generation)
+		return -ENOMEM;
+	*generation = (struct generation){
+		.refs = 1,
+		.number = from->number,
+		.conf_fd = -1,
+		.access_fd = -1,
+		.uid = from->uid,
+		.gid = from->gid,
+		.nworkers = from->nworkers,
+	};
+	err = conf_recv(from->conf_fd, &generation->conf);
+	if (!err)
+		err = build_origins(generation, &why);
+	free(why);
+	if (err) {
+		generation_unref(generation);
+		return err;
+	}
+	generation->conf_fd = from->conf_fd;
+	generation->access_fd = from->access_fd;
+	*ret = generation;
+	return 0;
 }
 
 struct generation *generation_ref(struct generation *generation)

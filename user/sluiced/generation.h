@@ -13,6 +13,8 @@
 
 #include "../lib/conf.h"
 
+struct state_generation;
+
 struct origin {
 	struct conf_address address;
 	uint64_t connects, failures;
@@ -36,6 +38,11 @@ struct generation {
  * *ret_why is malloc'd. number is what workers are told.
  */
 int generation_load(const char *path, uint32_t number, struct generation **ret, char **ret_why);
+/*
+ * One that an earlier parent's workers still run with, from its sealed memfd. Takes conf_fd and
+ * access_fd (may be -1) over on success alone. 0 or -errno.
+ */
+int generation_adopt(const struct state_generation *from, struct generation **ret);
 struct generation *generation_ref(struct generation *generation);
 /* Drops one reference; NULL is fine. */
 void generation_unref(struct generation *generation);

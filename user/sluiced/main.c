@@ -7,6 +7,7 @@
  * could not go on, or it is not; 2 wrong usage.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -27,20 +28,23 @@
 #include "discover.h"
 #include "generation.h"
 #include "guard_auto.h"
+#include "handover.h"
 #include "notify.h"
 #include "origins.h"
-#include "orphans.h"
+#include "rendezvous.h"
 #include "rundir.h"
 #include "sluiced.h"
+#include "state.h"
 #include "supervise.h"
 #include "tenants.h"
+#include "upgrade.h"
 
 #define EXIT_USAGE  2
 #define DESCRIPTORS 1048576
 
 struct settings {
-	const char *config, *instance, *log_level;
-	bool check_config, foreground, version, help;
+	const char *config, *instance, *log_level, *upgrade_from;
+	bool check_config, check_upgrade, foreground, version, help;
 };
 
 static const char *const log_words[] = { "error", "warning", "info", "debug", NULL };
@@ -54,6 +58,12 @@ static const struct opt options[] = {
 	  offsetof(struct settings, instance), 0, 0, NULL },
 	{ OPT_FLAG, 0, "check-config", NULL, "check the configuration and exit",
 	  offsetof(struct settings, check_config), 0, 0, NULL },
+	{ OPT_FLAG, 0, "check-upgrade", NULL,
+	  "say whether this program can take over from the sluiced that runs it",
+	  offsetof(struct settings, check_upgrade), 0, 0, NULL },
+	{ OPT_TEXT, 0, "upgrade-from", "FILE",
+	  "the program that an upgrade executes (default: this one's path)",
+	  offsetof(struct settings, upgrade_from), 0, 0, NULL },
 	{ OPT_FLAG, 'f', "foreground", NULL, "stay in the foreground (it always does)",
 	  offsetof(struct settings, foreground), 0, 0, NULL },
 	{ OPT_WORD, 0, "log-level", "LEVEL", "error, warning, info (default) or debug",
@@ -89,6 +99,28 @@ static int check_config(const char *path)
 	return EXIT_SUCCESS;
 }
 
+/* What starting would need, and that our state can be read: nothing is changed. */
+static int check_upgrade(const struct settings *settings)
+{
+	struct generation *generation;
+	struct state *state;
+	char *why = NULL;
+	int err = handover_read(UPGRADE_CHECK_FD, &state, &why);
+
+	if (!err) {
+		state_free(state);
+		err = generation_load(settings->config, 1, &generation, &why);
+	}
+	if (err) {
+		fprintf(stderr, "%s\n", why ? why : strerror(-err));
+		free(why);
+		return EXIT_FAILURE;
+	}
+	generation_unref(generation);
+	puts(SLUICE_VERSION);
+	return EXIT_SUCCESS;
+}
+
 static void raise_limits(void)
 {
 	/* Every listener of every tenant is a descriptor of the parent. */
@@ -118,6 +150,7 @@ static void on_signal(struct loop_watch *watch, uint32_t events)
 	struct signals *signals = container_of(watch, struct signals, watch);
 	struct signalfd_siginfo info;
 	char *why = NULL;
+	int err;
 
 	if (read(signals->fd, &info, sizeof(info)) != sizeof(info))
 		return;
@@ -129,6 +162,12 @@ static void on_signal(struct loop_watch *watch, uint32_t events)
 	if (info.ssi_signo == SIGUSR1) {
 		access_log_rotate(signals->sluiced, &why); /* likewise */
 		free(why);
+		return;
+	}
+	if (info.ssi_signo == SIGUSR2) {
+		err = upgrade_begin(signals->sluiced->upgrade);
+		if (err)
+			log_error("not upgraded: %s", strerror(-err));
 		return;
 	}
 	log_info("%s: detaching everything", strsignal((int)info.ssi_signo));
@@ -143,6 +182,7 @@ static int signals_open(struct signals *signals, struct sluiced *sluiced)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -181,28 +221,21 @@ static unsigned most_ports(const struct conf *conf)
 static int open_load(struct sluiced *sluiced)
 {
 	const struct conf *conf = sluiced->generation->conf;
+	unsigned workers = sluiced->generation->nworkers;
 	const struct gate_load_settings settings = {
 		.interfaces = conf->limits.tenants,
-		.listeners = most_ports(conf) * 2 * sluiced->generation->nworkers,
+		/* relay.workers may grow, the map cannot. */
+		.listeners = most_ports(conf) * 2 * (workers < 8 ? 8 : workers),
 	};
 	char *why = NULL;
-	int err = gate_load_open(sluiced->instance, &settings, &sluiced->load, &why);
-	int ended;
 
-	if (err)
-		return complain(err, "BPF programs", why);
-	/* Not earlier: until here an earlier parent's workers have gone on serving. */
-	ended = orphans_end(sluiced->run_dir);
-	err = gate_clean_stale(sluiced->load);
-	if (err > 0 || ended)
-		log_info("an earlier sluiced did not end in order: %d workers ended, %d interfaces "
-			 "cleaned",
-			 ended, err);
-	return complain(err < 0 ? err : 0, "cleaning up after an earlier sluiced", NULL);
+	return complain(gate_load_open(sluiced->instance, &settings, &sluiced->load, &why),
+			"BPF programs", why);
 }
 
-static int start_modules(struct sluiced *sluiced)
+static int start_modules(struct sluiced *sluiced, struct state *state)
 {
+	int control = state ? state->control_fd : -1;
 	char *why = NULL;
 	int err = origins_new(sluiced, &sluiced->origins);
 
@@ -221,95 +254,197 @@ static int start_modules(struct sluiced *sluiced)
 	if (!err)
 		err = discover_new(sluiced, &sluiced->discover);
 	if (!err)
-		err = control_new(sluiced, &sluiced->control);
+		err = handover_new(sluiced, &sluiced->handover);
+	if (!err) {
+		if (state)
+			state->control_fd = -1;
+		err = control_new(sluiced, control, &sluiced->control);
+	}
 	return complain(err, "start", NULL);
 }
 
-static void stop_modules(struct sluiced *sluiced)
+/*
+ * taken: what an earlier parent left is ours, so it is ours to remove. Before that, whoever
+ * starts next must find it as it is.
+ */
+static void stop_modules(struct sluiced *sluiced, bool taken)
 {
+	upgrade_free(sluiced->upgrade);
 	control_free(sluiced->control);
 	discover_free(sluiced->discover);
 	created_free(sluiced->created);
 	tenants_detach_all(sluiced->tenants);
 	supervise_free(sluiced->supervise);
+	handover_free(sluiced->handover, taken);
 	tenants_free(sluiced->tenants);
 	guard_auto_free(sluiced->guard);
 	origins_free(sluiced->origins);
-	if (sluiced->load && gate_load_unpin(sluiced->load))
+	if (sluiced->load && taken && gate_load_unpin(sluiced->load))
 		log_error("cannot remove all pins in %s", gate_load_pin_dir(sluiced->load));
 	gate_load_close(sluiced->load);
 	generation_unref(sluiced->generation);
 }
 
-static int run(struct sluiced *sluiced)
+/* The file's configuration; when that is wrong, a successor goes on with the one in force. */
+static int load_configuration(struct sluiced *sluiced, struct state *state)
+{
+	uint32_t number = state ? state->generation + 1 : 1;
+	char *why = NULL;
+	int err = generation_load(sluiced->conf_path, number, &sluiced->generation, &why);
+
+	complain(err, "configuration", why);
+	for (unsigned i = 0; err && state && i < state->ngenerations; i++) {
+		struct state_generation copy = state->generations[i];
+
+		if (copy.number != state->generation || copy.conf_fd < 0)
+			continue;
+		/* Its workers' own is taken over later. */
+		copy.conf_fd = fcntl(copy.conf_fd, F_DUPFD_CLOEXEC, 3);
+		copy.access_fd = -1;
+		err = generation_adopt(&copy, &sluiced->generation);
+		if (!err)
+			log_warn("going on with the configuration in force");
+	}
+	return err;
+}
+
+static bool is_attached(const struct sl_iface_key *key, void *arg)
+{
+	struct sluiced *sluiced = arg;
+
+	return sluiced->tenants && tenants_by_iface(sluiced->tenants, key);
+}
+
+/* Takes over what there is, then makes everything as it shall be. */
+static int begin(struct sluiced *sluiced, struct state *state)
+{
+	int err;
+
+	if (state)
+		handover_adopt(sluiced, state);
+	err = gate_clean_stale(sluiced->load, is_attached, sluiced);
+	if (err > 0)
+		log_info("an earlier sluiced did not end in order: %d interfaces cleaned", err);
+	if (err < 0)
+		return complain(err, "cleaning up after an earlier sluiced", NULL);
+	tenants_apply(sluiced->tenants);
+	supervise_apply(sluiced->supervise);
+	tenants_retry(sluiced->tenants);
+	created_resume(sluiced->created);
+	discover_apply(sluiced->discover);
+	handover_touch(sluiced->handover);
+	log_info("sluiced " SLUICE_VERSION ": instance %s serves %u tenants with %u workers",
+		 sluiced->instance, tenants_count(sluiced->tenants), sluiced->generation->nworkers);
+	notify_ready();
+	return 0;
+}
+
+static int run(struct sluiced *sluiced, struct state *state, const struct settings *settings,
+	       char **argv)
 {
 	struct signals signals = { .fd = -1, .watch.fd = -1 };
-	char *why = NULL;
+	bool taken = false;
 	int err = loop_init(&sluiced->loop);
 
 	if (err)
 		return complain(err, "event loop", NULL);
 	err = complain(signals_open(&signals, sluiced), "signals", NULL);
-	if (!err) {
-		err = generation_load(sluiced->conf_path, 1, &sluiced->generation, &why);
-		complain(err, "configuration", why);
-	}
+	if (!err)
+		err = complain(
+			upgrade_new(sluiced,
+				    settings->upgrade_from ? settings->upgrade_from : argv[0], argv,
+				    &sluiced->upgrade),
+			"finding out what to execute in an upgrade", NULL);
+	if (!err)
+		err = load_configuration(sluiced, state);
 	if (!err)
 		err = open_load(sluiced);
 	if (!err)
-		err = start_modules(sluiced);
+		err = start_modules(sluiced, state);
 	if (!err) {
-		tenants_apply(sluiced->tenants);
-		supervise_apply(sluiced->supervise);
-		created_resume(sluiced->created);
-		discover_apply(sluiced->discover);
-		log_info("sluiced " SLUICE_VERSION
-			 ": instance %s serves %u tenants with %u workers",
-			 sluiced->instance, tenants_count(sluiced->tenants),
-			 sluiced->generation->nworkers);
-		notify_ready();
+		taken = true;
+		err = begin(sluiced, state);
+	}
+	if (!err) {
 		err = complain(loop_run(&sluiced->loop), "event loop", NULL);
 		notify_stopping();
 	}
-	stop_modules(sluiced);
+	stop_modules(sluiced, taken || !state);
 	if (signals.fd >= 0)
 		close(signals.fd);
 	loop_free(&sluiced->loop);
 	return err;
 }
 
-static int serve(const struct settings *settings)
+static void close_on_exec(int *fd, void *arg)
+{
+	if (*fd >= 0)
+		fcntl(*fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* The state that our former self left us, or NULL. */
+static struct state *inherit_state(const char *number)
+{
+	int fd = (int)strtol(number, NULL, 10);
+	struct state *state = NULL;
+	char *why = NULL;
+	int err = handover_read(fd, &state, &why);
+
+	close(fd);
+	if (complain(err, "the state of the program before this one", why))
+		return NULL;
+	state_each_fd(state, close_on_exec, NULL);
+	return state;
+}
+
+/* 0 with the lock taken, or an exit status. */
+static int take_instance(const struct settings *settings, struct sluiced *sluiced)
+{
+	pid_t holder = 0;
+	int err = rundir_open(settings->instance, sluiced->run_dir, sizeof(sluiced->run_dir),
+			      &sluiced->lock, &holder);
+
+	if (err == -EWOULDBLOCK)
+		log_error("instance %s is served by process %d already; end it or choose another "
+			  "--instance",
+			  settings->instance, holder);
+	else if (err)
+		log_error("/run/sluice/%s: %s", settings->instance, strerror(-err));
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int serve(const struct settings *settings, char **argv)
 {
 	struct sluiced sluiced = {
 		.instance = settings->instance,
 		.conf_path = settings->config,
 		.started_ms = loop_now(),
+		.lock = -1,
 		.loop.epoll = -1,
 	};
-	pid_t holder = 0;
-	int lock;
+	const char *inherited = getenv(UPGRADE_ENV);
+	struct state *state = inherited ? inherit_state(inherited) : NULL;
 	int err;
 
+	unsetenv(UPGRADE_ENV);
 	if (geteuid() != 0) {
 		log_error("sluiced enters network namespaces and loads BPF programs: run it as "
 			  "root (\"--check-config\" needs no rights)");
 		return EXIT_FAILURE;
 	}
-	err = rundir_open(settings->instance, sluiced.run_dir, sizeof(sluiced.run_dir), &lock,
-			  &holder);
-	if (err == -EWOULDBLOCK) {
-		log_error("instance %s is served by process %d already; end it or choose another "
-			  "--instance",
-			  settings->instance, holder);
-		return EXIT_FAILURE;
-	}
-	if (err) {
-		log_error("/run/sluice/%s: %s", settings->instance, strerror(-err));
-		return EXIT_FAILURE;
-	}
 	raise_limits();
-	err = run(&sluiced);
-	rundir_close(sluiced.run_dir, lock);
+	if (state) {
+		sluiced.lock = state->lock_fd;
+		state->lock_fd = -1;
+		rundir_path(settings->instance, sluiced.run_dir, sizeof(sluiced.run_dir));
+	} else {
+		if (take_instance(settings, &sluiced))
+			return EXIT_FAILURE;
+		state = handover_find(sluiced.run_dir);
+	}
+	err = run(&sluiced, state, settings, argv);
+	state_free(state);
+	rundir_close(sluiced.run_dir, sluiced.lock);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -355,5 +490,7 @@ int main(int argc, char **argv)
 	log_init("sluiced", find_level(settings.log_level));
 	if (settings.check_config)
 		return check_config(settings.config);
-	return serve(&settings);
+	if (settings.check_upgrade)
+		return check_upgrade(&settings);
+	return serve(&settings, argv);
 }

@@ -22,6 +22,7 @@
 #include "../lib/conf.h"
 #include "../lib/log.h"
 #include "generation.h"
+#include "state.h"
 #include "supervise.h"
 
 #define PENDING_MAX 1024 /* attempts, and answers that wait, per worker */
@@ -337,12 +338,16 @@ static bool overfull(const struct worker *worker)
 /* FRONT asks for the way to the other half: a stream whose far end the BACK worker gets. */
 static void bridge(struct origins *origins, struct worker *front, uint64_t id)
 {
-	struct worker *back =
-		supervise_worker(origins->sluiced->supervise, PROTO_ROLE_BACK, front->index);
+	struct supervise *supervise = origins->sluiced->supervise;
+	struct worker *back = supervise_worker(supervise, PROTO_ROLE_BACK, front->index);
 	struct proto_stream stream = { 0 };
 	int pair[2];
 	int err;
 
+	/* There are fewer now, and this one's own has gone before it. */
+	if (!back)
+		back = supervise_worker(supervise, PROTO_ROLE_BACK,
+					front->index % origins->sluiced->generation->nworkers);
 	if (!back || overfull(back) || overfull(front)) {
 		reply(front, id, EAGAIN, 0, -1);
 		return;
@@ -394,6 +399,19 @@ void origins_connect(struct origins *origins, struct worker *worker, uint64_t id
 	origins->attempts = attempt;
 	worker->connecting++;
 	try_next(attempt);
+}
+
+unsigned origins_pending(struct origins *origins, const struct worker *worker,
+			 struct state_connect *ret, unsigned max)
+{
+	unsigned count = 0;
+
+	for (const struct attempt *attempt = origins->attempts; attempt && count < max;
+	     attempt = attempt->next)
+		if (attempt->worker == worker)
+			ret[count++] = (struct state_connect){ attempt->id, attempt->service,
+							       attempt->origin };
+	return count;
 }
 
 void origins_forget(struct origins *origins, const struct worker *worker)

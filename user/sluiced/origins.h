@@ -14,6 +14,7 @@
 
 struct conf_management;
 struct origins;
+struct state_connect;
 struct worker;
 
 int origins_new(struct sluiced *sluiced, struct origins **ret);
@@ -29,6 +30,9 @@ void origins_connect(struct origins *origins, struct worker *worker, uint64_t id
 		     const struct proto_connect *connect);
 /* Answers a PROTO_FAILED: the origin rests, as one that refuses connections does. */
 void origins_blame(struct worker *worker, const struct proto_connect *blamed);
+/* Writes what a worker waits for, at most max; returns how many. */
+unsigned origins_pending(struct origins *origins, const struct worker *worker,
+			 struct state_connect *ret, unsigned max);
 /* Drops what a worker that has ended still waited for. */
 void origins_forget(struct origins *origins, const struct worker *worker);
 

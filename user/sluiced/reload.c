@@ -27,11 +27,6 @@ int sluiced_reload(struct sluiced *sluiced, char **ret_why)
 		generation_unref(new);
 		goto fail;
 	}
-	if (new->nworkers != old->nworkers) {
-		log_warn("relay.workers: %u instead of %u takes effect when sluiced is restarted",
-			 new->nworkers, old->nworkers);
-		new->nworkers = old->nworkers;
-	}
 	sluiced->generation = new;
 	tenants_apply(sluiced->tenants);
 	supervise_apply(sluiced->supervise);

@@ -67,6 +67,13 @@ static int take_lock(const char *path, int *ret_lock, pid_t *ret_holder)
 	return 0;
 }
 
+int rundir_path(const char *instance, char *ret_path, size_t size)
+{
+	int len = snprintf(ret_path, size, BASE "/%s", instance);
+
+	return len < 0 || (size_t)len >= size ? -ENAMETOOLONG : 0;
+}
+
 int rundir_open(const char *instance, char *ret_path, size_t size, int *ret_lock, pid_t *ret_holder)
 {
 	char path[PATH_MAX];
@@ -75,13 +82,12 @@ int rundir_open(const char *instance, char *ret_path, size_t size, int *ret_lock
 
 	if (err)
 		return err;
-	snprintf(path, sizeof(path), BASE "/%s", instance);
-	if (strlen(path) >= size)
-		return -ENAMETOOLONG;
-	err = make_dir(path);
+	err = rundir_path(instance, ret_path, size);
+	if (!err)
+		err = make_dir(ret_path);
 	if (err)
 		return err;
-	strcpy(ret_path, path);
+	snprintf(path, sizeof(path), "%s", ret_path);
 	strcat(path, "/lock");
 	err = take_lock(path, &lock, ret_holder);
 	if (err)

@@ -19,6 +19,8 @@ bool rundir_instance_valid(const char *instance);
  */
 int rundir_open(const char *instance, char *ret_path, size_t size, int *ret_lock,
 		pid_t *ret_holder);
+/* Its path alone; -ENAMETOOLONG. */
+int rundir_path(const char *instance, char *ret_path, size_t size);
 /* Removes what is empty and lets the lock go. */
 void rundir_close(const char *path, int lock);
 

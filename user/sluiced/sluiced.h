@@ -16,15 +16,19 @@ struct discover;
 struct gate_load;
 struct generation;
 struct guard_auto;
+struct handover;
 struct origins;
 struct supervise;
 struct tenants;
+struct upgrade;
 
 struct sluiced {
 	const char *instance;
 	const char *conf_path;
-	char run_dir[64]; /* /run/sluice/INSTANCE */
-	uint64_t started_ms;
+	char run_dir[64];    /* /run/sluice/INSTANCE */
+	int lock;	     /* on run_dir */
+	uint64_t started_ms; /* of the first parent, before any upgrade or crash */
+	uint32_t upgrades;
 	struct loop loop;
 	struct gate_load *load;
 	struct generation *generation; /* of the configuration in force */
@@ -35,6 +39,8 @@ struct sluiced {
 	struct discover *discover;
 	struct created *created;
 	struct control *control;
+	struct handover *handover;
+	struct upgrade *upgrade;
 };
 
 /*

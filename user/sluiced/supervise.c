@@ -17,6 +17,7 @@
 #include "../gate/load.h"
 #include "../lib/log.h"
 #include "generation.h"
+#include "handover.h"
 #include "origins.h"
 #include "stats.h"
 #include "tenants.h"
@@ -31,6 +32,8 @@
 #define BACKOFF_MAX  10000
 #define FAREWELL_MS  1000
 #define DRAIN_MARGIN 2000
+/* How long a surplus slot's worker goes on accepting what was on its way to its listeners. */
+#define RETIRE_MS 2000
 
 struct slot {
 	struct supervise *supervise;
@@ -39,7 +42,7 @@ struct slot {
 	struct worker *worker;
 	struct worker *replaced; /* of the generation before; drained when worker is READY */
 	unsigned restarts, quick;
-	struct loop_timer retry;
+	struct loop_timer retry, retire;
 };
 
 struct supervise {
@@ -47,7 +50,8 @@ struct supervise {
 	struct slot slots[ROLES][SL_WORKERS_MAX];
 	struct worker *workers;
 	struct loop_timer check;
-	unsigned listeners; /* fixed at start: gates have so many */
+	unsigned listeners; /* gates have so many per family and port */
+	bool shared;	    /* one for all workers: kernels before 6.6 */
 	bool ending;
 };
 
@@ -68,7 +72,7 @@ static void publish(struct slot *slot, pid_t pid)
 	struct supervise *supervise = slot->supervise;
 
 	/* A slot with pid 0 gets no new connections; a shared listener has others to accept. */
-	if (!pid && supervise->listeners < supervise->sluiced->generation->nworkers)
+	if (!pid && supervise->shared)
 		return;
 	if (slot->role != PROTO_ROLE_BACK)
 		tenants_publish_worker(supervise->sluiced->tenants, bridge_of(slot->role),
@@ -92,6 +96,7 @@ static void start(struct slot *slot)
 	supervise->workers = worker;
 	slot->worker = worker;
 	publish(slot, worker->pid);
+	handover_touch(supervise->sluiced->handover);
 }
 
 static bool needed(struct supervise *supervise, enum proto_role role, unsigned index)
@@ -104,6 +109,53 @@ static bool needed(struct supervise *supervise, enum proto_role role, unsigned i
 static void drain(struct supervise *supervise, struct worker *worker)
 {
 	worker_drain(worker, supervise->sluiced->generation->conf->relay.drain_timeout);
+	handover_touch(supervise->sluiced->handover);
+}
+
+/* Surplus listeners go when nobody accepts on one of them any more. */
+static void settle(struct supervise *supervise)
+{
+	unsigned wanted = supervise->sluiced->generation->nworkers;
+
+	if (supervise->shared || supervise->ending || supervise->listeners <= wanted)
+		return;
+	for (int role = 0; role < ROLES; role++)
+		for (unsigned i = wanted; i < SL_WORKERS_MAX; i++) {
+			const struct slot *slot = &supervise->slots[role][i];
+
+			if (slot->worker || slot->replaced || slot->retire.set)
+				return;
+		}
+	supervise->listeners = wanted;
+	tenants_refresh(supervise->sluiced->tenants);
+}
+
+static void on_retire(struct loop_timer *timer)
+{
+	struct slot *slot = container_of(timer, struct slot, retire);
+
+	if (slot->replaced)
+		drain(slot->supervise, slot->replaced);
+	if (slot->worker)
+		drain(slot->supervise, slot->worker);
+	slot->replaced = slot->worker = NULL;
+	settle(slot->supervise);
+}
+
+/*
+ * New connections go elsewhere from now on; what has reached the slot's listeners, or is in
+ * the middle of its handshake, is still accepted.
+ */
+static void retire(struct slot *slot)
+{
+	struct loop *loop = &slot->supervise->sluiced->loop;
+
+	loop_timer_stop(loop, &slot->retry);
+	if (slot->supervise->ending || slot->retire.set ||
+	    (!slot->worker && !slot->replaced && slot->index >= slot->supervise->listeners))
+		return;
+	publish(slot, 0);
+	loop_timer_start(loop, &slot->retire, RETIRE_MS, on_retire);
 }
 
 static void apply_slot(struct slot *slot)
@@ -111,13 +163,13 @@ static void apply_slot(struct slot *slot)
 	struct supervise *supervise = slot->supervise;
 
 	if (!needed(supervise, slot->role, slot->index)) {
-		loop_timer_stop(&supervise->sluiced->loop, &slot->retry);
-		if (slot->replaced)
-			drain(supervise, slot->replaced);
-		if (slot->worker)
-			drain(supervise, slot->worker);
-		slot->replaced = slot->worker = NULL;
+		retire(slot);
 		return;
+	}
+	if (slot->retire.set) {
+		loop_timer_stop(&supervise->sluiced->loop, &slot->retire);
+		if (slot->worker)
+			publish(slot, slot->worker->pid);
 	}
 	if (slot->worker && slot->worker->generation != supervise->sluiced->generation) {
 		/* A worker that never got READY replaces nobody; what it was to replace stays. */
@@ -133,6 +185,10 @@ static void apply_slot(struct slot *slot)
 
 void supervise_apply(struct supervise *supervise)
 {
+	if (!supervise->shared && supervise->sluiced->generation->nworkers > supervise->listeners) {
+		supervise->listeners = supervise->sluiced->generation->nworkers;
+		tenants_refresh(supervise->sluiced->tenants);
+	}
 	for (int role = 0; role < ROLES; role++)
 		for (unsigned i = 0; i < SL_WORKERS_MAX; i++)
 			apply_slot(&supervise->slots[role][i]);
@@ -147,6 +203,7 @@ void supervise_ready(struct supervise *supervise, struct worker *worker)
 {
 	struct slot *slot = slot_of(supervise, worker);
 
+	handover_touch(supervise->sluiced->handover);
 	if (slot->worker != worker || !slot->replaced)
 		return;
 	drain(supervise, slot->replaced);
@@ -174,6 +231,7 @@ void supervise_ended(struct supervise *supervise, struct worker *worker)
 	if (current)
 		slot->worker = NULL;
 	unlink_worker(supervise, worker);
+	handover_touch(supervise->sluiced->handover);
 	origins_forget(supervise->sluiced->origins, worker);
 	stats_retire(supervise->sluiced, worker);
 	worker_free(worker);
@@ -206,8 +264,9 @@ void supervise_listen(struct supervise *supervise, const struct tenant *tenant)
 
 		if (slot->worker)
 			gate_publish_worker(&tenant->gate, supervise->sluiced->load, i,
-					    (uint32_t)slot->worker->pid);
+					    slot->retire.set ? 0 : (uint32_t)slot->worker->pid);
 	}
+	handover_touch(supervise->sluiced->handover);
 }
 
 void supervise_unlisten(struct supervise *supervise, const struct tenant *tenant, bool reset)
@@ -218,6 +277,40 @@ void supervise_unlisten(struct supervise *supervise, const struct tenant *tenant
 		if (worker->role != PROTO_ROLE_BACK)
 			worker_send(worker, PROTO_UNLISTEN, 0, &unlisten, sizeof(unlisten), NULL,
 				    0);
+	handover_touch(supervise->sluiced->handover);
+}
+
+void supervise_adopt(struct supervise *supervise, struct worker *worker)
+{
+	struct slot *slot = slot_of(supervise, worker);
+	struct worker *other = slot->worker;
+
+	worker->next = supervise->workers;
+	supervise->workers = worker;
+	if (worker->state != WORKER_STARTING && worker->state != WORKER_SERVING)
+		return;
+	/* Two in one slot: the younger one was to replace the other. */
+	if (other && other->generation->number > worker->generation->number) {
+		slot->replaced = worker;
+		return;
+	}
+	slot->replaced = other;
+	slot->worker = worker;
+}
+
+void supervise_adopt_listeners(struct supervise *supervise, unsigned count)
+{
+	if (!supervise->shared && count > supervise->listeners)
+		supervise->listeners = count;
+}
+
+struct worker *supervise_find(struct supervise *supervise, pid_t pid)
+{
+	struct worker *worker = supervise->workers;
+
+	while (worker && worker->pid != pid)
+		worker = worker->next;
+	return worker;
 }
 
 /* Every second: the counters, and who has lost its pulse, or its deadline? */
@@ -256,9 +349,8 @@ int supervise_new(struct sluiced *sluiced, struct supervise **ret)
 			slot->role = (enum proto_role)role;
 			slot->index = i;
 		}
-	supervise->listeners = gate_load_features(sluiced->load)->reuseport_assign
-				       ? sluiced->generation->nworkers
-				       : 1;
+	supervise->shared = !gate_load_features(sluiced->load)->reuseport_assign;
+	supervise->listeners = supervise->shared ? 1 : sluiced->generation->nworkers;
 	loop_timer_start(&sluiced->loop, &supervise->check, CHECK_MS, on_check);
 	*ret = supervise;
 	return 0;
@@ -295,9 +387,12 @@ void supervise_free(struct supervise *supervise)
 	while (supervise->workers && bury_one(supervise, UINT64_MAX))
 		;
 	for (int role = 0; role < ROLES; role++)
-		for (unsigned i = 0; i < SL_WORKERS_MAX; i++)
-			loop_timer_stop(&supervise->sluiced->loop,
-					&supervise->slots[role][i].retry);
+		for (unsigned i = 0; i < SL_WORKERS_MAX; i++) {
+			struct slot *slot = &supervise->slots[role][i];
+
+			loop_timer_stop(&supervise->sluiced->loop, &slot->retry);
+			loop_timer_stop(&supervise->sluiced->loop, &slot->retire);
+		}
 	free(supervise);
 }
 
@@ -319,4 +414,17 @@ unsigned supervise_restarts(struct supervise *supervise, const struct worker *wo
 unsigned supervise_listeners(const struct supervise *supervise)
 {
 	return supervise->listeners;
+}
+
+bool supervise_shared(const struct supervise *supervise)
+{
+	return supervise->shared;
+}
+
+bool supervise_quiet(const struct supervise *supervise)
+{
+	for (const struct worker *worker = supervise->workers; worker; worker = worker->next)
+		if (worker->mailbox.count)
+			return false;
+	return true;
 }

@@ -40,5 +40,14 @@ struct worker *supervise_next(struct supervise *supervise, const struct worker *
 unsigned supervise_restarts(struct supervise *supervise, const struct worker *worker);
 /* Listeners per family and port that a gate shall have: 1 on kernels before 6.6. */
 unsigned supervise_listeners(const struct supervise *supervise);
+/* All workers accept on the same ones. */
+bool supervise_shared(const struct supervise *supervise);
+
+/* From a handover: a worker that an earlier parent started, and how many listeners gates have. */
+void supervise_adopt(struct supervise *supervise, struct worker *worker);
+void supervise_adopt_listeners(struct supervise *supervise, unsigned count);
+struct worker *supervise_find(struct supervise *supervise, pid_t pid);
+/* No message waits for a worker to read. */
+bool supervise_quiet(const struct supervise *supervise);
 
 #endif

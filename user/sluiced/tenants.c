@@ -13,6 +13,7 @@
 #include "../lib/log.h"
 #include "generation.h"
 #include "guard_auto.h"
+#include "handover.h"
 #include "stats.h"
 #include "supervise.h"
 
@@ -251,6 +252,7 @@ static struct tenant *add(struct tenants *tenants, const struct tenant_want *wan
 	tenants->slots[tenant->slot] = tenant;
 	tenants->count++;
 	stats_clear(tenants->sluiced, tenant->slot);
+	handover_touch(tenants->sluiced->handover);
 	return tenant;
 }
 
@@ -264,6 +266,7 @@ static void remove_tenant(struct tenants *tenants, struct tenant *tenant)
 	tenants->count--;
 	want_free(&tenant->want);
 	free(tenant);
+	handover_touch(tenants->sluiced->handover);
 }
 
 /* ---- what the configuration wants -------------------------------------------------------- */
@@ -276,11 +279,11 @@ static bool conf_has(const struct conf *conf, const char *name)
 	return false;
 }
 
-/* Budgets and hop limit may have changed for a tenant that did not. */
+/* Budgets, hop limit and workers may have changed for a tenant that did not. */
 static void refresh(struct tenants *tenants, struct tenant *tenant)
 {
 	struct gate_spec spec = to_spec(tenants, tenant);
-	int err = gate_update(&tenant->gate, tenants->sluiced->load, &spec);
+	int err = gate_resize(&tenant->gate, tenants->sluiced->load, &spec);
 
 	if (err)
 		log_error("tenant %s: cannot apply the new limits: %s", tenant->want.name,
@@ -312,6 +315,16 @@ static void apply_one(struct tenants *tenants, const struct conf_tenant *wish)
 fail:
 	log_error("tenant %s: no room for it (limits.tenants is %u)", wish->name,
 		  tenants->sluiced->generation->conf->limits.tenants);
+}
+
+void tenants_refresh(struct tenants *tenants)
+{
+	struct tenant *tenant = NULL;
+
+	while ((tenant = tenants_next(tenants, tenant)))
+		if (tenant->gate.attached)
+			refresh(tenants, tenant);
+	handover_touch(tenants->sluiced->handover);
 }
 
 void tenants_apply(struct tenants *tenants)
@@ -438,6 +451,97 @@ struct tenant *tenants_discovered(struct tenants *tenants, const struct tenant_w
 void tenants_drop(struct tenants *tenants, struct tenant *tenant)
 {
 	remove_tenant(tenants, tenant);
+}
+
+/* ---- from an earlier parent ------------------------------------------------------------------ */
+
+void tenants_numbers(const struct tenants *tenants, uint32_t *ret_next_id, uint32_t *ret_next_slot)
+{
+	*ret_next_id = tenants->next_id;
+	*ret_next_slot = tenants->next_slot;
+}
+
+void tenants_number_from(struct tenants *tenants, uint32_t next_id, uint32_t next_slot)
+{
+	tenants->next_id = next_id;
+	tenants->next_slot = next_slot;
+}
+
+static int adopt_gate(struct tenants *tenants, struct tenant *tenant)
+{
+	struct gate_load *load = tenants->sluiced->load;
+	struct gate_spec spec = to_spec(tenants, tenant);
+	char *why = NULL;
+	int err = gate_adopt(&tenant->gate, load, &spec);
+
+	if (err) {
+		log_warn("tenant %s: its gate cannot be taken over: %s", tenant->want.name,
+			 strerror(-err));
+		gate_detach(&tenant->gate, load, NULL, NULL);
+		return err;
+	}
+	if (!tenant->guard.raised_now)
+		return 0;
+	if (gate_raise_xdp(&tenant->gate, load, tenant->guard.hook, &why)) {
+		log_warn("tenant %s: XDP on %s cannot be taken over: %s; TC polices",
+			 tenant->want.name, tenant->gate.interface, why ? why : "unknown");
+		gate_load_iface_set_guard_at(load, &tenant->gate.key, SL_GUARD_AT_TC);
+		tenant->guard.raised_now = false;
+	}
+	free(why);
+	return 0;
+}
+
+/* How many workers the gate has listeners for, 0 when none of them is left. */
+static unsigned listeners_of(const struct gate *gate)
+{
+	unsigned workers = 0;
+	bool any = false;
+
+	for (unsigned i = 0; i < gate->nlisteners; i++) {
+		any |= gate->listeners[i].fd >= 0;
+		if (gate->listeners[i].worker >= workers)
+			workers = gate->listeners[i].worker + 1u;
+	}
+	return any ? workers : 0;
+}
+
+int tenants_adopt(struct tenants *tenants, struct tenant *tenant)
+{
+	struct gate *gate = &tenant->gate;
+	unsigned workers = listeners_of(gate);
+	int err = grow(tenants);
+
+	if (err)
+		return err;
+	if (tenant->slot >= tenants->size || tenants->slots[tenant->slot] ||
+	    tenants_find(tenants, tenant->want.name))
+		return -ENOSPC;
+	tenants->slots[tenant->slot] = tenant;
+	tenants->count++;
+	if (!gate->attached)
+		return 0;
+	if (workers) {
+		supervise_adopt_listeners(tenants->sluiced->supervise, workers);
+		if (!adopt_gate(tenants, tenant))
+			return 0;
+	} else {
+		free(gate->listeners);
+	}
+	memset(gate, 0, sizeof(*gate));
+	tenant->guard.raised_now = false;
+	tenant->state = TENANT_FAILED;
+	snprintf(tenant->reason, sizeof(tenant->reason), "its listeners were lost");
+	return 0;
+}
+
+void tenants_retry(struct tenants *tenants)
+{
+	struct tenant *tenant = NULL;
+
+	while ((tenant = tenants_next(tenants, tenant)))
+		if (!tenant->gate.attached)
+			try_attach(tenants, tenant);
 }
 
 void tenants_publish_worker(struct tenants *tenants, enum conf_bridge bridge, unsigned worker,

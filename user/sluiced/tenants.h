@@ -52,6 +52,19 @@ void tenants_free(struct tenants *tenants);
  * command alone. What cannot be attached is kept and tried again. */
 void tenants_apply(struct tenants *tenants);
 
+/* Limits, budgets and numbers of listeners have changed. */
+void tenants_refresh(struct tenants *tenants);
+
+/*
+ * From a handover: takes over one tenant with its gate; a gate that cannot be had is let go, to
+ * be attached again. 0, after which tenant is the table's, or -ENOSPC.
+ */
+int tenants_adopt(struct tenants *tenants, struct tenant *tenant);
+void tenants_number_from(struct tenants *tenants, uint32_t next_id, uint32_t next_slot);
+void tenants_numbers(const struct tenants *tenants, uint32_t *ret_next_id, uint32_t *ret_next_slot);
+/* Tries at once what is not attached. */
+void tenants_retry(struct tenants *tenants);
+
 enum tenants_error {
 	TENANTS_OK,
 	TENANTS_EXISTS,	   /* the name has other arguments */

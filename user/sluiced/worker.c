@@ -19,8 +19,9 @@
 #include "../lib/log.h"
 #include "generation.h"
 #include "origins.h"
-#include "orphans.h"
+#include "rendezvous.h"
 #include "spawn.h"
+#include "state.h"
 #include "supervise.h"
 #include "tenants.h"
 
@@ -105,28 +106,36 @@ int worker_send(struct worker *worker, uint16_t type, uint64_t id, const void *b
 
 /* ---- equipment ---------------------------------------------------------------------- */
 
+static int map_stats(struct worker *worker, int fd, uint32_t count)
+{
+	void *map = mmap(NULL, (size_t)count * sizeof(struct sl_relay), PROT_READ | PROT_WRITE,
+			 MAP_SHARED, fd, 0);
+
+	if (map == MAP_FAILED)
+		return -errno;
+	worker->stats = map;
+	worker->nstats = count;
+	worker->stats_fd = fd;
+	return 0;
+}
+
 /* The seals keep a worker from cutting the file short under the parent's mapping. */
 static int make_stats(struct worker *worker)
 {
 	uint32_t count = worker->generation->conf->limits.tenants;
-	size_t size = (size_t)count * sizeof(struct sl_relay);
 	int fd = memfd_create("sluice-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	void *map;
+	int err;
 
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, (off_t)size) ||
+	if (ftruncate(fd, (off_t)((size_t)count * sizeof(struct sl_relay))) ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
-		goto fail;
-	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		goto fail;
-	worker->stats = map;
-	worker->nstats = count;
-	return fd;
-fail:
-	close(fd);
-	return -errno;
+		err = -errno;
+	else
+		err = map_stats(worker, fd, count);
+	if (err)
+		close(fd);
+	return err;
 }
 
 static int send_config(struct worker *worker)
@@ -137,22 +146,33 @@ static int send_config(struct worker *worker)
 		.role = worker->role,
 		.generation = generation->number,
 	};
-	int stats = make_stats(worker);
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	int fds[] = { generation->conf_fd, stats, null, generation->access_fd };
+	int fds[] = { generation->conf_fd, -1, null, generation->access_fd };
 	int err;
 
-	if (stats < 0 || null < 0) {
-		err = stats < 0 ? stats : -EMFILE;
-	} else {
+	if (null < 0)
+		return -errno;
+	err = make_stats(worker);
+	if (!err) {
+		fds[1] = worker->stats_fd;
 		config.tenants = worker->nstats;
 		err = worker_send(worker, PROTO_CONFIG, 0, &config, sizeof(config), fds,
 				  generation->access_fd >= 0 ? 4 : 3);
 	}
-	if (stats >= 0)
-		close(stats);
-	if (null >= 0)
-		close(null);
+	close(null);
+	return err;
+}
+
+/* Its way to whoever comes after us. */
+static int send_rendezvous(struct worker *worker)
+{
+	int sock = rendezvous_open(worker->sluiced->run_dir, worker->pid);
+	int err;
+
+	if (sock < 0)
+		return sock;
+	err = worker_send(worker, PROTO_KEEP, 0, NULL, 0, &sock, 1);
+	close(sock);
 	return err;
 }
 
@@ -190,8 +210,7 @@ static bool serves(const struct worker *worker, const struct tenant *tenant)
 
 void worker_listen(struct worker *worker, const struct tenant *tenant)
 {
-	bool shared = supervise_listeners(worker->sluiced->supervise) == 1 &&
-		      worker->generation->nworkers > 1;
+	bool shared = supervise_shared(worker->sluiced->supervise);
 	const char *network = tenant->want.network;
 
 	if (!tenant->gate.attached || !serves(worker, tenant) || tenant->slot >= worker->nstats)
@@ -300,9 +319,15 @@ static void on_end(struct loop_watch *watch, uint32_t events)
 	struct worker *worker = container_of(watch, struct worker, ended);
 	siginfo_t info = { 0 };
 
-	/* WNOWAIT is not wanted: this buries it. */
-	if (waitid(P_PID, (id_t)worker->pid, &info, WEXITED | WNOHANG) || !info.si_pid)
+	/* WNOWAIT is not wanted: this buries it. One that an earlier parent started is not our
+	 * child, and nobody tells us how it ended. */
+	if (waitid(P_PID, (id_t)worker->pid, &info, WEXITED | WNOHANG)) {
+		if (errno != ECHILD)
+			return;
+		info.si_code = CLD_EXITED;
+	} else if (!info.si_pid) {
 		return;
+	}
 	if (worker->state != WORKER_ENDING &&
 	    (worker->state != WORKER_DRAINING || info.si_code != CLD_EXITED || info.si_status))
 		log_error("worker %s/%u (pid %d) ended: %s %d", worker_role_name(worker->role),
@@ -321,12 +346,39 @@ static int equip(struct worker *worker)
 	int err = send_config(worker);
 
 	if (!err)
+		err = send_rendezvous(worker);
+	if (!err)
 		err = send_pipes(worker, conf->relay.pipes_small, SMALL_PIPE);
 	if (!err)
 		err = send_pipes(worker, conf->relay.pipes_large, LARGE_PIPE);
 	while (!err && (tenant = tenants_next(worker->sluiced->tenants, tenant)))
 		worker_listen(worker, tenant);
 	return err;
+}
+
+static struct worker *new_worker(struct sluiced *sluiced, struct generation *generation,
+				 enum proto_role role, unsigned index)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+
+	if (!worker)
+		return NULL;
+	worker->sluiced = sluiced;
+	worker->role = role;
+	worker->index = index;
+	worker->sock = worker->pidfd = worker->stats_fd = -1;
+	worker->message.fd = worker->ended.fd = -1;
+	worker->generation = generation_ref(generation);
+	worker->started_ms = worker->pulse_ms = loop_now();
+	return worker;
+}
+
+static int watch(struct worker *worker)
+{
+	struct loop *loop = &worker->sluiced->loop;
+	int err = loop_watch(loop, &worker->ended, worker->pidfd, EPOLLIN, on_end);
+
+	return err ? err : loop_watch(loop, &worker->message, worker->sock, EPOLLIN, on_message);
 }
 
 int worker_start(struct sluiced *sluiced, enum proto_role role, unsigned index, struct worker **ret)
@@ -338,17 +390,12 @@ int worker_start(struct sluiced *sluiced, enum proto_role role, unsigned index, 
 		.descriptors = generation->conf->limits.connections * FDS_PER_CONNECTION +
 			       FDS_BESIDES + generation->conf->limits.tenants * 2 * SL_PORTS_MAX,
 	};
-	struct worker *worker = calloc(1, sizeof(*worker));
+	struct worker *worker = new_worker(sluiced, generation, role, index);
 	struct spawned spawned;
 	int err;
 
 	if (!worker)
 		return -ENOMEM;
-	worker->sluiced = sluiced;
-	worker->role = role;
-	worker->index = index;
-	worker->sock = worker->pidfd = worker->message.fd = worker->ended.fd = -1;
-	worker->generation = generation_ref(generation);
 	err = spawn_worker(&spec, &spawned);
 	if (err) {
 		worker_free(worker);
@@ -357,12 +404,7 @@ int worker_start(struct sluiced *sluiced, enum proto_role role, unsigned index, 
 	worker->pid = spawned.pid;
 	worker->pidfd = spawned.pidfd;
 	worker->sock = spawned.sock;
-	worker->started_ms = worker->pulse_ms = loop_now();
-	orphans_record(sluiced->run_dir, worker->pid);
-	err = loop_watch(&sluiced->loop, &worker->ended, worker->pidfd, EPOLLIN, on_end);
-	if (!err)
-		err = loop_watch(&sluiced->loop, &worker->message, worker->sock, EPOLLIN,
-				 on_message);
+	err = watch(worker);
 	if (!err)
 		err = equip(worker);
 	if (err) {
@@ -371,6 +413,32 @@ int worker_start(struct sluiced *sluiced, enum proto_role role, unsigned index, 
 		worker_free(worker);
 		return err;
 	}
+	*ret = worker;
+	return 0;
+}
+
+int worker_adopt(struct sluiced *sluiced, struct generation *generation,
+		 const struct state_worker *from, struct worker **ret)
+{
+	struct worker *worker = new_worker(sluiced, generation, from->role, from->index);
+	int err;
+
+	if (!worker)
+		return -ENOMEM;
+	worker->state = (enum worker_state)from->phase;
+	worker->started_ms = from->started_ms;
+	worker->drain_by_ms = from->drain_by_ms;
+	worker->pidfd = (int)syscall(SYS_pidfd_open, from->pid, 0);
+	err = worker->pidfd < 0 ? -errno : map_stats(worker, from->stats_fd, from->nstats);
+	worker->sock = from->sock;
+	if (!err)
+		err = watch(worker);
+	if (err) {
+		worker->sock = worker->stats_fd = -1;
+		worker_free(worker);
+		return err;
+	}
+	worker->pid = from->pid;
 	*ret = worker;
 	return 0;
 }
@@ -385,8 +453,10 @@ void worker_free(struct worker *worker)
 		close(worker->sock);
 	if (worker->pidfd >= 0)
 		close(worker->pidfd);
+	if (worker->stats_fd >= 0)
+		close(worker->stats_fd);
 	if (worker->pid)
-		orphans_forget(worker->sluiced->run_dir, worker->pid);
+		rendezvous_remove(worker->sluiced->run_dir, worker->pid);
 	mailbox_clear(&worker->mailbox);
 	if (worker->stats)
 		munmap(worker->stats, worker->nstats * sizeof(*worker->stats));

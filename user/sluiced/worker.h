@@ -21,6 +21,7 @@ enum worker_state {
 	WORKER_ENDING,	 /* said DRAINED, or was killed */
 };
 
+struct state_worker;
 struct tenant;
 
 struct worker {
@@ -40,11 +41,18 @@ struct worker {
 	/* Shared with the worker: one struct sl_relay per tenant slot. */
 	struct sl_relay *stats;
 	uint32_t nstats;
+	int stats_fd; /* what stats maps; a successor of ours maps it, too */
 };
 
 /* Forks and equips a worker of the generation in force. 0 or -errno. */
 int worker_start(struct sluiced *sluiced, enum proto_role role, unsigned index,
 		 struct worker **ret);
+/*
+ * Takes over one that another parent started: its socket, counters and pid are in from, whose
+ * descriptors become ours on success alone. 0 or -errno.
+ */
+int worker_adopt(struct sluiced *sluiced, struct generation *generation,
+		 const struct state_worker *from, struct worker **ret);
 /* Lets go of one that has ended (or never ran). */
 void worker_free(struct worker *worker);
 

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where workers and the successor of a dead parent meet: a listening socket per worker,
+ * RUN_DIR/workers/PID, made by the parent that starts the worker and held by the worker alone.
+ * The directory is root's, so that only root comes to it.
+ */
+#ifndef SLUICE_SLUICED_RENDEZVOUS_H
+#define SLUICE_SLUICED_RENDEZVOUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../relay/proto.h"
+
+/* What a worker gave back. Unset descriptors are -1; all are the caller's. */
+struct rendezvous {
+	int sock; /* to the worker, non-blocking; it takes us for its parent */
+	int conf_fd, stats_fd;
+	struct proto_hello hello;
+	int *listeners;
+	size_t nlisteners;
+};
+
+/* The listening socket for worker pid, or -errno. */
+int rendezvous_open(const char *run_dir, pid_t pid);
+/* Removes its name. */
+void rendezvous_remove(const char *run_dir, pid_t pid);
+/* Ends every process that still listens under a name for which keep() does not speak, and removes
+ * those names; an empty directory, too. Returns how many were ended. */
+int rendezvous_sweep(const char *run_dir, bool (*keep)(pid_t pid, const void *arg),
+		     const void *arg);
+/* SIGKILL, and waits until it has ended (bounded). */
+void rendezvous_end(pid_t pid);
+
+/* Becomes the worker's parent; waits up to timeout_ms for all it has. 0 or -errno. */
+int rendezvous_call(const char *run_dir, pid_t pid, unsigned timeout_ms, struct rendezvous *ret);
+void rendezvous_free(struct rendezvous *met);
+
+/* When a process was born, in clock ticks after boot; 0 when there is none. With its number it
+ * tells a process from any other. */
+uint64_t rendezvous_born(pid_t pid);
+
+#endif
