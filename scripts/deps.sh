@@ -12,6 +12,7 @@ packages="
 	libmicrohttpd-dev libsqlite3-dev libarchive-dev libcurl4-gnutls-dev
 	iproute2 iputils-ping ethtool procps util-linux libcap2-bin
 	nginx-light haproxy curl openssl socat jq python3
+	dnsmasq-base busybox nftables libnftables-dev iptables
 	apt-utils dpkg-dev gpg gpg-agent createrepo-c dnf rpm aria2 sqlite3
 	qemu-system-x86 busybox-static cpio kmod
 	mandoc shellcheck clang-format

@@ -36,22 +36,34 @@ _sluice() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--netns) words=$(ip netns list 2>/dev/null | cut -d ' ' -f 1) ;;
-	--bridge) words='fd stream' ;;
+	--netns | --into) words=$(ip netns list 2>/dev/null | cut -d ' ' -f 1) ;;
+	--bridge)
+		case "${command[*]}" in
+		*create*) words=$(ip -o link show type bridge 2>/dev/null | cut -d : -f 2) ;;
+		*) words='fd stream' ;;
+		esac
+		;;
+	--link | --veth | --subnet | --gateway | --router | --interface-name | --vlan | --dns | --address | --route) return ;;
 	--tenant) words=$(_sluice_tenants) ;;
 	--fail) words='pass drop' ;;
 	--guard) words='auto tc xdp-native xdp-generic' ;;
 	--interface | --l3-interface | --port | --lines) return ;;
 	*)
 		case "${command[*]}" in
-		'') words="status tenant log reload version help $options --version" ;;
-		help) words='status tenant log reload version' ;;
-		tenant | 'help tenant') words='attach detach list show' ;;
+		'') words="status tenant gateway log reload version help $options --version" ;;
+		help) words='status tenant gateway log reload version' ;;
+		tenant | 'help tenant') words='attach detach list show create delete' ;;
+		gateway | 'help gateway') words='create delete' ;;
+		'tenant create' | 'tenant create '*)
+			words="--subnet --gateway --router --forward --netns --into --bridge --interface-name --vlan --dns --no-dhcp $options"
+			;;
+		'gateway create') words="--netns --link --veth --bridge --address --route $options" ;;
+		'gateway delete') words="--netns $options" ;;
 		'tenant attach' | 'tenant attach '*)
 			words="--netns --interface --l3-interface --bridge --fail --guard --port --no-ipv6 $options"
 			;;
 		log) words="rotate --follow --lines --tenant $options" ;;
-		'tenant detach' | 'tenant show') words="$(_sluice_tenants) $options" ;;
+		'tenant detach' | 'tenant show' | 'tenant delete') words="$(_sluice_tenants) $options" ;;
 		*) words=$options ;;
 		esac
 		;;

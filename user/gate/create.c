@@ -472,7 +472,8 @@ int create_build(const struct create_spec *spec, char why[CREATE_WHY_MAX])
 	return err;
 }
 
-static int delete_outer(const struct create_spec *spec, void *arg)
+/* The inner end: the outer one goes with it, wherever it has been moved or renamed to. */
+static int delete_veth(const struct create_spec *spec, void *arg)
 {
 	struct nl_sock *sock = open_netlink();
 	struct rtnl_link *link;
@@ -480,10 +481,9 @@ static int delete_outer(const struct create_spec *spec, void *arg)
 
 	if (!sock)
 		return -ENOMEM;
-	err = from_nl(rtnl_link_get_kernel(sock, 0, spec->outer, &link));
+	err = from_nl(rtnl_link_get_kernel(sock, 0, spec->inner, &link));
 	if (!err) {
-		/* Not somebody else's that has come to the name. */
-		err = rtnl_link_is_veth(link) ? from_nl(rtnl_link_delete(sock, link)) : 0;
+		err = from_nl(rtnl_link_delete(sock, link));
 		rtnl_link_put(link);
 	}
 	nl_socket_free(sock);
@@ -512,7 +512,7 @@ int create_remove(const struct create_spec *spec)
 			return err;
 	} else {
 		/* Now, and not when the kernel has time for the namespace. */
-		err = inside(spec->into, delete_outer, spec, NULL);
+		err = inside(spec->netns, delete_veth, spec, NULL);
 	}
 	last = remove_namespace(spec->netns);
 	return err == -ENOENT || !err ? last : err;

@@ -38,7 +38,7 @@ void create_interface(const struct create_spec *spec, char *ret);
 /* 0, or -errno with why, a sentence, and nothing left behind. -EEXIST: the name is taken. */
 int create_build(const struct create_spec *spec, char why[CREATE_WHY_MAX]);
 /*
- * Gives a moved interface back, deletes the outer end and the namespace. What is gone already is
+ * Gives a moved interface back, deletes the veth pair and the namespace. What is gone already is
  * no error. 0 or -errno.
  */
 int create_remove(const struct create_spec *spec);

@@ -43,6 +43,9 @@ struct command {
 /* tenant.c */
 extern const struct command command_tenant_attach, command_tenant_detach, command_tenant_list,
 	command_tenant_show;
+/* create.c */
+extern const struct command command_tenant_create, command_tenant_delete, command_gateway_create,
+	command_gateway_delete;
 /* status.c */
 extern const struct command command_status;
 /* log.c */

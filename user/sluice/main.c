@@ -23,9 +23,21 @@ static const struct command command_help = {
 };
 
 static const struct command *const commands[] = {
-	&command_status,      &command_tenant_attach, &command_tenant_detach, &command_tenant_list,
-	&command_tenant_show, &command_log_rotate,    &command_log,	      &command_reload,
-	&command_upgrade,     &command_version,	      &command_help,
+	&command_status,
+	&command_tenant_attach,
+	&command_tenant_detach,
+	&command_tenant_list,
+	&command_tenant_show,
+	&command_tenant_create,
+	&command_tenant_delete,
+	&command_gateway_create,
+	&command_gateway_delete,
+	&command_log_rotate,
+	&command_log,
+	&command_reload,
+	&command_upgrade,
+	&command_version,
+	&command_help,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

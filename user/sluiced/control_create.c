@@ -12,10 +12,12 @@
 #include <sys/socket.h>
 
 #include "../gate/dhcp.h"
+#include "../gate/netns.h"
 #include "../lib/subnet.h"
 #include "control_reply.h"
 #include "control_report.h"
 #include "created.h"
+#include "generation.h"
 #include "tenants.h"
 
 #define INNER	      "gw0"
@@ -344,9 +346,17 @@ json_t *control_delete_tenant(struct sluiced *sluiced, json_t *arguments)
 
 json_t *control_delete_gateway(struct sluiced *sluiced, json_t *arguments)
 {
+	const char *used = sluiced->generation->conf->management.netns;
 	const char *bad = NULL, *netns = control_text(arguments, "netns", &bad);
 
 	if (bad)
 		return control_error("usage", "give the gateway's namespace", "netns is wrong");
-	return take_away(sluiced, "gateway", netns ? netns : GATEWAY_NETNS);
+	if (!netns)
+		netns = GATEWAY_NETNS;
+	/* A namespace in use would live on without its name. */
+	if (used && created_find(sluiced->created, "gateway", netns) &&
+	    netns_inode(used) == netns_inode(netns))
+		return control_error("conflict", "take it out of sluice.yaml, reload, delete",
+				     "services are reached from %.64s (management.netns)", netns);
+	return take_away(sluiced, "gateway", netns);
 }
