@@ -5,7 +5,6 @@
  */
 #include <sys/mman.h>
 
-#include "../../user/repo/name.c"
 #include "../../user/repo/package_deb.c"
 #include "../../user/repo/package_rpm.c"
 #include "fuzz.h"

@@ -47,9 +47,11 @@ expect_eq "$(api "/v1/uploads/$id" | jq .offset)" 0 "it may be sent again"
 expect_eq "$(api_status "/v1/uploads/$id" -X DELETE)" 200 "given up"
 
 # The command line: cut in the middle, again and again, it goes on; run again, it goes on too.
-head -c 40000000 /dev/urandom >"$LAB/big.bin"
+head -c 100000000 /dev/urandom >"$LAB/big.bin"
 "$REPO" upload "$LAB/big.bin" >"$LAB/cli.out" 2>&1 &
 cli=$!
+arriving() { find "$STATE/uploads" -type f -size +1M | grep -q .; }
+wait_for 10 "the upload has begun" arriving
 for _ in 1 2 3; do
 	sleep 0.15
 	repo_kill

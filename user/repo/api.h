@@ -40,6 +40,15 @@ void api_key_make(struct request *request);
 void api_key_armored(struct request *request);
 void api_key_binary(struct request *request);
 
+/* api_instruct.c */
+void api_desired(struct request *request);
+void api_events(struct request *request);
+void api_instruct(struct request *request);
+void api_instructions(struct request *request);
+void api_instruct_pending(struct request *request);
+void api_instruct_key_show(struct request *request);
+void api_instruct_key(struct request *request);
+
 /* tree.c */
 void tree_own(struct request *request);
 void tree_view(struct request *request);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FAMILIES 3
+#define FAMILIES 4
 
 static const struct opt common_options[] = {
 	{ OPT_TEXT, 's', "server", "URL",
@@ -33,6 +33,7 @@ static const struct family {
 } families[FAMILIES] = {
 	{ "Uploading", cli_upload_commands, &cli_upload_commands_count },
 	{ "Packages", cli_package_commands, &cli_package_commands_count },
+	{ "Instructions to VMs", cli_instruct_commands, &cli_instruct_commands_count },
 	{ "Administration", cli_admin_commands, &cli_admin_commands_count },
 };
 

@@ -40,8 +40,10 @@ struct cli_command {
 };
 
 /* Every family's table. */
-extern const struct cli_command cli_upload_commands[], cli_package_commands[], cli_admin_commands[];
-extern const size_t cli_upload_commands_count, cli_package_commands_count, cli_admin_commands_count;
+extern const struct cli_command cli_upload_commands[], cli_package_commands[], cli_admin_commands[],
+	cli_instruct_commands[];
+extern const size_t cli_upload_commands_count, cli_package_commands_count, cli_admin_commands_count,
+	cli_instruct_commands_count;
 
 /* Prints "sluice-repo: …" to stderr; returns 1, a command's exit status. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -44,7 +44,18 @@ static const char schema[] =
 	" revoked_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
 	"CREATE TABLE audit ("
 	" id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL,"
-	" action TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL) STRICT;";
+	" action TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL) STRICT;"
+	"CREATE TABLE documents ("
+	" tenant TEXT NOT NULL, instance TEXT NOT NULL, generation INTEGER NOT NULL,"
+	" document TEXT NOT NULL, PRIMARY KEY (tenant, instance)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE operations ("
+	" id TEXT PRIMARY KEY, tenant TEXT NOT NULL, instance TEXT NOT NULL,"
+	" generation INTEGER NOT NULL, action TEXT NOT NULL, packages TEXT NOT NULL,"
+	" state TEXT NOT NULL CHECK (state IN ('pending', 'running', 'done', 'failed')),"
+	" percent INTEGER NOT NULL, message TEXT NOT NULL, log TEXT NOT NULL,"
+	" created_by TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) "
+	"STRICT;"
+	"CREATE INDEX operations_instance ON operations (tenant, instance, state);";
 
 struct db {
 	char *path;

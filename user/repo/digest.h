@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "name.h"
+#include "../lib/name.h"
 
 #define DIGEST_SIZE 32
 

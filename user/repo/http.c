@@ -252,15 +252,18 @@ static enum MHD_Result on_body(struct request *request, const char *data, size_t
 	return MHD_YES;
 }
 
+void request_resume(struct request *request)
+{
+	request->state = REQUEST_ANSWERED;
+	MHD_resume_connection(request->connection);
+}
+
 static void run_job(void *arg)
 {
 	struct request *request = arg;
-	struct MHD_Connection *connection = request->connection;
 
 	request->route->run(request);
-	request->state = REQUEST_ANSWERED;
-	/* From here on the request belongs to the connection's thread again. */
-	MHD_resume_connection(connection);
+	request_resume(request);
 }
 
 static enum MHD_Result on_end(struct request *request)
@@ -270,18 +273,21 @@ static enum MHD_Result on_end(struct request *request)
 			reply_problem(request);
 		return send_reply(request);
 	}
-	if (!(request->route->flags & ROUTE_JOB)) {
+	if (!(request->route->flags & (ROUTE_JOB | ROUTE_WAIT))) {
 		request->route->run(request);
 		return send_reply(request);
 	}
 	request->state = REQUEST_JOB;
 	MHD_suspend_connection(request->connection);
+	if (request->route->flags & ROUTE_WAIT) {
+		request->route->run(request);
+		return MHD_YES;
+	}
 	if (!jobs_add(request->repod->jobs, run_job, request))
 		return MHD_YES;
 	problem_set(&request->problem, 503, "busy", "try again later", "too much is going on");
 	reply_problem(request);
-	request->state = REQUEST_ANSWERED;
-	MHD_resume_connection(request->connection);
+	request_resume(request);
 	return MHD_YES;
 }
 

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "name.h"
+#include "../lib/name.h"
 
 enum package_kind { PACKAGE_FILE, PACKAGE_DEB, PACKAGE_RPM, PACKAGE_KINDS };
 

@@ -28,6 +28,7 @@
 #include "jobs.h"
 #include "publish.h"
 #include "upload.h"
+#include "waiters.h"
 
 #define LISTENERS_MAX 16
 #define JOB_THREADS   4
@@ -185,9 +186,12 @@ static int serve(struct repod *repod, const sigset_t *signals)
 	wait_for_end(repod, signals);
 	notify("STOPPING=1");
 	log_info("stopping");
+	waiters_release(repod->waiters);
 	drain(listeners, count, signals);
 out:
 	atomic_store(&repod->stopping, true);
+	waiters_stop(repod->waiters);
+	repod->waiters = NULL;
 	jobs_stop(repod->jobs);
 	repod->jobs = NULL;
 	for (i = 0; i < count; i++)
@@ -222,7 +226,8 @@ static int run(const struct options *options, struct repod *repod, const sigset_
 		return EXIT_FAILURE;
 	if (options->fsck)
 		return run_fsck(repod, options->repair);
-	if (jobs_start(JOB_THREADS, &repod->jobs) || publish_start(repod, &repod->publisher)) {
+	if (jobs_start(JOB_THREADS, &repod->jobs) || waiters_start(&repod->waiters) ||
+	    publish_start(repod, &repod->publisher)) {
 		log_error("threads cannot be started");
 		return EXIT_FAILURE;
 	}
@@ -268,6 +273,7 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	status = run(&options, &repod, &signals);
+	waiters_stop(repod.waiters);
 	jobs_stop(repod.jobs);
 	publish_stop(repod.publisher);
 	db_close(repod.db);

@@ -12,6 +12,7 @@
 
 struct jobs;
 struct publisher;
+struct waiters;
 
 struct repod {
 	struct settings *settings;
@@ -19,6 +20,7 @@ struct repod {
 	struct store *store;
 	struct jobs *jobs;
 	struct publisher *publisher;
+	struct waiters *waiters;
 	atomic_bool stopping;
 };
 

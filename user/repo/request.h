@@ -70,6 +70,9 @@ struct request {
 	struct problem problem;
 	struct MHD_Response *response;
 	unsigned status;
+
+	struct request *next_waiter; /* waiters.c */
+	int64_t generation, deadline_ms;
 };
 
 /* A header's or a query argument's value, or NULL; repeated headers: the first. */
@@ -85,10 +88,12 @@ int routes_find(struct request *request);
 
 enum route_flags {
 	ROUTE_TENANT = 1, /* tenants and the anonymous may ask, and see their view */
+	ROUTE_AGENT = 64, /* for tenants alone */
 	ROUTE_JSON = 2,	  /* has a JSON body */
 	ROUTE_UPLOAD = 4, /* has a body that goes to request->fd */
 	ROUTE_JOB = 8,	  /* run in a job thread */
 	ROUTE_PAGE = 16,  /* for browsers: asks for a password */
+	ROUTE_WAIT = 32,  /* suspended while run() and until somebody calls request_resume() */
 };
 
 struct route {
@@ -101,6 +106,12 @@ struct route {
 	/* Called when the body is there: must set a reply. */
 	void (*run)(struct request *request);
 };
+
+/*
+ * The reply is set: gives the request back to its connection's thread. For routes with
+ * ROUTE_WAIT, whose run() may leave that to another thread; not to be touched afterwards.
+ */
+void request_resume(struct request *request);
 
 /* reply.c: each sets the reply; reply_json() takes the object (NULL: out of memory). */
 void reply_json(struct request *request, unsigned status, json_t *object);

@@ -35,6 +35,13 @@ static const struct route routes[] = {
 	{ "POST",   "/v1/publish",              ROLE_UPLOADER, ROUTE_JSON | ROUTE_JOB,    NULL, api_publish },
 	{ "GET",    "/v1/key",                  ROLE_READER,   0,                         NULL, api_key_show },
 	{ "POST",   "/v1/key",                  ROLE_ADMIN,    ROUTE_JSON | ROUTE_JOB,    NULL, api_key_make },
+	{ "GET",    "/sluice/v1/desired",       ROLE_ADMIN,    ROUTE_AGENT | ROUTE_WAIT,  NULL, api_desired },
+	{ "POST",   "/sluice/v1/events",        ROLE_ADMIN,    ROUTE_AGENT | ROUTE_JSON | ROUTE_JOB, NULL, api_events },
+	{ "POST",   "/v1/instructions",         ROLE_ADMIN,    ROUTE_JSON | ROUTE_JOB,    NULL, api_instruct },
+	{ "GET",    "/v1/instructions",         ROLE_READER,   0,                         NULL, api_instructions },
+	{ "GET",    "/v1/instance",             ROLE_READER,   0,                         NULL, api_instruct_pending },
+	{ "GET",    "/v1/instruct-key",         ROLE_READER,   0,                         NULL, api_instruct_key_show },
+	{ "POST",   "/v1/instruct-key",         ROLE_ADMIN,    ROUTE_JSON | ROUTE_JOB,    NULL, api_instruct_key },
 	{ "GET",    "/v1/tokens",               ROLE_ADMIN,    0,                         NULL, api_tokens_list },
 	{ "POST",   "/v1/tokens",               ROLE_ADMIN,    ROUTE_JSON | ROUTE_JOB,    NULL, api_tokens_create },
 	{ "DELETE", "/v1/tokens/*",             ROLE_ADMIN,    ROUTE_JOB,                 NULL, api_tokens_revoke },
@@ -105,6 +112,12 @@ int routes_find(struct request *request)
 		}
 		request->route = route;
 		request->rest = rest;
+		if (route->flags & ROUTE_AGENT) {
+			if (request->who.tenant)
+				return 0;
+			return problem_set(&request->problem, 403, "denied", NULL,
+					   "this is for agents, which come through a relay");
+		}
 		if (route->flags & ROUTE_TENANT) {
 			if (!request->who.refused || request->who.role != ROLE_NONE)
 				return 0;

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "name.h"
+#include "../lib/name.h"
 
 #define TEXT_MAX    1024
 #define SECRET_MIN  16

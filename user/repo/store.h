@@ -20,7 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "name.h"
+#include "../lib/name.h"
 
 struct store {
 	char *path;

@@ -8,7 +8,7 @@
 #include <openssl/crypto.h>
 
 #include "digest.h"
-#include "name.h"
+#include "../lib/name.h"
 
 static const char *const role_names[] = {
 	[ROLE_NONE] = "none",

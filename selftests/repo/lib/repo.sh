@@ -133,11 +133,11 @@ make_rpm() {
 	printf '%s\n' "$top/noarch/$1-$2-1.noarch.rpm"
 }
 
-# tenant_begin TENANT: $RELAY is the address of a stand-in that signs as sluice does
+# tenant_begin TENANT [INSTANCE]: $RELAY is the address of a stand-in that signs as sluice does
 tenant_begin() {
 	local port
 	port=$(free_port)
-	start "relay-$1" "$PYTHON" "$HERE/signer.py" "$port" "$LAB/tenants.sock" "$LAB/secret" "$1"
+	start "relay-$1${2:-}" "$PYTHON" "$HERE/signer.py" "$port" "$LAB/tenants.sock" "$LAB/secret" "$@"
 	wait_for 10 "the signer listens" curl -s -o /dev/null "http://127.0.0.1:$port/"
 	# shellcheck disable=SC2034 # for the test
 	RELAY=http://127.0.0.1:$port

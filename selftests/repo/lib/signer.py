@@ -24,13 +24,13 @@ CLIENT = "10.0.0.7"
 class UnixConnection(http.client.HTTPConnection):
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
+        self.sock.settimeout(90)
         self.sock.connect(SOCKET)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 60
+    timeout = 90
 
     def log_message(self, *_):
         pass
@@ -67,7 +67,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 if name.lower() not in ("connection", "keep-alive"):
                     self.send_header(name, value)
             self.end_headers()
-            if self.command != "HEAD":
+            if self.command != "HEAD" and reply.status not in (204, 304):
                 self.body(reply, trick, number)
         except (OSError, http.client.HTTPException):
             self.close_connection = True

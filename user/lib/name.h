@@ -4,8 +4,8 @@
  * tenants, upload ids, digests. Everything that becomes part of a path or of a
  * generated index passes through here first. Pure.
  */
-#ifndef REPO_NAME_H
-#define REPO_NAME_H
+#ifndef SLUICE_NAME_H
+#define SLUICE_NAME_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# timeout: 240
+#
+# Instructions: an agent installs what it is told to by whom it trusts, reports percent and reasons,
+# resumes after kill -9, does nothing twice, and refuses what is forged, old or for another. A
+# waiting agent learns of news at once.
+# shellcheck source-path=SCRIPTDIR source=lib/repo.sh
+. "$(dirname "$0")/lib/repo.sh"
+need apt-get dpkg
+AGENT=$BUILD/sluice-agent
+[ -x "$AGENT" ] || skip "$AGENT is not built"
+repo_begin
+make_key
+"$REPO" upload "$(make_deb app 1.0)" "$(make_deb large 1.0 4000000)" "$(make_deb tool 1.0)" >/dev/null
+broken=$(make_deb broken 1.0)
+dpkg-deb -R "$broken" "$LAB/broken" && printf '#!/bin/sh\necho the reason it fails >&2\nexit 3\n' >"$LAB/broken/DEBIAN/preinst" &&
+	chmod 755 "$LAB/broken/DEBIAN/preinst" && sed -i 's/^Version.*/Version: 2.0/' "$LAB/broken/DEBIAN/control" &&
+	dpkg-deb -Znone --root-owner-group -b "$LAB/broken" "$LAB/broken.deb" >/dev/null
+"$REPO" upload "$LAB/broken.deb" >/dev/null
+publish
+
+tenant_begin blue vm-1
+apt_setup vm "$RELAY"
+dir=$LAB/apt-vm
+# The agent's apt-get works in directories of its own: nothing of this machine is touched.
+cat >"$LAB/apt.conf" <<-CONF
+	Dir::Etc "$dir/etc"; Dir::State "$dir"; Dir::State::lists "$dir/lists";
+	Dir::State::status "$dir/root/var/lib/dpkg/status"; Dir::Cache "$dir/cache"; Dir::Log "$dir/log";
+	APT::Sandbox::User "root"; APT::Architecture "amd64"; APT::Install-Recommends "false";
+	Debug::NoLocking "true"; Acquire::Languages "none"; Acquire::Retries "0";
+CONF
+export APT_CONFIG=$LAB/apt.conf
+mkdir -p "$dir/root/var/log"
+agent_args=(--url "$RELAY" --state "$LAB/agent" --instance vm-1 --sources "$dir/etc/sources.list"
+	--root "$dir/root" --key "$LAB/agent.pub" --wait 20 --verbose)
+instruct() { "$REPO" instruct --tenant blue --instance vm-1 "$@"; }
+states() { "$REPO" instructions --json | jq -r '.[] | [.action, (.packages | join(",")), .state] | join(" ")'; }
+installed() { cat "$dir/root/usr/share/$1/version" 2>/dev/null || echo none; }
+
+expect_fails "an instruction before there is a key" instruct install app
+"$REPO" instruct-key create
+"$REPO" instruct-key show >"$LAB/agent.pub"
+start agent "$AGENT" "${agent_args[@]}"
+sleep 0.5
+
+# Told, done, watched.
+before=$(date +%s%N)
+instruct --watch install app >"$LAB/watch.out" || fail "install: $(cat "$LAB/watch.out")"
+expect_le $((($(date +%s%N) - before) / 1000000)) $((15000 * SLOW)) "milliseconds from order to done"
+expect_eq "$(installed app)" 1.0 "installed"
+expect_eq "$(states)" "install app done" "what the operator sees"
+grep -q 'running [0-9]* %' "$LAB/watch.out" || expect_has "$(cat "$LAB/watch.out")" "done 100 %" "what was shown"
+online() { [ "$("$REPO" instructions --json | jq -r '.[0].online')" = true ]; }
+wait_for 5 "the agent waits again" online
+
+# A reason for what fails; the next one is not held up.
+expect_fails "a package that is not there" instruct --watch install no-such-package
+expect_has "$(cat "$LAB/expect.out")" "no-such-package" "the reason"
+expect_fails "a package whose script fails" instruct --watch install broken=2.0
+"$REPO" instructions --json | jq -e '.[0].state == "failed" and (.[0].log | length > 10)' >/dev/null || fail "no log tail with a failure"
+instruct --watch remove app >/dev/null || fail "remove"
+expect_eq "$(installed app)" none "removed"
+
+# Killed in the middle, it goes on; what is done is not done again.
+sed -i "s,$RELAY/,$RELAY/!slow/," "$dir/etc/sources.list"
+instruct install large >/dev/null
+running() { [ "$("$REPO" instructions --json | jq -r '.[0] | "\(.state) \(.percent > 0)"')" = "running true" ]; }
+wait_for 30 "the installation is under way" running
+pid=$(pid_of agent)
+children=$(children_of "$pid")
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null || true
+forget agent
+for child in $children; do kill -KILL -- "-$child" 2>/dev/null || true; done
+expect_eq "$(installed large)" none "killed before it was installed"
+sed -i "s,/!slow/,/," "$dir/etc/sources.list"
+start agent "$AGENT" "${agent_args[@]}"
+done_() { [ "$(states | head -n 1)" = "install large done" ]; }
+wait_for 30 "it is gone on with" done_
+expect_eq "$(installed large)" 1.0 "installed after a kill"
+pid=$(pid_of agent)
+end_pid "$pid" 5 || fail "the agent does not end in order: $?"
+forget agent
+log_lines=$(wc -l <"$dir/root/var/log/dpkg.log")
+"$AGENT" "${agent_args[@]}" --once >"$LAB/once.out" 2>&1 || fail "once: $(cat "$LAB/once.out")"
+case $(cat "$LAB/once.out") in *operation*) fail "something was done twice: $(cat "$LAB/once.out")" ;; esac
+expect_eq "$(wc -l <"$dir/root/var/log/dpkg.log")" "$log_lines" "dpkg's log"
+
+# A key that is not pinned; one that is, held by the operator alone.
+openssl genpkey -algorithm ed25519 -out "$LAB/operator.key" 2>/dev/null
+chmod 600 "$LAB/operator.key"
+openssl pkey -in "$LAB/operator.key" -pubout -out "$LAB/operator.pub"
+expect_fails "a signer the repository does not know" instruct --key "$LAB/operator.key" install tool
+"$REPO" instruct-key trust "$LAB/operator.pub"
+instruct --key "$LAB/operator.key" install tool >/dev/null
+expect_fails "a signer the agent does not know" "$AGENT" "${agent_args[@]}" --once
+expect_has "$(cat "$LAB/expect.out")" "no pinned key signed it" "what it says"
+expect_eq "$(installed tool)" none "nothing was installed"
+cat "$LAB/operator.pub" >>"$LAB/agent.pub"
+"$AGENT" "${agent_args[@]}" --once >"$LAB/once.out" 2>&1 || fail "pinned by now: $(cat "$LAB/once.out")"
+expect_eq "$(installed tool)" 1.0 "signed by the operator"
+expect_eq "$(states | head -n 1)" "install tool done" "what the operator sees"
+
+# Forged, replayed, for another: served by somebody who plays the repository.
+mkdir -p "$LAB/spoof/sluice/v1"
+port=$(free_port)
+start spoof "$PYTHON" -m http.server --directory "$LAB/spoof" --bind 127.0.0.1 "$port"
+wait_for 10 "the spoof listens" curl -s "http://127.0.0.1:$port/"
+spoof() { "$AGENT" "${agent_args[@]}" --url "http://127.0.0.1:$port" --once; }
+# The newest true document, an older one, one with a byte changed, one for another instance.
+curl -sS "$RELAY/sluice/v1/desired?generation=0" >"$LAB/true.json"
+jq -c '.payload |= (@base64d | sub("tool"; "evil") | @base64)' "$LAB/true.json" >"$LAB/spoof/sluice/v1/desired"
+expect_fails "a changed document" spoof
+expect_has "$(cat "$LAB/expect.out")" "no pinned key signed it" "a changed document"
+tenant_begin blue vm-2
+second=$RELAY
+"$REPO" instruct --key "$LAB/operator.key" --tenant blue --instance vm-2 install tool >/dev/null
+curl -sS "$second/sluice/v1/desired?generation=0" >"$LAB/spoof/sluice/v1/desired"
+expect_fails "another instance's document" spoof
+expect_has "$(cat "$LAB/expect.out")" "for another instance" "another instance's document"
+cp "$LAB/true.json" "$LAB/spoof/sluice/v1/desired"
+instruct --key "$LAB/operator.key" remove tool >/dev/null
+"$AGENT" "${agent_args[@]}" --once >/dev/null 2>&1
+expect_fails "an older document, replayed" spoof
+expect_has "$(cat "$LAB/expect.out")" "older than one seen before" "an older document"
+for text in '' '{}' '[]' '{"payload":"","signature":""}' "$(head -c 300000 /dev/zero | tr '\0' a)"; do
+	printf '%s' "$text" >"$LAB/spoof/sluice/v1/desired"
+	expect_fails "noise" spoof
+done
+
+# A VM reports only for itself; nobody else does at all.
+id=$("$REPO" instructions --tenant blue --instance vm-2 --json | jq -r '.[0].id')
+event="{\"events\":[{\"operation\":\"$id\",\"state\":\"done\",\"percent\":100}]}"
+tenant_begin red vm-2
+expect_eq "$(status_of "$RELAY/sluice/v1/events" -X POST -d "$event")" 204 "another tenant's report is heard"
+expect_eq "$("$REPO" instructions --tenant blue --instance vm-2 --json | jq -r '.[0].state')" pending "and changes nothing"
+expect_eq "$(status_of "$URL/sluice/v1/events" -X POST -d "$event")" 403 "a report from the management side"
+expect_eq "$(status_of "$RELAY/sluice/v1/events" -X POST -d '{"events":[{"operation":"x","state":"done"}]}')" 400 "a wrong report"
+expect_eq "$(head -c 70000 /dev/zero | tr '\0' ' ' | status_of "$RELAY/sluice/v1/events" -X POST --data-binary @-)" 413 "a report too large"
+tenant_begin blue
+expect_eq "$(status_of "$RELAY/sluice/v1/desired")" 404 "a VM without an instance"
+got=0
+for _ in $(seq 120); do [ "$(status_of "$second/sluice/v1/events" -X POST -d '{"events":[]}')" = 503 ] && got=1 && break; done
+expect_eq $got 1 "too many reports are put off"
+for words in 'install -o=x' 'install ../x' 'install' 'upgrade x' 'install x-' 'destroy x' 'install a;b'; do
+	# shellcheck disable=SC2086 # words are meant
+	expect_fails "the operation '$words'" "$REPO" instruct --key "$LAB/operator.key" --tenant blue --instance vm-2 -- $words
+done

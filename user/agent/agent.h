@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sluice-agent, in a VM: asks for what it is to do, verifies who says so, does it with the
+ * system's own package manager, and reports.
+ *
+ *   agent.c      main loop: poll, verify, run what is new, report
+ *   agent_http.c one GET or POST through libcurl
+ *   agent_state.c what survives a crash: the highest generation seen, each operation's end
+ *   agent_run.c  runs the package manager, turns its progress into percent
+ */
+#ifndef AGENT_H
+#define AGENT_H
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define AGENT_MESSAGE_MAX 300
+#define AGENT_LOG_MAX	  4000
+
+struct agent_options {
+	const char *url, *key_file, *state, *instance, *sources, *root;
+	uint32_t wait;
+	bool once, verbose, version, help;
+};
+
+/* An operation's end, and how it got there. */
+struct agent_result {
+	bool failed;
+	char message[AGENT_MESSAGE_MAX + 1];
+	char log[AGENT_LOG_MAX + 1]; /* the tail of what the package manager said */
+};
+
+/* Set by SIGTERM: polls end at once, a package manager is let finish. */
+extern volatile sig_atomic_t agent_ending;
+
+/* ---- agent_http.c ---- */
+
+/* Returns the status, or -1 and *ret_why (static). The body is malloc'd, NUL-terminated. */
+long agent_get(const char *url, unsigned timeout, char **ret_body, size_t *ret_len,
+	       const char **ret_why);
+long agent_post(const char *url, const char *body, const char **ret_why);
+
+/* ---- agent_state.c ---- */
+
+struct agent_state {
+	char path[256];
+	int64_t generation; /* carried out to its end */
+	int64_t seen;	    /* the highest whose signature was right */
+	json_t *ended;	    /* operation id → {"state", "message", "log", "told"} */
+	char running[17];   /* begun and not ended: "" for none */
+};
+
+/* A state that cannot be read is an error: going on would forget the generation. */
+int agent_state_load(struct agent_state *state, const char *directory);
+/* Whole or not at all, and on disk. 0 or -errno. */
+int agent_state_save(const struct agent_state *state);
+void agent_state_free(struct agent_state *state);
+
+/* ---- agent_run.c ---- */
+
+/*
+ * Carries out one operation. tell(percent, arg) is called when the percentage moves. resumed:
+ * it was begun before and cut short.
+ */
+void agent_run(const struct agent_options *options, const json_t *operation, bool resumed,
+	       void (*tell)(unsigned percent, void *arg), void *arg,
+	       struct agent_result *ret_result);
+
+#endif

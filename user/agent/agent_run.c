@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The package manager's part. apt-get where there is one, else dnf; both see the sluice
+ * repository alone. apt's Status-Fd gives the percentage: downloading is its first half.
+ * Nothing of an instruction but checked package names gets onto a command line, and no
+ * shell is involved.
+ */
+#include "agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../lib/instruction.h"
+
+#define WORDS_MAX    (INSTRUCTION_PACKAGES_MAX + 48)
+#define STATUS_FD    3
+#define SILENCE_MS   (30 * 60 * 1000) /* then the package manager is taken for stuck */
+#define LOCK_SECONDS "300"
+
+extern char **environ;
+
+struct run {
+	const char *argv[WORDS_MAX];
+	unsigned argc;
+	char room[12][320]; /* words that had to be made */
+	unsigned made;
+	void (*tell)(unsigned percent, void *arg);
+	void *arg;
+	struct agent_result *result;
+	unsigned percent;
+	char line[512]; /* of Status-Fd, as far as it has come */
+	size_t line_len;
+	char error[AGENT_MESSAGE_MAX + 1];
+};
+
+static void add(struct run *run, const char *word)
+{
+	if (run->argc + 1 < WORDS_MAX)
+		run->argv[run->argc++] = word;
+}
+
+static void add_option(struct run *run, const char *name, const char *value)
+{
+	char *word = run->room[run->made];
+
+	if (run->made == sizeof(run->room) / sizeof(run->room[0]))
+		return;
+	run->made++;
+	snprintf(word, sizeof(run->room[0]), "%s=%s", name, value);
+	add(run, "-o");
+	add(run, word);
+}
+
+/* Keeps the last AGENT_LOG_MAX bytes of everything that is said. */
+static void keep_log(struct agent_result *result, const char *data, size_t len)
+{
+	size_t have = strlen(result->log), drop;
+
+	if (len > AGENT_LOG_MAX) {
+		data += len - AGENT_LOG_MAX;
+		len = AGENT_LOG_MAX;
+	}
+	drop = have + len > AGENT_LOG_MAX ? have + len - AGENT_LOG_MAX : 0;
+	memmove(result->log, result->log + drop, have - drop);
+	memcpy(result->log + have - drop, data, len);
+	result->log[have - drop + len] = '\0';
+}
+
+static void set_percent(struct run *run, unsigned percent)
+{
+	if (percent > 99)
+		percent = 99;
+	if (percent <= run->percent)
+		return;
+	run->percent = percent;
+	run->tell(percent, run->arg);
+}
+
+/* "dlstatus:1:37.5:text", "pmstatus:nginx:62.1:text", "pmerror:nginx:62:text" */
+static void read_status(struct run *run, char *line)
+{
+	char *kind = strtok(line, ":"), *what = strtok(NULL, ":"), *number = strtok(NULL, ":");
+	char *text = strtok(NULL, "");
+	double percent = number ? strtod(number, NULL) : 0;
+
+	if (!kind || !what || percent < 0 || percent > 100)
+		return;
+	if (!strcmp(kind, "dlstatus"))
+		set_percent(run, (unsigned)(percent / 2));
+	else if (!strcmp(kind, "pmstatus"))
+		set_percent(run, 50 + (unsigned)(percent / 2));
+	else if (!strcmp(kind, "pmerror") && !*run->error)
+		snprintf(run->error, sizeof(run->error), "%.80s: %.200s", what, text ? text : "");
+}
+
+static void take_status(struct run *run, const char *data, size_t len)
+{
+	for (; len; data++, len--) {
+		if (*data != '\n') {
+			if (run->line_len + 1 < sizeof(run->line))
+				run->line[run->line_len++] = *data;
+			continue;
+		}
+		run->line[run->line_len] = '\0';
+		run->line_len = 0;
+		read_status(run, run->line);
+	}
+}
+
+static int start(struct run *run, int output, int status, pid_t *ret_pid)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none;
+	int err;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attributes);
+	sigemptyset(&none);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	/* A group of its own: a signal for the agent must not cut dpkg in two. */
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, status, STATUS_FD);
+	run->argv[run->argc] = NULL;
+	err = posix_spawnp(ret_pid, run->argv[0], &actions, &attributes, (char *const *)run->argv,
+			   environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attributes);
+	return -err;
+}
+
+/* What is there now; false at the end. */
+static bool drain(struct run *run, int fd, bool is_status)
+{
+	char data[4096];
+	ssize_t n;
+
+	while ((n = read(fd, data, sizeof(data))) != 0) {
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR;
+		if (is_status)
+			take_status(run, data, (size_t)n);
+		else
+			keep_log(run->result, data, (size_t)n);
+	}
+	return false;
+}
+
+/*
+ * Reads both ends until the program has ended: not until they are closed, since a service that
+ * a package starts may hold on to them. False: it is stuck.
+ */
+static bool follow(struct run *run, pid_t pid, int output, int status)
+{
+	struct pollfd fds[3] = { { .fd = output, .events = POLLIN },
+				 { .fd = status, .events = POLLIN },
+				 { .events = POLLIN } };
+	bool ended = false, heard = true;
+	int ready;
+
+	fds[2].fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	while (!ended && heard && (fds[0].fd >= 0 || fds[2].fd >= 0)) {
+		ready = poll(fds, 3, SILENCE_MS);
+		if (ready < 0 && errno == EINTR)
+			continue;
+		heard = ready > 0;
+		ended = heard && fds[2].fd >= 0 && fds[2].revents;
+		for (int i = 0; heard && i < 2; i++)
+			if (fds[i].fd >= 0 && (fds[i].revents || ended) &&
+			    !drain(run, fds[i].fd, i == 1))
+				fds[i].fd = -1;
+	}
+	if (fds[2].fd >= 0)
+		close(fds[2].fd);
+	return heard;
+}
+
+/* 0 when the program ended with 0. */
+static int execute(struct run *run)
+{
+	int output[2] = { -1, -1 }, status[2] = { -1, -1 }, end = -1, err = 0;
+	bool followed;
+	pid_t pid;
+
+	if (pipe2(output, O_CLOEXEC) || pipe2(status, O_CLOEXEC) ||
+	    fcntl(output[0], F_SETFL, O_NONBLOCK) || fcntl(status[0], F_SETFL, O_NONBLOCK))
+		err = -errno;
+	if (!err)
+		err = start(run, output[1], status[1], &pid);
+	if (output[1] >= 0)
+		close(output[1]);
+	if (status[1] >= 0)
+		close(status[1]);
+	if (!err) {
+		followed = follow(run, pid, output[0], status[0]);
+		if (!followed)
+			kill(-pid, SIGTERM);
+		while (waitpid(pid, &end, 0) < 0 && errno == EINTR)
+			continue;
+		if (!followed)
+			snprintf(run->error, sizeof(run->error),
+				 "%s said nothing for half an hour and was ended", run->argv[0]);
+	} else {
+		snprintf(run->error, sizeof(run->error), "%s: %s", run->argv[0], strerror(-err));
+	}
+	if (output[0] >= 0)
+		close(output[0]);
+	if (status[0] >= 0)
+		close(status[0]);
+	return err ? err : end;
+}
+
+static void apt_begin(struct run *run, const struct agent_options *options, bool progress)
+{
+	char root[280];
+
+	run->argc = run->made = 0;
+	add(run, "apt-get");
+	add(run, "-q");
+	add(run, "-y");
+	add_option(run, "Dir::Etc::sourcelist", options->sources);
+	add_option(run, "Dir::Etc::sourceparts", "-");
+	add_option(run, "DPkg::Lock::Timeout", LOCK_SECONDS);
+	add_option(run, "Dpkg::Use-Pty", "0");
+	add_option(run, "DPkg::Options::", "--force-confold");
+	if (progress)
+		add_option(run, "APT::Status-Fd", "3");
+	if (!options->root)
+		return;
+	snprintf(root, sizeof(root), "--root=%s", options->root);
+	add_option(run, "DPkg::Options::", root);
+	add_option(run, "DPkg::Options::", "--force-not-root");
+	snprintf(root, sizeof(root), "--log=%s/var/log/dpkg.log", options->root);
+	add_option(run, "DPkg::Options::", root);
+}
+
+/* What a kill or a power loss left half-configured, dpkg finishes first. */
+static int recover(struct run *run, const struct agent_options *options)
+{
+	char *word = run->room[0];
+
+	run->argc = run->made = 0;
+	add(run, "dpkg");
+	if (options->root) {
+		snprintf(word, sizeof(run->room[0]), "--root=%s", options->root);
+		add(run, word);
+		add(run, "--force-not-root");
+		snprintf(run->room[1], sizeof(run->room[1]), "--log=%s/var/log/dpkg.log",
+			 options->root);
+		add(run, run->room[1]);
+	}
+	add(run, "--force-confold");
+	add(run, "--configure");
+	add(run, "-a");
+	return execute(run);
+}
+
+static void add_packages(struct run *run, const json_t *operation)
+{
+	const json_t *package;
+	size_t i;
+
+	json_array_foreach (json_object_get(operation, "packages"), i, package)
+		add(run, json_string_value(package));
+}
+
+static int run_apt(struct run *run, const struct agent_options *options, const json_t *operation,
+		   const char *action, bool resumed)
+{
+	int err;
+
+	if (resumed && recover(run, options))
+		keep_log(run->result, "dpkg --configure -a failed\n", 27);
+	apt_begin(run, options, false);
+	add(run, "update");
+	/* Without this, apt-get update ends with 0 when no server answers. */
+	add(run, "--error-on=any");
+	err = execute(run);
+	if (err && strcmp(action, "remove") != 0)
+		return err;
+	run->error[0] = '\0';
+	apt_begin(run, options, true);
+	add(run, action);
+	add_packages(run, operation);
+	return execute(run);
+}
+
+static int run_dnf(struct run *run, const json_t *operation, const char *action)
+{
+	add(run, "dnf");
+	add(run, "-q");
+	add(run, "-y");
+	add(run, "--disablerepo=*");
+	add(run, "--enablerepo=sluice");
+	add(run, action);
+	add_packages(run, operation);
+	return execute(run);
+}
+
+/* The last line that says something is the reason, when nothing better is known. */
+static void last_line(const char *log, char *out, size_t size)
+{
+	size_t end = strlen(log), begin;
+
+	while (end && log[end - 1] == '\n')
+		end--;
+	for (begin = end; begin && log[begin - 1] != '\n';)
+		begin--;
+	snprintf(out, size, "%.*s", (int)(end - begin), log + begin);
+}
+
+void agent_run(const struct agent_options *options, const json_t *operation, bool resumed,
+	       void (*tell)(unsigned percent, void *arg), void *arg,
+	       struct agent_result *ret_result)
+{
+	const char *action = json_string_value(json_object_get(operation, "action"));
+	struct run *run = calloc(1, sizeof(*run));
+	int err;
+
+	memset(ret_result, 0, sizeof(*ret_result));
+	if (!run) {
+		ret_result->failed = true;
+		strcpy(ret_result->message, "out of memory");
+		return;
+	}
+	run->tell = tell;
+	run->arg = arg;
+	run->result = ret_result;
+	setenv("DEBIAN_FRONTEND", "noninteractive", 1);
+	setenv("LC_ALL", "C.UTF-8", 1);
+	if (!access("/usr/bin/apt-get", X_OK))
+		err = run_apt(run, options, operation, action, resumed);
+	else
+		err = run_dnf(run, operation, action);
+	ret_result->failed = err != 0;
+	if (err && *run->error)
+		snprintf(ret_result->message, sizeof(ret_result->message), "%s", run->error);
+	else if (err)
+		last_line(ret_result->log, ret_result->message, sizeof(ret_result->message));
+	free(run);
+}
