@@ -39,7 +39,7 @@ BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) 
 BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 
 LIBS_LIB     := -lcyaml -lyaml -ljansson -lcrypto
-LIBS_sluiced := -lbpf -lelf -lnl-route-3 -lnl-3 -luring -lseccomp $(LIBS_LIB)
+LIBS_sluiced := -lbpf -lelf -lnl-route-3 -lnl-3 -lnftables -luring -lseccomp $(LIBS_LIB)
 LIBS_sluice  := $(LIBS_LIB)
 LIBS_repod   := -lmicrohttpd -lsqlite3 -larchive $(LIBS_LIB) -lpthread
 LIBS_repo    := -lcurl $(LIBS_LIB)
@@ -49,12 +49,13 @@ LIB_OBJ  := $(call objs,user/lib)
 # sluiced alone joins gate and relay; tests link the same objects, without its main.
 DAEMON_OBJ := $(filter-out %/main.o,$(call objs,user/sluiced user/gate user/relay))
 
-# user/repo/ is two programs: cli*.c is sluice-repo, the rest sluice-repod; two files are in both.
+# user/repo/ is two programs: cli*.c is sluice-repo, the rest sluice-repod; digest.c is in both.
 REPO_CLI_OBJ  := $(filter $(BUILD)/obj/user/repo/cli%,$(call objs,user/repo)) \
-                 $(BUILD)/obj/user/repo/name.o $(BUILD)/obj/user/repo/digest.o
+                 $(BUILD)/obj/user/repo/digest.o
 REPO_FAULT    := $(BUILD)/obj/user/repo/fault.o
 REPOD_OBJ     := $(filter-out $(BUILD)/obj/user/repo/cli% $(REPO_FAULT),$(call objs,user/repo))
-PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluice $(BUILD)/sluice-repod $(BUILD)/sluice-repo
+PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluice $(BUILD)/sluice-repod $(BUILD)/sluice-repo \
+            $(BUILD)/sluice-agent
 
 # ---- BPF ----------------------------------------------------------------------------------
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
@@ -82,6 +83,10 @@ $(BUILD)/sluice-repod: $(REPOD_OBJ) $(REPO_FAULT) $(BUILD)/libsluice.a
 	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_repod)
 
 $(BUILD)/sluice-repo: $(REPO_CLI_OBJ) $(BUILD)/libsluice.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_repo)
+
+$(BUILD)/sluice-agent: $(call objs,user/agent) $(BUILD)/libsluice.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_repo)
 
@@ -182,7 +187,7 @@ FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) -
 TIME ?= 60
 fuzzers: $(FUZZ_BIN)
 build/fuzz/%: selftests/fuzz/%.c $(wildcard user/lib/*.c user/lib/*.h user/relay/*.h user/relay/route.c user/relay/identity.c) \
-		$(wildcard user/repo/package*.[ch] user/repo/name.[ch])
+		$(wildcard user/repo/package*.[ch])
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -o $@ $< $(wildcard user/lib/*.c) $(LIBS_LIB) \
