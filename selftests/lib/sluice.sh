@@ -49,13 +49,13 @@ $ROUTES_YAML"
 
 sluice() { "$BUILD/sluice" --instance "$INSTANCE" "$@"; }
 
-# start_sluiced [ENGINE]: returns when it answers and all its workers serve
+# start_sluiced [ENGINE [PROGRAM]]: returns when it answers and all its workers serve
 start_sluiced() {
-	local config=$LAB/$SLUICED.yaml
+	local config=$LAB/$SLUICED.yaml program=${2:-$BUILD/sluiced}
 	ENGINE=${1:-$ENGINE}
-	[ -x "$BUILD/sluiced" ] || fail "$BUILD/sluiced is not built: make"
+	[ -x "$program" ] || fail "$program is not built: make"
 	sluice_yaml | sed '/^ *$/d' >"$config"
-	start "$SLUICED" "$BUILD/sluiced" --config "$config" --instance "$INSTANCE"
+	start "$SLUICED" "$program" --config "$config" --instance "$INSTANCE"
 	wait_sluiced
 }
 

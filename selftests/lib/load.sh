@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Load under which nothing may fail, for tests of what must go unnoticed: small requests on new
+# and on kept connections, and one large body that is read slowly, in each tenant named.
+
+LOAD_BIG=$((32 * MIB))
+
+# load_begin TENANT…: needs the documents 1024 and $LOAD_BIG
+load_begin() {
+	local tenant mode
+	LOAD_TENANTS=("$@")
+	rm -f "$LAB/stop"
+	for tenant in "$@"; do
+		for mode in new kept; do
+			start "steady-$mode-$tenant" in_ns "$tenant-vm" "$PYTHON" "$TOOLS/steady.py" \
+				$mode "$META/1024" "${SUM[1024]}" "$LAB/stop"
+		done
+		start "slow-$tenant" in_ns "$tenant-vm" curl -qsS --fail --noproxy '*' \
+			--limit-rate "${LOAD_RATE:-4M}" -o "$LAB/slow-$tenant" "$META/$LOAD_BIG"
+		wait_for 10 "the large body of $tenant to come" test -s "$LAB/slow-$tenant"
+	done
+}
+
+# load_end WHAT: the large bodies are whole, no request failed
+load_end() {
+	local tenant mode made
+	for tenant in "${LOAD_TENANTS[@]}"; do
+		collect "slow-$tenant" || fail "$1: the large body of $tenant was cut: $(tail -n 2 "$LAB/slow-$tenant.log")"
+		expect_eq "$(sha256sum <"$LAB/slow-$tenant" | cut -d ' ' -f 1)" "${SUM[$LOAD_BIG]}" \
+			"$1: the large body of $tenant"
+	done
+	touch "$LAB/stop"
+	for tenant in "${LOAD_TENANTS[@]}"; do
+		for mode in new kept; do
+			collect "steady-$mode-$tenant" ||
+				fail "$1: requests of $tenant: $(tail -n 4 "$LAB/steady-$mode-$tenant.log")"
+			read -r made _ <"$LAB/steady-$mode-$tenant.log"
+			expect_ge "$made" 20 "$1: $mode requests of $tenant"
+			rm -f "$LAB/steady-$mode-$tenant.log"
+		done
+	done
+}
