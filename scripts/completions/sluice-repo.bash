@@ -22,7 +22,7 @@ _sluice_repo() {
 			i=$((i + 1))
 			;;
 		-V | --visible | -n | --name | -r | --version | --role | -a | --arch | --tries | -k | --kind | \
-			-T | --tenant | -o | --output | -g | --if-generation | -d | --days | --lines)
+			-T | --tenant | -I | --instance | --key | --timeout | -o | --output | -g | --if-generation | -d | --days | --lines)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -34,15 +34,15 @@ _sluice_repo() {
 	-k | --kind) words='deb rpm file' ;;
 	--role) words='reader uploader admin' ;;
 	-V | --visible) words='public none' ;;
-	-t | --token-file | --ca | -o | --output)
+	-t | --token-file | --ca | -o | --output | --key)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	-s | --server | -n | --name | -a | --arch | --tries | -T | --tenant | -g | --if-generation | -d | \
+	-s | --server | -n | --name | -a | --arch | --tries | -T | --tenant | -I | --instance | --timeout | -g | --if-generation | -d | \
 		--days | --lines | --version) return ;;
 	*)
 		case "${command[*]}" in
-		'') words='upload list search get delete visibility publish key token log status fsck --help --version' ;;
+		'') words='upload list search get delete visibility instruct instructions instruct-key publish key token log status fsck --help --version' ;;
 		upload*)
 			mapfile -t COMPREPLY < <(
 				compgen -W "--visible --name --version --arch --tries --publish $options" -- "$cur"
@@ -55,6 +55,14 @@ _sluice_repo() {
 		delete) words="$(_sluice_repo_names) $options" ;;
 		visibility) words="$(_sluice_repo_names) $options" ;;
 		'visibility '*) words="public none $options" ;;
+		instruct) words="install remove upgrade --tenant --instance --key --days --watch --timeout $options" ;;
+		'instruct '*) words="$(_sluice_repo_names) --tenant --instance --key --days --watch --timeout $options" ;;
+		instructions) words="--tenant --instance --lines $options" ;;
+		instruct-key) words='show create trust' ;;
+		'instruct-key trust')
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			return
+			;;
 		publish) words="--if-generation --show $options" ;;
 		key) words='show create import retire' ;;
 		'key create') words="--name $options" ;;
