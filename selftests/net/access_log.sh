@@ -128,19 +128,20 @@ stop_sluiced
 readers() {
 	local config=$LAB/$SLUICED.yaml gid=64990
 	need setpriv unshare
-	printf 'root:x:0:\nsluice:x:%s:\n' $gid >"$LAB/group"
+	printf 'root:x:0:\nsluice:x:%s:\n' "$gid" >"$LAB/group"
 	rm -f "$LAB"/access
+	# shellcheck disable=SC2016 # expanded there
 	start sluiced unshare --mount --propagation slave sh -c 'mount --bind "$1" /etc/group; shift; exec "$@"' sh \
 		"$LAB/group" "$BUILD/sluiced" --config "$config" --instance "$INSTANCE"
 	wait_sluiced
 	attach fd
 	vm_curl fd -o /dev/null "$META/1024"
 	as() { setpriv --reuid 64998 --regid "$1" --clear-groups -- "$BUILD/sluice" --instance "$INSTANCE" log "${@:2}"; }
-	logged() { as $gid --json | grep -q '"end":"complete"'; }
+	logged() { as "$gid" --json | grep -q '"end":"complete"'; }
 	wait_for 5 "a line that a member of group sluice can read" logged
 	expect_exit 4 "a stranger" as 64998
-	expect_exit 4 "a reader that rotates" as $gid rotate
-	if setpriv --reuid 64998 --regid $gid --clear-groups -- cat "$LAB/access" >/dev/null 2>&1; then
+	expect_exit 4 "a reader that rotates" as "$gid" rotate
+	if setpriv --reuid 64998 --regid "$gid" --clear-groups -- cat "$LAB/access" >/dev/null 2>&1; then
 		fail "the file itself is open to everybody"
 	fi
 	stop_sluiced

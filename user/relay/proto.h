@@ -41,11 +41,11 @@ enum proto_type {
 	PROTO_DRAIN,	  /* proto_drain */
 	PROTO_LOG,	  /* empty; fds: the access log, opened anew */
 	/* worker → parent */
-	PROTO_READY,	/* empty */
-	PROTO_CONNECT,	/* proto_connect, id chosen by the worker */
-	PROTO_DRAINED,	/* empty: no connection is left; the worker exits next */
-	PROTO_PULSE,	/* empty: the loop turns; once a second */
-	PROTO_FAILED,	/* proto_connect: this origin took a connection and said nothing on it */
+	PROTO_READY,   /* empty */
+	PROTO_CONNECT, /* proto_connect, id chosen by the worker */
+	PROTO_DRAINED, /* empty: no connection is left; the worker exits next */
+	PROTO_PULSE,   /* empty: the loop turns; once a second */
+	PROTO_FAILED,  /* proto_connect: this origin took a connection and said nothing on it */
 	/* parent → worker */
 	PROTO_KEEP, /* empty; fds: a listening AF_UNIX SEQPACKET socket */
 	/* worker → the parent's successor */

@@ -27,7 +27,7 @@
 #include "timer.h"
 
 struct relay {
-	int parent_fd; /* -1 while there is no parent */
+	int parent_fd;	  /* -1 while there is no parent */
 	uint32_t parents; /* how many there were; tells their socket's completions apart */
 	int null_fd;
 	uint32_t index, generation;
