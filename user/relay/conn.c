@@ -217,6 +217,12 @@ static void conn_run(struct relay *relay, struct conn *conn, uint8_t todo)
 		conn_pump(relay, conn, ORIGIN);
 }
 
+bool conn_alone(const struct relay *relay)
+{
+	return !relay->conns.ready && !relay->conns.running && relay->events_left == 0 &&
+	       ring_quiet(&relay->ring);
+}
+
 void conn_run_ready(struct relay *relay)
 {
 	struct conn_table *table = &relay->conns;
@@ -231,6 +237,7 @@ void conn_run_ready(struct relay *relay)
 		next = conn->next_ready;
 		conn->queued = false;
 		conn->todo = 0;
+		table->running = next;
 		conn_run(relay, conn, todo);
 	}
 }

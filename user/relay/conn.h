@@ -131,6 +131,7 @@ struct conn_table {
 	uint32_t spares, fresh, max;
 	uint32_t open;
 	struct conn *ready, **ready_tail;
+	struct conn *running; /* the rest of those that have their turn now */
 };
 
 /* conn.c: the table. */
@@ -151,6 +152,8 @@ void conn_await(struct relay *relay, struct conn *conn, enum side side, enum rin
 void conn_deadline(struct relay *relay, struct conn *conn, uint32_t after_ms);
 /* Puts work off to the next turn. */
 void conn_defer(struct relay *relay, struct conn *conn, uint8_t todo);
+/* True when no other connection has anything to do. */
+bool conn_alone(const struct relay *relay);
 /* Does what was put off up to now. */
 void conn_run_ready(struct relay *relay);
 

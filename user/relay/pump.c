@@ -18,6 +18,8 @@
 
 /* From so many bytes on a larger pipe saves calls. */
 #define LARGE_BODY (16 << 20)
+/* Turns in a row while nobody else wants one. */
+#define TURNS_ALONE 8
 /* Below, an origin's window is never closed for want of an acknowledgement. */
 #define QUICKACK_BODY (256 << 10)
 
@@ -479,6 +481,7 @@ enum pump_result pump_run(struct relay *relay, struct conn *conn, enum side from
 {
 	struct flow *flow = &conn->flow[from];
 	int64_t budget = relay->conf->relay.turn_budget;
+	unsigned turns = 1;
 	enum pump_result result;
 
 	if (flow->flying)
@@ -488,8 +491,12 @@ enum pump_result pump_run(struct relay *relay, struct conn *conn, enum side from
 		if (result != PUMP_AGAIN)
 			return result;
 	}
-	do
+	do {
 		result = step(relay, conn, from, &budget);
-	while (result == PUMP_AGAIN && budget > 0);
+		if (budget <= 0 && turns < TURNS_ALONE && conn_alone(relay)) {
+			budget = relay->conf->relay.turn_budget;
+			turns++;
+		}
+	} while (result == PUMP_AGAIN && budget > 0);
 	return result;
 }

@@ -47,6 +47,7 @@ struct relay {
 	struct sl_relay unseen;
 
 	struct ring ring;
+	unsigned events_left; /* taken from the ring, not yet dispatched */
 	struct timer_wheel wheel;
 	struct buf_pool heads; /* heads and small bodies */
 	struct buf_pool bulk;  /* copied bodies */

@@ -21,16 +21,11 @@ SANDBOX_RING_OP(IORING_OP_ASYNC_CANCEL);
 SANDBOX_RING_OP(IORING_OP_SPLICE);
 
 static const char *const op_names[] = {
-	[RING_MESSAGE] = "message",
-	[RING_MESSAGE_ROOM] = "message room",
-	[RING_ACCEPT] = "accept",
-	[RING_READABLE] = "readable",
-	[RING_WRITABLE] = "writable",
-	[RING_RESET] = "reset",
-	[RING_FILL] = "fill",
-	[RING_SPILL] = "spill",
-	[RING_SUCCESSOR] = "successor",
-	[RING_CANCEL] = "cancel",
+	[RING_MESSAGE] = "message",	[RING_MESSAGE_ROOM] = "message room",
+	[RING_ACCEPT] = "accept",	[RING_READABLE] = "readable",
+	[RING_WRITABLE] = "writable",	[RING_RESET] = "reset",
+	[RING_FILL] = "fill",		[RING_SPILL] = "spill",
+	[RING_SUCCESSOR] = "successor", [RING_CANCEL] = "cancel",
 };
 static_assert(sizeof(op_names) / sizeof(op_names[0]) == RING_OPS, "one name for each ring_op");
 
@@ -74,9 +69,10 @@ int ring_init(struct ring *ring, unsigned wq_threads)
 	int rc;
 
 	ring->made = false;
-	rc = make_ring(&ring->uring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
+	rc = make_ring(&ring->uring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+					     IORING_SETUP_TASKRUN_FLAG);
 	if (rc == -EINVAL)
-		rc = make_ring(&ring->uring, IORING_SETUP_COOP_TASKRUN);
+		rc = make_ring(&ring->uring, IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
 	if (rc == -EINVAL)
 		rc = make_ring(&ring->uring, 0);
 	if (rc < 0)
@@ -196,6 +192,13 @@ void ring_splice_pair(struct ring *ring, const struct ring_splice *fill,
 	prep_splice(take_sqe(ring), spill);
 }
 
+bool ring_quiet(const struct ring *ring)
+{
+	return io_uring_cq_ready(&ring->uring) == 0 &&
+	       !(IO_URING_READ_ONCE(*ring->uring.sq.kflags) &
+		 (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
+}
+
 int ring_wait(struct ring *ring, uint32_t timeout_ms)
 {
 	struct __kernel_timespec timeout = {
@@ -205,6 +208,8 @@ int ring_wait(struct ring *ring, uint32_t timeout_ms)
 	struct io_uring_cqe *cqe;
 	int rc;
 
+	if (timeout_ms == 0 && io_uring_sq_ready(&ring->uring) == 0 && ring_quiet(ring))
+		return 0;
 	if (timeout_ms == 0)
 		rc = io_uring_submit_and_get_events(&ring->uring);
 	else

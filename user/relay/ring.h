@@ -83,6 +83,11 @@ void ring_splice_pair(struct ring *ring, const struct ring_splice *fill,
 		      const struct ring_splice *spill);
 void ring_splice(struct ring *ring, const struct ring_splice *splice);
 
+/*
+ * Nothing has completed since ring_reap(), as far as memory shared with the kernel tells;
+ * where the kernel does not flag pending work (before 6.1), it learns of it in ring_wait().
+ */
+bool ring_quiet(const struct ring *ring);
 /* Submits what is queued and waits at most timeout_ms (0: does not wait). 0 or -errno. */
 int ring_wait(struct ring *ring, uint32_t timeout_ms);
 /* Takes up to max completions; returns how many. */

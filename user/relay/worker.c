@@ -301,8 +301,7 @@ static void dispatch(struct relay *relay, const struct ring_event *event)
 
 	switch (event->tag.op) {
 	case RING_MESSAGE:
-		if (relay->parent_fd >= 0 &&
-		    event->tag.generation == message_tag(relay).generation)
+		if (relay->parent_fd >= 0 && event->tag.generation == message_tag(relay).generation)
 			read_messages(relay);
 		break;
 	case RING_MESSAGE_ROOM:
@@ -401,8 +400,10 @@ static int serve(struct relay *relay)
 			return rc;
 		relay->now_ms = timer_now_ms();
 		count = ring_reap(&relay->ring, events, EVENTS_MAX);
-		for (unsigned i = 0; i < count; i++)
+		for (unsigned i = 0; i < count; i++) {
+			relay->events_left = count - i - 1;
 			dispatch(relay, &events[i]);
+		}
 		conn_run_ready(relay);
 		tick(relay);
 	}
