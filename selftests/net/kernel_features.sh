@@ -3,11 +3,19 @@
 #
 # What the running kernel lacks is said in a line of "status", and does without it: below 6.6 all
 # workers share one listener of a tenant, from 6.6 on each has its own and nothing is degraded.
+# Documents arrive whole over each engine and bridge, IPv4 and IPv6; both workers take their part,
+# and one takes all while the other is made anew.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 path_lab 1024 $((4 * MIB))
 WORKERS=2
+fetch() {
+	expect_document "$3" $((4 * MIB)) "$1, $2"
+	expect_document "$3" $((4 * MIB)) "$1, $2, IPv6" "http://[fe80::a9fe:a9fe%25eth0]/"
+}
+each_path fetch
+
 start_sluiced
 attach fd
 
@@ -24,7 +32,6 @@ else
 	expect_eq "$listeners" 4 "listeners: one a family and worker"
 fi
 
-# Both workers take their part, however the listeners are.
 start spread in_ns fd-vm "$PYTHON" "$TOOLS/rawhttp.py" --linger 4 spread 60 /1024
 answered() { grep -q . "$LAB/spread.log"; }
 wait_for 20 "sixty answers" answered
@@ -32,7 +39,6 @@ both_busy() { sluice status --json | jq -e '[.workers[].connections] | add == 60
 wait_for 4 "both workers to have some of the connections" both_busy
 collect spread || fail "the sixty connections"
 
-# The one that is left serves all while the other is made anew.
 victim=$(worker_pids | head -n 1)
 kill -KILL "$victim"
 expect_document fd $((4 * MIB)) "after a worker was killed"

@@ -61,6 +61,7 @@ kernel_get() {
 	[ -e "$dir/version" ] || kernel_fetch "$1"
 	exec 9>&-
 	KERNEL_VERSION=$(cat "$dir/version")
+	# shellcheck disable=SC2034 # for image.sh
 	KERNEL_ROOT=$dir/root
 	KERNEL=$dir/root/boot/vmlinuz-$KERNEL_VERSION
 	[ -e "$KERNEL" ] || fail "$KERNEL is not there: rm -r build/vm/$1"
