@@ -14,7 +14,7 @@ packages="
 	nginx-light haproxy curl openssl socat jq python3
 	dnsmasq-base busybox nftables libnftables-dev iptables
 	apt-utils dpkg-dev gpg gpg-agent createrepo-c dnf rpm aria2 sqlite3
-	qemu-system-x86 busybox-static cpio kmod
+	qemu-system-x86 cpio kmod
 	mandoc shellcheck clang-format
 "
 
