@@ -50,8 +50,8 @@ _sluice() {
 	--interface | --l3-interface | --port | --lines) return ;;
 	*)
 		case "${command[*]}" in
-		'') words="status tenant gateway log reload version help $options --version" ;;
-		help) words='status tenant gateway log reload version' ;;
+		'') words="status tenant gateway log reload upgrade version help $options --version" ;;
+		help) words='status tenant gateway log reload upgrade version' ;;
 		tenant | 'help tenant') words='attach detach list show create delete' ;;
 		gateway | 'help gateway') words='create delete' ;;
 		'tenant create' | 'tenant create '*)
