@@ -26,6 +26,12 @@
 		0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xa9, 0xfe, 0xa9, 0xfe                   \
 	}
 
+/*
+ * skb mark of packets that got their socket, and of the answers, in namespaces whose packet filter
+ * must be told to leave them alone (gate/notrack.h); elsewhere marks are not touched.
+ */
+#define SL_MARK 0x51a1ce
+
 #define SL_PORTS_MAX   8  /* ports a tenant interface may open */
 #define SL_WORKERS_MAX 64 /* listeners per address and port */
 #define SL_NAME_MAX    64 /* a tenant's name, with its NUL */
@@ -100,7 +106,8 @@ struct sl_iface {
 	__u8 fail_policy;  /* enum sl_fail_policy */
 	__u8 guard_at;	   /* enum sl_guard_at */
 	__u8 mac[6];	   /* the L3 interface's address: what ARP and ND replies say */
-	__u8 pad[2];
+	__u8 mark;	   /* 1: assigned packets get SL_MARK */
+	__u8 pad;
 	/* Budgets in packets per second and packets; rate 0 means no limit. */
 	__u32 iface_rate, iface_burst;	 /* all sources of the interface together */
 	__u32 source_rate, source_burst; /* one source address */

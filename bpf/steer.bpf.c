@@ -295,6 +295,8 @@ inline_always int steer_tcp(struct __sk_buff *skb, const struct sl_iface_key *ke
 	}
 	refused = bpf_sk_assign(skb, sk, 0);
 	bpf_sk_release(sk);
+	if (iface->mark && !refused)
+		skb->mark = SL_MARK;
 	count_verdict(key, refused ? SL_V_ASSIGN_FAILED : verdict, frame->length, 0);
 	return refused ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }

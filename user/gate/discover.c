@@ -8,6 +8,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/net_namespace.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stddef.h>
@@ -86,23 +88,24 @@ int discover_each_name(void (*fn)(const char *name, void *arg), void *arg)
 
 /* ---- netlink ------------------------------------------------------------------------------ */
 
-static int open_socket(int flags)
+static int open_socket(void)
 {
-	int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, NETLINK_ROUTE);
+	int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 
 	return sock < 0 ? -errno : sock;
 }
 
-int discover_open_links(void)
+/* Events of all namespaces. */
+static int open_events(int protocol, uint32_t groups)
 {
 	/* Bound: one without an address is taken for the kernel, whose messages it does not get. */
-	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = groups };
 	int on = 1, size = RECEIVE_BUFFER;
-	int sock = open_socket(SOCK_NONBLOCK);
+	int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
 	int err;
 
 	if (sock < 0)
-		return sock;
+		return -errno;
 	setsockopt(sock, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	if (!setsockopt(sock, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, &on, sizeof(on)) &&
 	    !bind(sock, (struct sockaddr *)&address, sizeof(address)))
@@ -110,6 +113,16 @@ int discover_open_links(void)
 	err = -errno;
 	close(sock);
 	return err;
+}
+
+int discover_open_links(void)
+{
+	return open_events(NETLINK_ROUTE, RTMGRP_LINK);
+}
+
+int discover_open_rules(void)
+{
+	return open_events(NETLINK_NETFILTER, 1 << (NFNLGRP_NFTABLES - 1));
 }
 
 /* The attribute of a message behind a header of head bytes; NULL: not there. */
@@ -170,7 +183,7 @@ static int ask_nsid(int sock, uint16_t type, int netns, int32_t *ret_nsid)
 int discover_assign_nsid(int netns, int32_t *ret_nsid)
 {
 	int32_t nsid = NETNSA_NSID_NOT_ASSIGNED;
-	int sock = open_socket(0);
+	int sock = open_socket();
 	int err;
 
 	if (sock < 0)
@@ -199,14 +212,18 @@ static int32_t nsid_of(struct msghdr *header)
 	return nsid;
 }
 
-static void read_messages(const char *buffer, size_t len, int32_t nsid,
+static void read_messages(const char *buffer, size_t len, int32_t nsid, bool rules,
 			  void (*fn)(int32_t nsid, const char *name, void *arg), void *arg)
 {
 	for (const struct nlmsghdr *message = (const void *)buffer; NLMSG_OK(message, len);
 	     message = NLMSG_NEXT(message, len)) {
 		const struct rtattr *name;
 
-		if (message->nlmsg_type != RTM_NEWLINK && message->nlmsg_type != RTM_DELLINK)
+		/* The last message of a transaction stands for all of them. */
+		if (rules && message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN))
+			fn(nsid, NULL, arg);
+		if (rules ||
+		    (message->nlmsg_type != RTM_NEWLINK && message->nlmsg_type != RTM_DELLINK))
 			continue;
 		name = find_attribute(message, sizeof(struct ifinfomsg), IFLA_IFNAME);
 		if (name && memchr(RTA_DATA(name), '\0', RTA_PAYLOAD(name)))
@@ -214,7 +231,8 @@ static void read_messages(const char *buffer, size_t len, int32_t nsid,
 	}
 }
 
-int discover_read_links(int fd, void (*fn)(int32_t nsid, const char *name, void *arg), void *arg)
+static int read_events(int fd, bool rules, void (*fn)(int32_t nsid, const char *name, void *arg),
+		       void *arg)
 {
 	static char buffer[MESSAGE_MAX] __attribute__((aligned(NLMSG_ALIGNTO))); /* one thread */
 	char control[CMSG_SPACE(sizeof(int32_t))];
@@ -235,8 +253,18 @@ int discover_read_links(int fd, void (*fn)(int32_t nsid, const char *name, void 
 		if (header.msg_flags & MSG_TRUNC)
 			return -ENOBUFS;
 		if (from.nl_pid == 0) /* from the kernel, not from a process */
-			read_messages(buffer, (size_t)len, nsid_of(&header), fn, arg);
+			read_messages(buffer, (size_t)len, nsid_of(&header), rules, fn, arg);
 	}
+}
+
+int discover_read_links(int fd, void (*fn)(int32_t nsid, const char *name, void *arg), void *arg)
+{
+	return read_events(fd, false, fn, arg);
+}
+
+int discover_read_rules(int fd, void (*fn)(int32_t nsid, const char *name, void *arg), void *arg)
+{
+	return read_events(fd, true, fn, arg);
 }
 
 int discover_each_link(void (*fn)(const char *name, uint32_t ifindex, void *arg), void *arg)
@@ -248,7 +276,7 @@ int discover_each_link(void (*fn)(const char *name, uint32_t ifindex, void *arg)
 				.nlmsg_type = RTM_GETLINK,
 				.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP } };
 	static char buffer[MESSAGE_MAX] __attribute__((aligned(NLMSG_ALIGNTO))); /* one thread */
-	int sock = open_socket(0);
+	int sock = open_socket();
 	int err = 0;
 	bool done = false;
 

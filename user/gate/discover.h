@@ -41,6 +41,10 @@ int discover_open_links(void);
  * here. The kernel takes the id back with the namespace. 0 or -errno.
  */
 int discover_assign_nsid(int netns, int32_t *ret_nsid);
+/* The same for changes of packet filters. -EPROTONOSUPPORT: this kernel has no netfilter. */
+int discover_open_rules(void);
+/* Calls fn for each ruleset that changed, name NULL; returns as discover_read_links(). */
+int discover_read_rules(int fd, void (*fn)(int32_t nsid, const char *name, void *arg), void *arg);
 /*
  * Calls fn for each interface that came, went or changed, with the id of its namespace. 0, or
  * -ENOBUFS when events were lost, or -errno.

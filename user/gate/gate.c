@@ -235,6 +235,28 @@ static void close_listeners(struct gate *gate)
 	gate->nlisteners = 0;
 }
 
+/*
+ * In the tenant's namespace: marks packets, or stops that, as its packet filter demands. Answers
+ * carry the mark by their sockets, which inherit it.
+ */
+static int fit_filter(struct gate *gate, struct gate_load *load, char *why)
+{
+	struct sl_iface iface;
+	bool changed;
+	int err = notrack_update(&gate->notrack, gate->key.ifindex, &changed, why);
+	int mark = gate->notrack.needed ? SL_MARK : 0;
+
+	if (err || !changed)
+		return err;
+	for (unsigned i = 0; i < gate->nlisteners; i++)
+		if (gate->listeners[i].fd >= 0 &&
+		    setsockopt(gate->listeners[i].fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))
+			return -errno;
+	err = gate_load_iface_get(load, &gate->key, &iface);
+	iface.mark = mark != 0;
+	return err ? err : gate_load_iface_put(load, &gate->key, &iface);
+}
+
 /* In the tenant's namespace. */
 static int build(struct gate *gate, struct gate_load *load, const struct gate_spec *spec, char *why)
 {
@@ -264,7 +286,9 @@ static int build(struct gate *gate, struct gate_load *load, const struct gate_sp
 		snprintf(why, GATE_WHY_MAX, "cannot write the BPF maps: %s", strerror(-err));
 		goto undo_maps;
 	}
-	err = add_routes(gate, &l3, why);
+	err = fit_filter(gate, load, why);
+	if (!err)
+		err = add_routes(gate, &l3, why);
 	if (err)
 		goto undo_routes;
 	err = gate_load_attach_tc(load, gate->key.ifindex, NULL, &tc_why);
@@ -274,6 +298,8 @@ static int build(struct gate *gate, struct gate_load *load, const struct gate_sp
 	free(tc_why);
 undo_routes:
 	remove_routes(gate);
+	if (gate->notrack.needed)
+		notrack_remove(&gate->notrack, gate->key.ifindex);
 undo_maps:
 	del_maps(gate, load);
 undo_listeners:
@@ -350,6 +376,8 @@ void gate_detach(struct gate *gate, struct gate_load *load, struct gate *heir4, 
 	if (!enter_gate(gate, &visit)) {
 		gate_load_detach_tc(load, gate->key.ifindex);
 		remove_routes(gate);
+		if (gate->notrack.needed)
+			notrack_remove(&gate->notrack, gate->key.ifindex);
 		netns_leave(&visit);
 	}
 	del_maps(gate, load);
@@ -372,6 +400,7 @@ static int follow_mac(struct gate *gate, struct gate_load *load, const struct li
 /* In the tenant's namespace: puts back what others took away. */
 static int mend(struct gate *gate, struct gate_load *load)
 {
+	char why[GATE_WHY_MAX];
 	struct link_info link;
 	bool added;
 	int err = link_find(gate->interface, &link);
@@ -387,6 +416,7 @@ static int mend(struct gate *gate, struct gate_load *load)
 	err = follow_mac(gate, load, &link);
 	if (err)
 		return err;
+	fit_filter(gate, load, why); /* what fails is tried again at the next look */
 	if (gate->route4)
 		link_route_add(AF_INET, gate->l3_ifindex, &added);
 	if (gate->route6)

@@ -14,6 +14,7 @@
 
 #include "../../bpf/abi.h"
 #include "load.h"
+#include "notrack.h"
 
 #define GATE_WHY_MAX 256
 
@@ -52,6 +53,7 @@ struct gate {
 	char kind[IFNAMSIZ]; /* of interface, as netlink names it */
 	bool ipv6;
 	bool route4, route6; /* added by us */
+	struct notrack notrack;
 	struct gate_listener *listeners;
 	unsigned nlisteners;
 };

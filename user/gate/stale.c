@@ -22,7 +22,7 @@
 struct stale_iface {
 	struct sl_iface_key key;
 	uint32_t tenant, l3_ifindex;
-	bool visited;
+	bool marked, visited;
 };
 
 struct stale {
@@ -48,7 +48,8 @@ static int collect(const struct sl_iface_key *key, const struct sl_iface *iface,
 	stale->ifaces = grown;
 	stale->ifaces[stale->count++] = (struct stale_iface){ .key = *key,
 							      .tenant = iface->tenant,
-							      .l3_ifindex = iface->l3_ifindex };
+							      .l3_ifindex = iface->l3_ifindex,
+							      .marked = iface->mark };
 	stale->left = stale->count;
 	return 0;
 }
@@ -88,6 +89,8 @@ static void clean_here(struct stale *stale, uint64_t cookie)
 		gate_load_detach_tc(stale->load, iface->key.ifindex);
 		link_route_remove(AF_INET, iface->l3_ifindex);
 		link_route_remove(AF_INET6, iface->l3_ifindex);
+		if (iface->marked)
+			notrack_remove(&(struct notrack){ 0 }, iface->key.ifindex);
 		iface->visited = true;
 		stale->left--;
 	}

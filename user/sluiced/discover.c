@@ -43,8 +43,8 @@ struct space {
 
 struct discover {
 	struct sluiced *sluiced;
-	int names, links; /* inotify, netlink */
-	struct loop_watch names_watch, links_watch;
+	int names, links, rules; /* inotify, netlink, and again for packet filters (-1: none) */
+	struct loop_watch names_watch, links_watch, rules_watch;
 	struct loop_timer work, sweep;
 	struct space *spaces;
 	size_t count, room;
@@ -390,18 +390,33 @@ static void on_link(int32_t nsid, const char *name, void *arg)
 			mark(discover, &discover->spaces[i]);
 }
 
+static void events_lost(struct discover *discover, int err)
+{
+	static struct log_limit limit = LOG_LIMIT(60000, 1);
+	uint32_t left_out;
+
+	if (log_allowed(&limit, &left_out))
+		log_warn("netlink events were lost (%s): looking at every namespace",
+			 strerror(-err));
+	learn_all(discover);
+}
+
 static void on_links(struct loop_watch *watch, uint32_t events)
 {
 	struct discover *discover = container_of(watch, struct discover, links_watch);
-	static struct log_limit limit = LOG_LIMIT(60000, 1);
-	uint32_t left_out;
 	int err = discover_read_links(discover->links, on_link, discover);
 
-	if (!err)
-		return;
-	if (log_allowed(&limit, &left_out))
-		log_warn("link events were lost (%s): looking at every namespace", strerror(-err));
-	learn_all(discover);
+	if (err)
+		events_lost(discover, err);
+}
+
+static void on_rules(struct loop_watch *watch, uint32_t events)
+{
+	struct discover *discover = container_of(watch, struct discover, rules_watch);
+	int err = discover_read_rules(discover->rules, on_link, discover);
+
+	if (err)
+		events_lost(discover, err);
 }
 
 /* ---- the sweep ------------------------------------------------------------------------------- */
@@ -468,11 +483,12 @@ int discover_new(struct sluiced *sluiced, struct discover **ret)
 	if (!discover)
 		return -ENOMEM;
 	discover->sluiced = sluiced;
-	discover->names_watch.fd = discover->links_watch.fd = -1;
+	discover->names_watch.fd = discover->links_watch.fd = discover->rules_watch.fd = -1;
 	discover->work.fire = on_work;
 	discover->own = netns_inode("/proc/self/ns/net");
 	discover->names = discover_open_names();
 	discover->links = discover_open_links();
+	discover->rules = discover_open_rules();
 	if (discover->names < 0 || discover->links < 0)
 		err = discover->names < 0 ? discover->names : discover->links;
 	if (!err)
@@ -481,6 +497,10 @@ int discover_new(struct sluiced *sluiced, struct discover **ret)
 	if (!err)
 		err = loop_watch(&sluiced->loop, &discover->links_watch, discover->links, EPOLLIN,
 				 on_links);
+	/* Without it the sweep finds out. */
+	if (!err && discover->rules >= 0)
+		err = loop_watch(&sluiced->loop, &discover->rules_watch, discover->rules, EPOLLIN,
+				 on_rules);
 	if (err) {
 		discover_free(discover);
 		return err;
@@ -501,10 +521,13 @@ void discover_free(struct discover *discover)
 	loop_timer_stop(loop, &discover->sweep);
 	loop_unwatch(loop, &discover->names_watch);
 	loop_unwatch(loop, &discover->links_watch);
+	loop_unwatch(loop, &discover->rules_watch);
 	if (discover->names >= 0)
 		close(discover->names);
 	if (discover->links >= 0)
 		close(discover->links);
+	if (discover->rules >= 0)
+		close(discover->rules);
 	while (discover->count)
 		forget(discover, discover->spaces);
 	free(discover->spaces);

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reads the ruleset as libnftables prints it in JSON; iptables-nft's rules are in there too.
+ *
+ * Notrack needs no more than a table of our own, before conntrack. Accepting does: in nftables a
+ * verdict "accept" ends one chain, and the next one at the hook can still drop. So the rule goes
+ * to the head of the chain that would drop, with a comment by which it is found again.
+ */
+#include "notrack.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <jansson.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <nftables/libnftables.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../bpf/abi.h"
+
+#define FIRST_GENERATION 1 /* of a namespace whose ruleset nobody ever changed */
+#define TAG_MAX		 32
+#define CHAINS_MAX	 64 /* chains that drop by policy */
+#define DEPTH_MAX	 32
+
+/* The number of the ruleset; every transaction raises it. 0 or -errno. */
+static int read_generation(uint32_t *ret)
+{
+	struct {
+		struct nlmsghdr head;
+		struct nfgenmsg body;
+	} request = { .head = { .nlmsg_len = sizeof(request),
+				.nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN,
+				.nlmsg_flags = NLM_F_REQUEST } };
+	char buffer[4096] __attribute__((aligned(NLMSG_ALIGNTO)));
+	const struct nlmsghdr *answer = (const void *)buffer;
+	const struct nlattr *id = (const void *)(buffer + sizeof(request));
+	int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+	uint32_t generation;
+	ssize_t len = -1;
+	int err = 0;
+
+	if (sock < 0)
+		return -errno;
+	if (send(sock, &request, sizeof(request), 0) < 0 ||
+	    (len = recv(sock, buffer, sizeof(buffer), 0)) < 0)
+		err = -errno;
+	close(sock);
+	if (err)
+		return err;
+	if (NLMSG_OK(answer, (size_t)len) && answer->nlmsg_type == NLMSG_ERROR)
+		return ((const struct nlmsgerr *)NLMSG_DATA(answer))->error;
+	if ((size_t)len < sizeof(request) + NLA_HDRLEN + sizeof(generation) ||
+	    id->nla_type != NFTA_GEN_ID)
+		return -EPROTO;
+	memcpy(&generation, (const char *)id + NLA_HDRLEN, sizeof(generation));
+	*ret = ntohl(generation);
+	return 0;
+}
+
+/* iptables of old has its tables elsewhere. */
+static bool legacy_nat(void)
+{
+	char name[64];
+	bool found = false;
+	FILE *file = fopen("/proc/thread-self/net/ip_tables_names", "re");
+
+	while (file && !found && fgets(name, sizeof(name), file))
+		found = !strcmp(name, "nat\n");
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* ---- libnftables ------------------------------------------------------------------------- */
+
+static struct nft_ctx *open_nft(bool json)
+{
+	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+
+	if (!nft)
+		return NULL;
+	if (nft_ctx_buffer_output(nft) || nft_ctx_buffer_error(nft)) {
+		nft_ctx_free(nft);
+		return NULL;
+	}
+	if (json)
+		nft_ctx_output_set_flags(nft, NFT_CTX_OUTPUT_JSON);
+	return nft;
+}
+
+/* Runs commands as one transaction. */
+static int run(const char *commands, char *why)
+{
+	struct nft_ctx *nft = open_nft(false);
+	int err = 0;
+
+	if (!nft)
+		return -ENOMEM;
+	if (nft_run_cmd_from_buffer(nft, commands)) {
+		err = -EIO;
+		if (why)
+			snprintf(why, NOTRACK_WHY_MAX, "nftables: %.200s",
+				 nft_ctx_get_error_buffer(nft));
+	}
+	nft_ctx_free(nft);
+	return err;
+}
+
+/* The ruleset's list of objects: a new reference, or NULL. */
+static json_t *list_ruleset(void)
+{
+	struct nft_ctx *nft = open_nft(true);
+	json_t *root, *list = NULL;
+
+	if (!nft)
+		return NULL;
+	if (!nft_run_cmd_from_buffer(nft, "list ruleset")) {
+		root = json_loads(nft_ctx_get_output_buffer(nft), 0, NULL);
+		list = json_incref(json_object_get(root, "nftables"));
+		json_decref(root);
+	}
+	nft_ctx_free(nft);
+	return list;
+}
+
+/* ---- what is there --------------------------------------------------------------------------- */
+
+static const char *word(const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	return value ? value : "";
+}
+
+static bool tracks(const json_t *value, int depth)
+{
+	const char *key;
+	json_t *entry;
+	size_t i;
+
+	if (depth > DEPTH_MAX)
+		return false;
+	if (json_is_object(value)) {
+		json_object_foreach ((json_t *)value, key, entry)
+			if (!strncmp(key, "ct", 2) || tracks(entry, depth + 1) ||
+			    (!strcmp(key, "name") && json_is_string(entry) &&
+			     (!strcmp(json_string_value(entry), "conntrack") ||
+			      !strcmp(json_string_value(entry), "state"))))
+				return true;
+	} else if (json_is_array(value)) {
+		json_array_foreach (value, i, entry)
+			if (tracks(entry, depth + 1))
+				return true;
+	}
+	return false;
+}
+
+static bool drops_ours(const json_t *chain)
+{
+	static const char *const hooks[] = { "prerouting", "input", "output", "postrouting" };
+
+	if (strcmp(word(chain, "policy"), "drop") ||
+	    (strcmp(word(chain, "family"), "ip") && strcmp(word(chain, "family"), "ip6") &&
+	     strcmp(word(chain, "family"), "inet")))
+		return false;
+	for (size_t i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++)
+		if (!strcmp(word(chain, "hook"), hooks[i]))
+			return true;
+	return false;
+}
+
+struct finding {
+	const char *tag;
+	bool tracking; /* NAT or connection states */
+	bool ours;     /* our table is there */
+	const json_t *dropping[CHAINS_MAX];
+	unsigned ndropping;
+	const json_t *rules[CHAINS_MAX]; /* that we put into chains of others */
+	unsigned nrules;
+};
+
+static void examine(const json_t *list, struct finding *finding)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach (list, i, entry) {
+		const json_t *chain = json_object_get(entry, "chain");
+		const json_t *rule = json_object_get(entry, "rule");
+		const json_t *table = json_object_get(entry, "table");
+		const json_t *any = chain ? chain : rule;
+
+		if (table && !strcmp(word(table, "name"), finding->tag))
+			finding->ours = true;
+		/* Tables of ours are no reason to have one. */
+		if (!any || !strncmp(word(any, "table"), "sluice_", strlen("sluice_")))
+			continue;
+		if (chain && !strcmp(word(chain, "type"), "nat"))
+			finding->tracking = true;
+		if (chain && drops_ours(chain) && finding->ndropping < CHAINS_MAX)
+			finding->dropping[finding->ndropping++] = chain;
+		if (rule && !strcmp(word(rule, "comment"), finding->tag) &&
+		    finding->nrules < CHAINS_MAX)
+			finding->rules[finding->nrules++] = rule;
+		else if (rule && tracks(json_object_get(rule, "expr"), 0))
+			finding->tracking = true;
+	}
+}
+
+static bool has_rule(const struct finding *finding, const json_t *chain)
+{
+	for (unsigned i = 0; i < finding->nrules; i++)
+		if (!strcmp(word(finding->rules[i], "family"), word(chain, "family")) &&
+		    !strcmp(word(finding->rules[i], "table"), word(chain, "table")) &&
+		    !strcmp(word(finding->rules[i], "chain"), word(chain, "name")))
+			return true;
+	return false;
+}
+
+/* ---- what is ours ------------------------------------------------------------------------------
+ */
+
+static void write_table(FILE *commands, const char *tag)
+{
+	fprintf(commands,
+		"add table inet %1$s\n"
+		"add chain inet %1$s prerouting { type filter hook prerouting priority raw; }\n"
+		"add chain inet %1$s output { type filter hook output priority raw; }\n"
+		"add rule inet %1$s prerouting meta mark 0x%2$x notrack\n"
+		"add rule inet %1$s output meta mark 0x%2$x notrack\n",
+		tag, SL_MARK);
+}
+
+static void write_removal(FILE *commands, const struct finding *finding)
+{
+	if (finding->ours)
+		fprintf(commands, "delete table inet %s\n", finding->tag);
+	for (unsigned i = 0; i < finding->nrules; i++)
+		fprintf(commands, "delete rule %s %s %s handle %lld\n",
+			word(finding->rules[i], "family"), word(finding->rules[i], "table"),
+			word(finding->rules[i], "chain"),
+			(long long)json_integer_value(
+				json_object_get(finding->rules[i], "handle")));
+}
+
+static void write_needs(FILE *commands, const struct finding *finding)
+{
+	if (!finding->ours)
+		write_table(commands, finding->tag);
+	for (unsigned i = 0; i < finding->ndropping; i++)
+		if (!has_rule(finding, finding->dropping[i]))
+			fprintf(commands,
+				"insert rule %s %s %s meta mark 0x%x accept comment \"%s\"\n",
+				word(finding->dropping[i], "family"),
+				word(finding->dropping[i], "table"),
+				word(finding->dropping[i], "name"), SL_MARK, finding->tag);
+}
+
+/* Makes the ruleset have what is needed, or nothing of ours. */
+static int bring_to(const struct finding *finding, bool needed, char *why)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *commands = open_memstream(&text, &len);
+	int err = 0;
+
+	if (!commands)
+		return -ENOMEM;
+	if (needed)
+		write_needs(commands, finding);
+	else
+		write_removal(commands, finding);
+	if (fclose(commands))
+		err = -ENOMEM;
+	else if (len)
+		err = run(text, why);
+	free(text);
+	return err;
+}
+
+int notrack_update(struct notrack *notrack, uint32_t tag, bool *ret_changed,
+		   char why[NOTRACK_WHY_MAX])
+{
+	char name[TAG_MAX];
+	struct finding finding = { .tag = name };
+	uint32_t generation;
+	bool legacy = legacy_nat(), needed = legacy;
+	int err = read_generation(&generation);
+	json_t *list = NULL;
+
+	*ret_changed = false;
+	/* No nf_tables in this kernel, and then no rules of it. */
+	if (err == -EPROTONOSUPPORT || err == -EINVAL || err == -EOPNOTSUPP)
+		return 0;
+	if (err) {
+		snprintf(why, NOTRACK_WHY_MAX, "nftables: %s", strerror(-err));
+		return err;
+	}
+	if (generation == notrack->generation && (notrack->needed || !legacy))
+		return 0;
+	snprintf(name, sizeof(name), "sluice_%u", tag);
+	if (generation != FIRST_GENERATION) {
+		list = list_ruleset();
+		if (!list) {
+			snprintf(why, NOTRACK_WHY_MAX, "nftables: the ruleset cannot be read");
+			return -EIO;
+		}
+		examine(list, &finding);
+		needed |= finding.tracking || finding.ndropping;
+	}
+	err = bring_to(&finding, needed, why);
+	json_decref(list);
+	if (err)
+		return err;
+	*ret_changed = needed != notrack->needed;
+	notrack->needed = needed;
+	/* A change of our own raised it; one of others in between is then seen as such. */
+	notrack->generation = generation;
+	return 0;
+}
+
+void notrack_remove(struct notrack *notrack, uint32_t tag)
+{
+	char name[TAG_MAX];
+	struct finding finding = { .tag = name };
+	uint32_t generation;
+	json_t *list;
+
+	snprintf(name, sizeof(name), "sluice_%u", tag);
+	*notrack = (struct notrack){ 0 };
+	if (read_generation(&generation) || generation == FIRST_GENERATION)
+		return;
+	list = list_ruleset();
+	if (!list)
+		return;
+	examine(list, &finding);
+	bring_to(&finding, false, NULL);
+	json_decref(list);
+}
