@@ -106,9 +106,14 @@ static enum http_name name_id(const char *name, size_t len)
 		NAME("upgrade", HTTP_NAME_UPGRADE),
 	};
 #undef NAME
+	char first = len ? (char)(name[0] | 0x20) : '\0';
 
+	/* Most fields begin like none of them. */
+	if (!first || !strchr("cehkptu", first))
+		return HTTP_NAME_OTHER;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (known[i].len == len && http_case_equal(name, known[i].name, len))
+		if (known[i].len == len && known[i].name[0] == first &&
+		    http_case_equal(name, known[i].name, len))
 			return known[i].id;
 	return HTTP_NAME_OTHER;
 }

