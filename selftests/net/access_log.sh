@@ -89,6 +89,8 @@ attach fd
 vm_curl fd -o /dev/null "$META/1024"
 start follower "$BUILD/sluice" --instance "$INSTANCE" log --follow --lines 0 --json
 start load in_ns fd-vm curl -qs --noproxy '*' -o /dev/null --rate 400/s "$META/1024?[1-2000]"
+moved() { readlink /proc/"$(pid_of follower)"/fd/* | grep -qx "$LAB/access"; }
+wait_for 5 "the follower to begin" moved
 for turn in 1 2 3 4; do
 	mv "$LAB/access" "$LAB/access.$turn"
 	if [ $((turn % 2)) -eq 0 ]; then
@@ -97,7 +99,8 @@ for turn in 1 2 3 4; do
 		kill -USR1 "$(pid_of sluiced)"
 	fi
 	wait_for 5 "the log to be opened again" test -e "$LAB/access"
-	sleep 1.3 # a follower looks for a new file once a second
+	# It looks for a new file once a second; one that comes and goes in between it cannot see.
+	wait_for 10 "the follower to go over to the new file" moved
 done
 collect load || fail "load"
 all_lines() { [ "$(cat "$LAB"/access "$LAB"/access.[1-4] | wc -l)" -eq 2001 ]; }
