@@ -23,9 +23,11 @@ kernel_apt() {
 # kernel_fetch SUITE: the cloud kernel of a Debian suite, from the mirror this machine uses
 kernel_fetch() {
 	local suite=$1 dir=$VM_DIR/apt/$1 mirror package fresh
+	# Where the suite with the name of this very release comes from; known without any list.
 	# shellcheck disable=SC2016 # apt expands it
-	mirror=$(apt-get indextargets --format '$(REPO_URI)' \
-		'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1)
+	mirror=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+		awk -v release="$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" \
+			'$1 == release && $2 == "main" && !uri { uri = $3 } END { print uri }')
 	[ -n "$mirror" ] || skip "a Debian mirror among apt's sources (for the kernel of $suite)"
 	mkdir -p "$dir/state/lists/partial" "$dir/cache/archives/partial"
 	printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \
