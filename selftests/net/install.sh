@@ -14,15 +14,30 @@ installer() {
 }
 
 installer install >"$LAB/install.log"
-expect_eq "$(cd "$root" && find . ! -type d -printf '%m %p\n' | LC_ALL=C sort)" "644 ./etc/sluice/sluice.yaml
+expect_eq "$(cd "$root" && find . ! -type d -printf '%m %p\n' | LC_ALL=C sort)" "644 ./etc/default/sluiced
+644 ./etc/logrotate.d/sluice
+644 ./etc/sluice/repod.yaml
+644 ./etc/sluice/sluice.yaml
+644 ./lib/systemd/system/sluice-repod.service
+644 ./lib/systemd/system/sluiced.service
+644 ./usr/lib/sysusers.d/sluice-repo.conf
+644 ./usr/lib/sysusers.d/sluice.conf
 644 ./usr/share/bash-completion/completions/sluice
+644 ./usr/share/bash-completion/completions/sluice-repo
 644 ./usr/share/doc/sluice/LICENSE
+644 ./usr/share/doc/sluice/examples/60-sluice.conf
 644 ./usr/share/doc/sluice/examples/sluice.yaml
+644 ./usr/share/man/man1/sluice-repo.1
 644 ./usr/share/man/man5/sluice.yaml.5
+644 ./usr/share/man/man8/sluice-repod.8
 644 ./usr/share/man/man8/sluice.8
 644 ./usr/share/man/man8/sluiced.8
 644 ./usr/share/zsh/vendor-completions/_sluice
+644 ./usr/share/zsh/vendor-completions/_sluice-repo
+755 ./etc/init.d/sluiced
 755 ./usr/bin/sluice
+755 ./usr/bin/sluice-repo
+755 ./usr/sbin/sluice-repod
 755 ./usr/sbin/sluiced" "what is installed"
 
 expect_has "$("$root/usr/bin/sluice" --help)" "tenant attach NAME" "the installed CLI"
@@ -40,7 +55,7 @@ complete_words() {
 		"$root/usr/share/bash-completion/completions/sluice" "$@" 2>&1 | tr '\n' ' '
 }
 expect_eq "$(complete_words ten)" "tenant " "a command"
-expect_eq "$(complete_words tenant '')" "attach detach list show " "a family"
+expect_eq "$(complete_words tenant '')" "attach detach list show create delete " "a family"
 expect_eq "$(complete_words tenant attach a --gu)" "--guard " "an option"
 expect_eq "$(complete_words tenant attach a --guard x)" "xdp-native xdp-generic " "a word"
 expect_eq "$(complete_words -i "$SL_ID" tenant show '')" "--instance --socket --json --help " \
@@ -49,13 +64,23 @@ start mock "$PYTHON" "$TOP/selftests/net/cli_mock.py" "$LAB/control.sock" "$LAB/
 wait_for 5 "the mock to listen" test -S "$LAB/control.sock"
 expect_eq "$(complete_words -s "$LAB/control.sock" tenant show b)" "blue " "a tenant"
 
-say "an edited configuration stays"
+say "what was edited stays, and nothing else"
 echo '# mine' >>"$root/etc/sluice/sluice.yaml"
 expect_has "$(installer install)" "sluice.yaml is kept" "installing again"
-expect_has "$(installer uninstall)" "sluice.yaml stays" "uninstalling"
+expect_has "$(installer uninstall)" "sluice.yaml was edited and stays" "uninstalling"
 expect_eq "$(cd "$root" && find . ! -type d)" "./etc/sluice/sluice.yaml" "what is left"
 grep -q '^# mine' "$root/etc/sluice/sluice.yaml" || fail "the configuration was overwritten"
 expect_eq "$(installer uninstall | wc -l)" 1 "uninstalling twice"
+
+say "elsewhere: scripts and units name the programs that were installed"
+rm -rf "$root"
+DESTDIR=$root PREFIX=/opt/s UNITDIR=/opt/s/units BUILD=$BUILD "$TOP/scripts/install.sh" install
+expect_eq "$(grep -rl '/usr/s\?bin/sluice' "$root/etc" "$root/opt/s/units" || true)" "" "files that name /usr"
+expect_eq "$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$root/opt/s/units/sluiced.service")" /opt/s/sbin/sluiced \
+	"what systemd starts"
+expect_eq "$(sed -n 's/^DAEMON=//p' "$root/etc/init.d/sluiced")" /opt/s/sbin/sluiced "what init starts"
+DESTDIR=$root PREFIX=/opt/s UNITDIR=/opt/s/units BUILD=$BUILD "$TOP/scripts/install.sh" uninstall
+expect_eq "$(find "$root" ! -type d)" "" "what is left"
 
 say "refusals"
 expect_exit 2 "no verb" installer

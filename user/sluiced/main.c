@@ -44,7 +44,7 @@
 
 struct settings {
 	const char *config, *instance, *log_level, *upgrade_from;
-	bool check_config, check_upgrade, foreground, version, help;
+	bool check_config, check_upgrade, clean, foreground, version, help;
 };
 
 static const char *const log_words[] = { "error", "warning", "info", "debug", NULL };
@@ -58,6 +58,8 @@ static const struct opt options[] = {
 	  offsetof(struct settings, instance), 0, 0, NULL },
 	{ OPT_FLAG, 0, "check-config", NULL, "check the configuration and exit",
 	  offsetof(struct settings, check_config), 0, 0, NULL },
+	{ OPT_FLAG, 0, "clean", NULL, "remove what a sluiced that crashed left, and exit",
+	  offsetof(struct settings, clean), 0, 0, NULL },
 	{ OPT_FLAG, 0, "check-upgrade", NULL,
 	  "say whether this program can take over from the sluiced that runs it",
 	  offsetof(struct settings, check_upgrade), 0, 0, NULL },
@@ -315,6 +317,21 @@ static bool is_attached(const struct sl_iface_key *key, void *arg)
 	return sluiced->tenants && tenants_by_iface(sluiced->tenants, key);
 }
 
+/* What a crashed parent left is not taken over but ended. The pins go as they always do. */
+static int clean(struct sluiced *sluiced)
+{
+	int ended = handover_discard(sluiced->run_dir);
+	int err = gate_clean_stale(sluiced->load, is_attached, sluiced);
+	char path[sizeof(sluiced->run_dir) + sizeof("/control.sock")];
+
+	snprintf(path, sizeof(path), "%s/control.sock", sluiced->run_dir);
+	unlink(path);
+	if (err < 0)
+		return complain(err, "cleaning up after an earlier sluiced", NULL);
+	log_info("%d workers ended, %d interfaces cleaned", ended, err);
+	return 0;
+}
+
 /* Takes over what there is, then makes everything as it shall be. */
 static int begin(struct sluiced *sluiced, struct state *state)
 {
@@ -335,7 +352,7 @@ static int begin(struct sluiced *sluiced, struct state *state)
 	handover_touch(sluiced->handover);
 	log_info("sluiced " SLUICE_VERSION ": instance %s serves %u tenants with %u workers",
 		 sluiced->instance, tenants_count(sluiced->tenants), sluiced->generation->nworkers);
-	notify_ready();
+	notify_ready(&sluiced->loop);
 	return 0;
 }
 
@@ -359,15 +376,15 @@ static int run(struct sluiced *sluiced, struct state *state, const struct settin
 		err = load_configuration(sluiced, state);
 	if (!err)
 		err = open_load(sluiced);
-	if (!err)
+	if (!err && !settings->clean)
 		err = start_modules(sluiced, state);
 	if (!err) {
 		taken = true;
-		err = begin(sluiced, state);
+		err = settings->clean ? clean(sluiced) : begin(sluiced, state);
 	}
-	if (!err) {
+	if (!err && !settings->clean) {
 		err = complain(loop_run(&sluiced->loop), "event loop", NULL);
-		notify_stopping();
+		notify_stopping(&sluiced->loop);
 	}
 	stop_modules(sluiced, taken || !state);
 	if (signals.fd >= 0)
@@ -440,7 +457,8 @@ static int serve(const struct settings *settings, char **argv)
 	} else {
 		if (take_instance(settings, &sluiced))
 			return EXIT_FAILURE;
-		state = handover_find(sluiced.run_dir);
+		if (!settings->clean)
+			state = handover_find(sluiced.run_dir);
 	}
 	err = run(&sluiced, state, settings, argv);
 	state_free(state);

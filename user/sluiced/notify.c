@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One datagram to $NOTIFY_SOCKET; no library is needed for that.
+ * One datagram to $NOTIFY_SOCKET a message; no library is needed for that. The watchdog's comes
+ * from a timer of the parent's loop, thrice within the time after which it would bite.
  */
 #include "notify.h"
 
@@ -10,6 +11,14 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "loop.h"
+
+#define TICKS_PER_BITE 3
+
+static struct loop_timer pulse;
+static struct loop *pulse_loop;
+static uint64_t pulse_ms;
 
 static void notify(const char *text)
 {
@@ -33,12 +42,36 @@ static void notify(const char *text)
 	close(sock);
 }
 
-void notify_ready(void)
+static void beat(struct loop_timer *timer)
 {
-	notify("READY=1");
+	notify("WATCHDOG=1");
+	loop_timer_start(pulse_loop, timer, pulse_ms, beat);
 }
 
-void notify_stopping(void)
+/* Milliseconds between beats; 0 when nobody waits for ours. */
+static uint64_t beat_interval(void)
 {
+	const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+	unsigned long long interval = usec ? strtoull(usec, NULL, 10) : 0;
+
+	if (!interval || (pid && strtol(pid, NULL, 10) != getpid()))
+		return 0;
+	interval /= 1000 * TICKS_PER_BITE;
+	return interval ? interval : 1;
+}
+
+void notify_ready(struct loop *loop)
+{
+	notify("READY=1");
+	pulse_ms = beat_interval();
+	if (!pulse_ms)
+		return;
+	pulse_loop = loop;
+	beat(&pulse);
+}
+
+void notify_stopping(struct loop *loop)
+{
+	loop_timer_stop(loop, &pulse);
 	notify("STOPPING=1");
 }

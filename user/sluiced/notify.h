@@ -3,7 +3,11 @@
 #ifndef SLUICE_SLUICED_NOTIFY_H
 #define SLUICE_SLUICED_NOTIFY_H
 
-void notify_ready(void);
-void notify_stopping(void);
+struct loop;
+
+/* We serve. From then on also says so every now and then, if the manager watches (WATCHDOG_USEC):
+ * a loop that hangs is heard by its silence. */
+void notify_ready(struct loop *loop);
+void notify_stopping(struct loop *loop);
 
 #endif
