@@ -46,7 +46,7 @@ suite_run() {
 	printf '%s\n' "$@" >"$IMAGE/etc/tests"
 	# What copies in user memory asks nothing special of a kernel.
 	printf 'export ENGINES="inline uring"\n' >"$IMAGE/etc/environment"
-	printf 'export SL_SLOW=%s JOBS=2 V=%s\n' "${VM_SLOW:-8}" "${V:-}" >>"$IMAGE/etc/environment"
+	printf 'export SL_SLOW=%s JOBS=2 V=%s\n' "${VM_SLOW:-5}" "${V:-}" >>"$IMAGE/etc/environment"
 	cp "$TOP/selftests/vm/lib/suite_init" "$IMAGE/init"
 	image_end "$LAB/initramfs"
 
