@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# timeout: 120
+#
+# Pipes run out: bodies are copied, counted, and right. Descriptors run out in a worker and in the
+# parent: some requests fail, in words or by waiting; nothing ends, and all is well afterwards.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+path_lab 1024 $((4 * MIB))
+WORKERS=1
+RELAY_YAML=$'pipes_small: 1\npipes_large: 1'
+start_sluiced
+for bridge in $BRIDGES; do
+	attach "$bridge" --bridge "$bridge"
+done
+
+for bridge in $BRIDGES; do
+	for i in 1 2 3 4 5 6 7 8; do
+		start "many-$i" in_ns "$bridge-vm" curl -qsS --fail --noproxy '*' --limit-rate 4M \
+			-o "$LAB/many-$i" "$META/$((4 * MIB))"
+	done
+	for i in 1 2 3 4 5 6 7 8; do
+		collect "many-$i" || fail "body $i without pipes ($bridge)"
+		expect_eq "$(sha256sum <"$LAB/many-$i" | cut -d ' ' -f 1)" "${SUM[$((4 * MIB))]}" \
+			"body $i without pipes ($bridge)"
+	done
+	expect_ge "$(tenant "$bridge" .relay.pipe_shortage)" 1 "shortages of $bridge that were counted"
+done
+
+# limit PID SOFT:HARD: as the process's own user, which needs no CAP_SYS_RESOURCE
+limit() {
+	local uid
+	uid=$(awk '/^Uid:/ { print $2 }' "/proc/$1/status")
+	setpriv --reuid "$uid" --regid "$uid" --clear-groups prlimit --pid "$1" --nofile="$2"
+}
+
+# short PID COMMAND…: with no descriptor to be had in that process
+short() {
+	local pid=$1 used was
+	shift
+	used=$(find "/proc/$pid/fd" -mindepth 1 | wc -l)
+	was=$(awk '/Max open files/ { print $4 ":" $5 }' "/proc/$pid/limits")
+	limit "$pid" "$used:${was#*:}"
+	"$@"
+	limit "$pid" "$was"
+}
+many_fail() {
+	for i in $(seq 20); do
+		in_ns "$1-vm" curl -qs --noproxy '*' --max-time 1 -o /dev/null "$META/1024" &
+	done
+	wait $(jobs -p | tail -n 20) || true
+}
+served() { (expect_document "$1" 1024) 2>/dev/null; }
+pid=$(pid_of sluiced)
+for bridge in $BRIDGES; do
+	role=both
+	[ "$bridge" = fd ] || role=front
+	worker=$(sluice status --json | jq --arg role $role '.workers[] | select(.role == $role) | .pid')
+	short "$worker" many_fail "$bridge"
+	alive "$worker" || fail "worker $worker ended for want of descriptors ($bridge)"
+	wait_for 10 "$bridge to be served after its worker's shortage" served "$bridge"
+
+	kill -KILL "$worker"
+	wait_for 15 "$bridge to be served after a restart" served "$bridge"
+	short "$pid" many_fail "$bridge"
+	alive "$pid" || fail "sluiced ended for want of descriptors ($bridge)"
+	wait_for 10 "$bridge to be served after the parent's shortage" served "$bridge"
+done
+expect_eq "$(pid_of sluiced)" "$(sluice status --json | jq .pid)" "the process"
