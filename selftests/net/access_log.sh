@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 120
+# timeout: 240
 #
 # The access log: one line for each request with who, what, how much, how long and how it ended;
 # never a query, a header or a signature. It is read by "sluice log" in both formats, rotates
@@ -109,6 +109,30 @@ expect_eq "$(cat "$LAB"/access "$LAB"/access.[1-4] | grep -vc '^time=.* end=comp
 followed() { [ "$(grep -c '"end":"complete"' "$LAB/follower.log")" -ge 2001 ]; }
 wait_for 10 "the follower to print every line" followed
 stop follower
+
+# Workers that finish what they have, after a reload or under another parent, change over as well.
+late_line() { # WHAT BYTES COMMAND…
+	local what=$1 path=/odd/drip/$2/20
+	shift 2
+	start drip in_ns fd-vm curl -qs --noproxy '*' -o /dev/null "$META$path"
+	open_are() { [ "$(tenant fd .relay.open)" -ge 1 ]; }
+	wait_for 5 "a transfer to begin" open_are
+	"$@" >/dev/null
+	mv "$LAB/access" "$LAB/access.before"
+	sluice log rotate >/dev/null
+	collect drip || fail "a transfer across: $what"
+	late() { grep -q "$path.*end=complete" "$LAB/access"; }
+	wait_for 5 "a line of an older worker in the new file, after: $what" late
+	rm "$LAB/access.before"
+}
+late_line "a reload" 100 sluice reload
+crash() {
+	kill_sluiced
+	# Not start_sluiced: that would wait until the workers it takes over have finished.
+	start sluiced "$BUILD/sluiced" --config "$LAB/sluiced.yaml" --instance "$INSTANCE"
+	wait_for 15 "the parent's successor" sluice status
+}
+late_line "a crash of the parent" $((200 * SLOW)) crash
 stop_sluiced
 
 # ---- a flood ----------------------------------------------------------------------------------

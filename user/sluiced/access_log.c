@@ -44,7 +44,7 @@ int access_log_rotate(struct sluiced *sluiced, char **ret_why)
 	int fd;
 
 	*ret_why = NULL;
-	if (generation->access_fd < 0)
+	if (!generation->conf->log.access)
 		return 0;
 	fd = access_log_open(generation->conf->log.access, ret_why);
 	if (fd < 0) {
@@ -52,10 +52,12 @@ int access_log_rotate(struct sluiced *sluiced, char **ret_why)
 		return fd;
 	}
 	/* Later workers of this generation get the new one. */
-	close(generation->access_fd);
+	if (generation->access_fd >= 0)
+		close(generation->access_fd);
 	generation->access_fd = fd;
 	while ((worker = supervise_next(sluiced->supervise, worker)))
-		if (worker->generation->access_fd >= 0 && worker->role != PROTO_ROLE_BACK)
+		/* Not every generation has the descriptor: not one whose parent crashed. */
+		if (worker->generation->conf->log.access && worker->role != PROTO_ROLE_BACK)
 			worker_send(worker, PROTO_LOG, 0, NULL, 0, &fd, 1);
 	log_info("access log opened again");
 	return 0;
