@@ -65,7 +65,7 @@ BPF_FLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter $(i
              $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 SKEL      := $(BUILD)/gen/sluice.skel.h
 
-.PHONY: all programs deps tools fuzzers tests demo check check-vm fuzz bench soak lint install uninstall clean help FORCE
+.PHONY: all programs deps tools fuzzers tests demo check check-vm fuzz bench soak lint install uninstall deb clean help FORCE
 all: programs ## build everything (programs and BPF objects)
 
 programs: $(PROGRAMS)
@@ -206,6 +206,10 @@ install: all ## install under DESTDIR and PREFIX
 
 uninstall: ## remove what install put there (configuration stays)
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' BUILD='$(BUILD)' scripts/install.sh uninstall
+
+deb: ## build the Debian packages, in build/deb (root, or the tools are there)
+	@scripts/deps.sh deb
+	@OUT=$(BUILD)/deb scripts/make_deb
 
 clean: ## remove build/
 	rm -rf build

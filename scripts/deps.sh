@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Installs what building, testing and demonstrating sluice needs on Debian 12 and 13.
 # Idempotent; quiet when nothing is missing. Not root and something missing: says the command.
+# "deps.sh deb" adds what "make deb" and its test need.
 set -eu
 
 packages="
@@ -17,6 +18,8 @@ packages="
 	qemu-system-x86 cpio kmod
 	mandoc shellcheck clang-format
 "
+
+[ "${1:-}" != deb ] || packages="$packages build-essential debhelper lintian adduser logrotate"
 
 # libclang-rt is versioned on Debian 12; fuzzers and clang's sanitizers need it.
 rt=libclang-rt-dev
@@ -34,7 +37,7 @@ done
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ]; then
-	printf 'deps: missing:%s\ndeps: install them as root: scripts/deps.sh\n' "$missing" >&2
+	printf 'deps: missing:%s\ndeps: install them as root: scripts/deps.sh %s\n' "$missing" "${1:-}" >&2
 	exit 1
 fi
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # A host of its own, as far as files go: a view of this machine's root file system in which
-# everything that is written stays in memory, with its own /run, /var/log and bpffs. Network
-# namespaces are the lab's; so are the processors and the kernel. Nothing of systemd runs there.
+# everything that is written stays in memory, with its own /run, /var/log and bpffs, in runlevel 2.
+# Network namespaces are the lab's; so are the processors and the kernel. Nothing of systemd runs there.
 # Source it after lib.sh.
 
 HOST=
@@ -25,7 +25,9 @@ make_host() {
 		mount -t tmpfs -o mode=755 tmpfs root/var/log
 		mkdir -p root/run/netns root/run/lock
 		mount --rbind /run/netns root/run/netns
-		rm -f root/usr/sbin/policy-rc.d
+		rm -f root/usr/sbin/policy-rc.d root/usr/sbin/runlevel
+		printf "#!/bin/sh\necho N 2\n" >root/usr/sbin/runlevel
+		chmod 755 root/usr/sbin/runlevel
 		: >ready
 		exec sleep infinity' sh "$HOST"
 	wait_for 10 "the host to be made" host true

@@ -38,6 +38,7 @@ before=$(qdiscs)
 expect_service 2 fly "no such verb" usage
 expect_service 3 status "not running"
 expect_service 7 reload "not running"
+expect_service 7 upgrade "not running"
 expect_service 0 stop "not running"
 expect_service 0 try-restart "not running"
 
@@ -73,13 +74,23 @@ expect_service 0 restart "a good one"
 expect_ne "$(pid_there)" "$pid" "the process, after a restart"
 expect_document blue 1024 "after a restart"
 
+say "upgrade"
+pid=$(pid_there)
+host cp /usr/sbin/sluiced /usr/sbin/sluiced.new
+host mv /usr/sbin/sluiced.new /usr/sbin/sluiced
+expect_service 0 upgrade "to a program of the same name"
+expect_eq "$(pid_there)" "$pid" "the process, after an upgrade"
+expect_eq "$(host stat -Lc %i "/proc/$pid/exe")" "$(host stat -c %i /usr/sbin/sluiced)" "the program, after an upgrade"
+expect_service 0 status "upgraded" "process $pid"
+expect_document blue 1024 "after an upgrade"
+
 say "logrotate"
 lines() { host sh -c 'cat /var/log/sluice/access.log* | wc -l'; }
 all_logged() { [ "$(lines)" -eq "$1" ]; }
-wait_for 5 "a line for each of 3 requests" all_logged 3
+wait_for 5 "a line for each of 4 requests" all_logged 4
 host logrotate --force /etc/logrotate.d/sluice 2>"$LAB/logrotate.log" || fail "logrotate"
 expect_document blue 1024 "after logrotate"
-wait_for 5 "all 4 lines in both files" all_logged 4
+wait_for 5 "all 5 lines in both files" all_logged 5
 expect_eq "$(host sh -c 'wc -l </var/log/sluice/access.log')" 1 "lines of the new file"
 
 say "a crash"
