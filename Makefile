@@ -179,6 +179,7 @@ check-vm: deps ## the tests in virtual machines alone: Debian 12's and 13's kern
 bench: deps ## compare with the direct path and with peers (root; CASE= SUBJECT= ROUNDS=)
 	@$(MAKE) --no-print-directory programs tools $(BENCH_BIN)
 	@BUILD=$(BUILD) selftests/bench/run
+	@BUILD=$(BUILD) selftests/bench/tenants
 
 # libFuzzer targets, from the same sources as the programs; always clang.
 FUZZ_BIN := $(patsubst selftests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard selftests/fuzz/fuzz_*.c)))
