@@ -279,14 +279,39 @@ static int look_inside(struct discover *discover, struct space *space, int ns,
 	return !err && list->failed ? -ENOMEM : err;
 }
 
+/* The namespaces of others are not even looked into. */
+static bool concerns_us(const struct discover *discover, const struct space *space)
+{
+	const struct conf *conf = discover->sluiced->generation->conf;
+	const struct tenant *tenant = NULL;
+
+	for (unsigned i = 0; space->listed && i < conf->discover_count; i++) {
+		struct glob_captures captures = { 0 };
+
+		if (glob_match(conf->discover[i].namespaces, space->name, &captures))
+			return true;
+	}
+	while ((tenant = tenants_next(discover->sluiced->tenants, tenant)))
+		if (lives_in(tenant, space))
+			return true;
+	return false;
+}
+
 /* False: the namespace is gone, and forgotten. */
 static bool look(struct discover *discover, struct space *space)
 {
 	struct link_list list = { 0 };
-	int ns = netns_open(space->name);
-	int err = ns < 0 ? ns : 0;
+	int ns, err;
 
 	space->dirty = false;
+	if (!concerns_us(discover, space)) {
+		if (space->listed && netns_inode(space->name))
+			return true;
+		forget(discover, space);
+		return false;
+	}
+	ns = netns_open(space->name);
+	err = ns < 0 ? ns : 0;
 	if (err == -EINVAL && space->retries < RETRIES) {
 		/* Made, but not mounted yet: ip-netns(8) does one after the other. */
 		space->retries++;
@@ -537,4 +562,9 @@ void discover_free(struct discover *discover)
 void discover_apply(struct discover *discover)
 {
 	learn_all(discover);
+}
+
+void discover_tenant(struct discover *discover, const struct tenant *tenant)
+{
+	learn(discover, space_name(tenant->want.netns), false);
 }

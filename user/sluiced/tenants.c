@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../lib/log.h"
+#include "discover.h"
 #include "generation.h"
 #include "guard_auto.h"
 #include "handover.h"
@@ -387,6 +388,7 @@ enum tenants_error tenants_attach(struct tenants *tenants, const struct tenant_w
 		supervise_apply(tenants->sluiced->supervise);
 		return to_error(err);
 	}
+	discover_tenant(tenants->sluiced->discover, tenant);
 	*ret = tenant;
 	return TENANTS_OK;
 }
