@@ -10,8 +10,8 @@
 
 #define TC_SHOT 2
 
-/* Rates are so low that the runs themselves refill nothing, and one token is due in 100 ms. */
-#define RATE  10
+/* The rate is so low that the runs themselves refill nothing, and one token is due in 100 ms. */
+static uint32_t rate = 10;
 #define BURST 5
 
 static struct sl_iface iface;
@@ -70,10 +70,10 @@ static void test_budget(const char *name, const char *program, enum frame_base b
 	passed = pass_until_drop(program, &frame, BURST + 3, &verdict);
 	prog_check(passed == BURST && verdict == expected, "%s: %d pass, then %s (passed %d, %d)",
 		   name, BURST, gate_load_verdict_name(expected), passed, verdict);
-	sleep_ms(1000 / RATE + 20);
+	sleep_ms(1000 / rate + 20);
 	passed = pass_until_drop(program, &frame, 2, &verdict);
 	prog_check(passed == 1 && verdict == expected, "%s: one token after its time", name);
-	sleep_ms(1000 * (BURST + 2) / RATE);
+	sleep_ms(1000 * (BURST + 2) / rate);
 	passed = pass_until_drop(program, &frame, BURST + 3, &verdict);
 	prog_check(passed == BURST, "%s: never more than the burst (passed %d)", name, passed);
 }
@@ -85,8 +85,8 @@ static void test_owners(void)
 	int verdict, passed;
 
 	/* The neighbour's share survives one source's flood. */
-	iface.source_rate = RATE, iface.source_burst = BURST;
-	iface.iface_rate = RATE, iface.iface_burst = 2 * BURST;
+	iface.source_rate = rate, iface.source_burst = BURST;
+	iface.iface_rate = rate, iface.iface_burst = 2 * BURST;
 	restart();
 	for (int i = 0; i < 20; i++)
 		pass_until_drop("sl_guard_tc", &noisy, 1, &verdict);
@@ -119,7 +119,7 @@ static void test_hooks(void)
 	int verdict, passed;
 
 	frame_patch(&bad, 47, 1, 0x03);
-	iface.source_rate = RATE, iface.source_burst = BURST;
+	iface.source_rate = rate, iface.source_burst = BURST;
 	for (int at = SL_GUARD_AT_TC; at <= SL_GUARD_AT_XDP; at++) {
 		const char *police = at == SL_GUARD_AT_TC ? "sl_guard_tc" : "sl_guard_xdp";
 		const char *other = at == SL_GUARD_AT_TC ? "sl_guard_xdp" : "sl_guard_tc";
@@ -175,11 +175,13 @@ static void test_samples(void)
 int main(void)
 {
 	prog_begin("budgets");
+	if (prog_slow() > 1)
+		rate = 4;
 	iface = prog_iface();
 
-	iface.syn_rate = RATE, iface.syn_burst = BURST;
+	iface.syn_rate = rate, iface.syn_burst = BURST;
 	test_budget("SYN budget", "sl_guard_tc", BASE_SYN4, 0x0a000001, SL_V_SYN_BUDGET);
-	iface.syn_rate = 0, iface.source_rate = RATE, iface.source_burst = BURST;
+	iface.syn_rate = 0, iface.source_rate = rate, iface.source_burst = BURST;
 	test_budget("source budget", "sl_guard_tc", BASE_ACK4, 0x0a000002, SL_V_PACKET_BUDGET);
 	test_budget("source budget, ARP", "sl_guard_tc", BASE_ARP, 0x0a000003, SL_V_PACKET_BUDGET);
 	test_budget("source budget, echo", "sl_guard_tc", BASE_ECHO4, 0x0a000004,
@@ -188,7 +190,7 @@ int main(void)
 	test_budget("source budget in XDP", "sl_guard_xdp", BASE_ACK4, 0x0a000005,
 		    SL_V_PACKET_BUDGET);
 	iface.guard_at = SL_GUARD_AT_TC;
-	iface.source_rate = 0, iface.iface_rate = RATE, iface.iface_burst = BURST;
+	iface.source_rate = 0, iface.iface_rate = rate, iface.iface_burst = BURST;
 	test_budget("interface budget", "sl_guard_tc", BASE_ACK4, 0x0a000006, SL_V_IFACE_BUDGET);
 	iface.iface_rate = 0;
 
