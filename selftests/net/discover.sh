@@ -109,3 +109,10 @@ soon "the end of what the rule brought" absent tone.qr0
 soon "what the new rule calls it" state_is nwo.qr0 attached
 expect_eq "$(tenant nwo.qr0 .fail)" drop "the new rule's policy"
 serves q-two "by the new rule"
+
+# An upgraded daemon knows them for what they are.
+sluice upgrade >>"$LAB/reload.log" 2>&1 || fail "upgrade: $(tail -n 2 "$LAB/reload.log")"
+wait_sluiced
+serves q-two "after an upgrade"
+remove_ns q-two
+soon "the end of what an upgraded daemon has taken over" absent nwo.qr0
