@@ -181,6 +181,11 @@ bench: deps ## compare with the direct path and with peers (root; CASE= SUBJECT=
 	@BUILD=$(BUILD) selftests/bench/run
 	@BUILD=$(BUILD) selftests/bench/tenants
 
+SECONDS ?= 600
+soak: deps ## mixed traffic for SECONDS (default 600): memory and descriptors stay flat (root)
+	@$(MAKE) --no-print-directory programs tools
+	@BUILD=$(BUILD) SOAK=$(SECONDS) V=1 selftests/net/soak.sh
+
 # libFuzzer targets, from the same sources as the programs; always clang.
 FUZZ_BIN := $(patsubst selftests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard selftests/fuzz/fuzz_*.c)))
 FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) -g -O1 \

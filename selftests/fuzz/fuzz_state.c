@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The state that one parent leaves to the next. What can be read is within its bounds, and is
+ * the same after being written and read again.
+ */
+#include <stdio.h>
+
+#include "../../user/sluiced/state.c"
+#include "../../user/sluiced/want.c"
+#include "fuzz.h"
+
+static void check_fd(int *fd, void *arg)
+{
+	assert(*fd >= -1 && *fd <= FD_MAX_VALUE);
+}
+
+static void check(struct state *state)
+{
+	state_each_fd(state, check_fd, NULL);
+	for (unsigned i = 0; i < state->nworkers; i++) {
+		assert(state->workers[i].pid > 1);
+		assert(state->workers[i].index < SL_WORKERS_MAX);
+		assert(state->workers[i].nconnects <= STATE_CONNECTS_MAX);
+	}
+	for (unsigned i = 0; i < state->ntenants; i++) {
+		const struct tenant *tenant = state->tenants[i];
+
+		assert(want_name_valid(tenant->want.name));
+		assert(tenant->want.nports && tenant->want.nports <= SL_PORTS_MAX);
+		assert(tenant->gate.attached == (tenant->gate.nlisteners > 0));
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = fuzz_copy(data, size), *why = NULL, *first, *second;
+	size_t first_len, second_len;
+	struct state *state;
+	int err = state_read(text, size, &state, &why);
+
+	free(text);
+	assert(err <= 0);
+	free(why);
+	if (err)
+		return 0;
+	check(state);
+	first = state_write(state, true, &first_len);
+	assert(first);
+	state_free(state);
+	err = state_read(first, first_len, &state, &why);
+	assert(!err);
+	second = state_write(state, true, &second_len);
+	assert(second && first_len == second_len && !memcmp(first, second, first_len));
+	state_free(state);
+	free(first);
+	free(second);
+	return 0;
+}
