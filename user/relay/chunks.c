@@ -57,6 +57,8 @@ enum pump_result chunks_step(struct relay *relay, struct conn *conn, enum side f
 	bool more = true;
 
 	assert(flow->cleared == 0);
+	if (buf_len(in) == 0)
+		return PUMP_READ;
 	if (flow->trailers)
 		return trailers_step(relay, conn, from);
 	while (more && at < in->end) {

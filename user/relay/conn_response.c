@@ -100,11 +100,12 @@ static bool pass_interim(struct relay *relay, struct conn *conn)
 void conn_send_interim(struct relay *relay, struct conn *conn)
 {
 	struct buf *out = &conn->head[ORIGIN];
-	struct iovec part = { out->data + out->start, buf_len(out) };
+	struct iovec part;
 	ssize_t n;
 
-	if (part.iov_len == 0)
+	if (buf_len(out) == 0)
 		return;
+	part = (struct iovec){ out->data + out->start, buf_len(out) };
 	n = io_send(conn->client.fd, &part, 1, false);
 	if (n == -EAGAIN) {
 		conn_await(relay, conn, CLIENT, RING_WRITABLE);
