@@ -190,13 +190,18 @@ soak: deps ## mixed traffic for SECONDS (default 600): memory and descriptors st
 FUZZ_BIN := $(patsubst selftests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard selftests/fuzz/fuzz_*.c)))
 FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) -g -O1 \
               -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Ibuild/gen
+# A whole connection: relay/ over I/O in memory; fuzz_conn.c includes worker.c itself.
+FUZZ_CONN := selftests/fuzz/lib/fake.c selftests/fuzz/lib/peer.c -Wl,--wrap=close,--wrap=fcntl,--wrap=sendmsg \
+             $(filter-out %/io.c %/ring.c %/sandbox.c %/worker.c,$(wildcard user/relay/*.c))
+build/fuzz/fuzz_conn: $(wildcard selftests/fuzz/lib/*.[ch] user/relay/*.c)
 TIME ?= 60
 fuzzers: $(FUZZ_BIN)
 build/fuzz/%: selftests/fuzz/%.c $(wildcard user/lib/*.c user/lib/*.h user/relay/*.h user/relay/route.c user/relay/identity.c) \
 		$(wildcard user/repo/package*.[ch])
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(FUZZ_FLAGS) -o $@ $< $(wildcard user/lib/*.c) $(LIBS_LIB) \
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -o $@ $< $(if $(filter fuzz_conn,$*),$(FUZZ_CONN)) \
+		$(wildcard user/lib/*.c) $(LIBS_LIB) \
 		$(if $(filter fuzz_package,$*),-larchive)
 
 fuzz: deps ## run every fuzz target for TIME seconds (default 60)
