@@ -230,9 +230,10 @@ static int open_load(struct sluiced *sluiced)
 		.listeners = most_ports(conf) * 2 * (workers < 8 ? 8 : workers),
 	};
 	char *why = NULL;
+	int err;
 
-	return complain(gate_load_open(sluiced->instance, &settings, &sluiced->load, &why),
-			"BPF programs", why);
+	err = gate_load_open(sluiced->instance, &settings, &sluiced->load, &why);
+	return complain(err, "BPF programs", why);
 }
 
 static int start_modules(struct sluiced *sluiced, struct state *state)
