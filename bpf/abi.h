@@ -44,7 +44,7 @@
 #define SL_VERDICTS(X)                                                                             \
 	X(ESTABLISHED, established, 0, "assigned to an established connection")                    \
 	X(NEW, new_connection, 0, "assigned to the tenant's listener")                             \
-	X(STACK, left_to_stack, 0, "left to the namespace's own stack")                             \
+	X(STACK, left_to_stack, 0, "left to the namespace's own stack")                            \
 	X(ARP_REPLY, arp_reply, 0, "ARP request answered")                                         \
 	X(ND_REPLY, nd_reply, 0, "neighbour solicitation answered")                                \
 	X(ECHO_REPLY, echo_reply, 0, "ICMP echo answered")                                         \
@@ -66,7 +66,7 @@ enum sl_verdict {
 #define X(id, field, drop, text) SL_V_##id,
 	SL_VERDICTS(X)
 #undef X
-	SL_V_COUNT,
+		SL_V_COUNT,
 };
 
 /* Map "verdicts" (per-CPU hash, key sl_iface_key): one counter per verdict. */
@@ -98,15 +98,15 @@ enum sl_guard_at {
 
 /* Map "ifaces" (hash, key sl_iface_key). Written by the gate, read by all programs. */
 struct sl_iface {
-	__u32 tenant;	   /* key of map "tenants" */
-	__u32 l3_ifindex;  /* where the listeners are bound (the bridge of a port) */
+	__u32 tenant;	  /* key of map "tenants" */
+	__u32 l3_ifindex; /* where the listeners are bound (the bridge of a port) */
 	__be16 ports[SL_PORTS_MAX];
 	__u8 nports;
-	__u8 nworkers;	   /* listeners per (family, port): worker slots 0..nworkers-1 */
-	__u8 fail_policy;  /* enum sl_fail_policy */
-	__u8 guard_at;	   /* enum sl_guard_at */
-	__u8 mac[6];	   /* the L3 interface's address: what ARP and ND replies say */
-	__u8 mark;	   /* 1: assigned packets get SL_MARK */
+	__u8 nworkers;	  /* listeners per (family, port): worker slots 0..nworkers-1 */
+	__u8 fail_policy; /* enum sl_fail_policy */
+	__u8 guard_at;	  /* enum sl_guard_at */
+	__u8 mac[6];	  /* the L3 interface's address: what ARP and ND replies say */
+	__u8 mark;	  /* 1: assigned packets get SL_MARK */
 	__u8 pad;
 	/* Budgets in packets per second and packets; rate 0 means no limit. */
 	__u32 iface_rate, iface_burst;	 /* all sources of the interface together */
