@@ -432,6 +432,11 @@ static void test_secrets(void)
 				   copy->services[0].secret);
 			conf_free(copy);
 			close(fd);
+			fd = conf_send_public(conf);
+			CHECK(fd >= 0 && !conf_recv(fd, &copy));
+			CHECK(!copy->services[0].secret && conf->services[0].secret);
+			conf_free(copy);
+			close(fd);
 		}
 		free(why);
 		conf_free(conf);

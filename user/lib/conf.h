@@ -198,6 +198,8 @@ int conf_read_secrets(struct conf *conf, char **ret_why);
  * Returns the fd or -errno. conf_recv() is its reader; it maps and parses the fd.
  */
 int conf_send(const struct conf *conf);
+/* The same without secrets: for workers that sign nothing. */
+int conf_send_public(const struct conf *conf);
 int conf_recv(int memfd, struct conf **ret_conf);
 void conf_free(struct conf *conf);
 

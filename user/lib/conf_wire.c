@@ -147,6 +147,23 @@ int conf_send(const struct conf *conf)
 	return err < 0 ? err : fd;
 }
 
+int conf_send_public(const struct conf *conf)
+{
+	struct conf public = *conf;
+	int rc;
+
+	public.services = calloc(conf->services_count + 1, sizeof(*public.services));
+	if (!public.services)
+		return -ENOMEM;
+	for (unsigned i = 0; i < conf->services_count; i++) {
+		public.services[i] = conf->services[i];
+		public.services[i].secret = NULL;
+	}
+	rc = conf_send(&public);
+	free(public.services);
+	return rc;
+}
+
 int conf_recv(int memfd, struct conf **ret_conf)
 {
 	struct conf *conf = NULL;

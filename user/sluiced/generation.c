@@ -93,6 +93,20 @@ static int build_origins(struct generation *generation, char **ret_why)
 	return 0;
 }
 
+static int write_confs(struct generation *generation)
+{
+	int fd = conf_send(generation->conf);
+
+	if (fd < 0)
+		return fd;
+	generation->conf_fd = fd;
+	fd = conf_send_public(generation->conf);
+	if (fd < 0)
+		return fd;
+	generation->front_fd = fd;
+	return 0;
+}
+
 int generation_load(const char *path, uint32_t number, struct generation **ret, char **ret_why)
 {
 	struct generation *generation = calloc(1, sizeof(*generation));
@@ -103,7 +117,7 @@ int generation_load(const char *path, uint32_t number, struct generation **ret, 
 		return -ENOMEM;
 	generation->refs = 1;
 	generation->number = number;
-	generation->conf_fd = generation->access_fd = -1;
+	generation->conf_fd = generation->front_fd = generation->access_fd = -1;
 	err = conf_load(path, &generation->conf, ret_why);
 	if (!err)
 		err = conf_read_secrets(generation->conf, ret_why);
@@ -121,13 +135,12 @@ int generation_load(const char *path, uint32_t number, struct generation **ret, 
 			goto fail;
 		generation->access_fd = err;
 	}
-	err = conf_send(generation->conf);
+	err = write_confs(generation);
 	if (err < 0) {
 		explain(err, ret_why, "cannot write the workers' configuration: %s",
 			strerror(-err));
 		goto fail;
 	}
-	generation->conf_fd = err;
 	*ret = generation;
 	return 0;
 fail:
@@ -147,6 +160,7 @@ int generation_adopt(const struct state_generation *from, struct generation **re
 		.refs = 1,
 		.number = from->number,
 		.conf_fd = -1,
+		.front_fd = -1,
 		.access_fd = -1,
 		.uid = from->uid,
 		.gid = from->gid,
@@ -156,6 +170,10 @@ int generation_adopt(const struct state_generation *from, struct generation **re
 	if (!err)
 		err = build_origins(generation, &why);
 	free(why);
+	if (!err) {
+		generation->front_fd = conf_send_public(generation->conf);
+		err = generation->front_fd < 0 ? generation->front_fd : 0;
+	}
 	if (err) {
 		generation_unref(generation);
 		return err;
@@ -178,6 +196,8 @@ void generation_unref(struct generation *generation)
 		return;
 	if (generation->conf_fd >= 0)
 		close(generation->conf_fd);
+	if (generation->front_fd >= 0)
+		close(generation->front_fd);
 	if (generation->access_fd >= 0)
 		close(generation->access_fd);
 	for (unsigned s = 0; generation->origins && s < generation->conf->services_count; s++)

@@ -26,6 +26,7 @@ struct generation {
 	uint32_t number;
 	struct conf *conf;
 	int conf_fd;   /* conf_send(conf) */
+	int front_fd;  /* conf_send_public(conf): front workers hold no secret */
 	int access_fd; /* the access log, or -1 */
 	uid_t uid;     /* of workers */
 	gid_t gid;

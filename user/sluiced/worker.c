@@ -147,7 +147,8 @@ static int send_config(struct worker *worker)
 		.generation = generation->number,
 	};
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	int fds[] = { generation->conf_fd, -1, null, generation->access_fd };
+	int conf = worker->role == PROTO_ROLE_FRONT ? generation->front_fd : generation->conf_fd;
+	int fds[] = { conf, -1, null, generation->access_fd };
 	int err;
 
 	if (null < 0)
