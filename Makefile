@@ -168,7 +168,8 @@ demo: deps ## the main job, shown end to end (root; KEEP=1 leaves the lab up)
 	@$(MAKE) --no-print-directory programs tools
 	@BUILD=$(BUILD) scripts/demo
 
-check: deps ## all tests (root; TESTS=pattern, SANITIZE=1)
+check: ## all tests (root; TESTS=pattern, SANITIZE=1)
+	@scripts/deps.sh deb
 	@$(MAKE) --no-print-directory tests $(if $(SANITIZE),,fuzzers)
 	@BUILD=$(BUILD) SANITIZE=$(SANITIZE) selftests/run $(TESTS)
 
