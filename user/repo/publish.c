@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../lib/log.h"
@@ -19,6 +20,7 @@
 struct publisher {
 	struct repod *repod;
 	pthread_mutex_t lock; /* one publish at a time */
+	time_t ended;	      /* the second in which the last one switched, or we started */
 };
 
 struct views {
@@ -33,6 +35,7 @@ int publish_start(struct repod *repod, struct publisher **ret_publisher)
 	if (!publisher)
 		return -ENOMEM;
 	publisher->repod = repod;
+	publisher->ended = time(NULL);
 	pthread_mutex_init(&publisher->lock, NULL);
 	*ret_publisher = publisher;
 	return 0;
@@ -188,6 +191,21 @@ static int publish_views(struct publisher *publisher, const struct publish_list 
 	return 0;
 }
 
+/*
+ * Last-Modified and If-Modified-Since count whole seconds (RFC 9110, 8.8.2): two indices of the
+ * same second would look like one, and apt would keep the older. time(2) and the kernel's
+ * file times tick together.
+ */
+static void await_next_second(const struct publisher *publisher)
+{
+	struct timespec now;
+
+	while (time(NULL) == publisher->ended) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000000 - now.tv_nsec }, NULL);
+	}
+}
+
 static json_t *run_locked(struct publisher *publisher, const char *who, int64_t expected,
 			  struct problem *problem)
 {
@@ -224,7 +242,9 @@ static json_t *run_locked(struct publisher *publisher, const char *who, int64_t 
 		goto out;
 	}
 	generation++;
+	await_next_second(publisher);
 	err = publish_views(publisher, &list, views, &keys, generation, changed, problem);
+	publisher->ended = time(NULL);
 	sign_end(repod->store);
 	if (err)
 		goto out;
