@@ -29,6 +29,9 @@ METADATA = "169.254.169.254"
 SYSCTLS = {
     "net/ipv4/ip_local_port_range": "1024 65535",
     "net/ipv4/tcp_tw_reuse": "1",
+    # The same for direct, peers and sluice, whatever this machine prefers: bbr's pacing timers
+    # would be measured otherwise (sluice chooses cubic by itself).
+    "net/ipv4/tcp_congestion_control": "cubic",
     "net/core/somaxconn": "4096",
     "net/ipv4/tcp_max_syn_backlog": "8192",
     "net/ipv6/conf/all/accept_dad": "0",
