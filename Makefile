@@ -209,7 +209,7 @@ fuzz: deps ## run every fuzz target for TIME seconds (default 60)
 	@$(MAKE) --no-print-directory fuzzers
 	@selftests/fuzz/run $(TIME)
 
-lint: ## format, shell, man pages, static analysis
+lint: programs ## format, shell, man pages, static analysis
 	@scripts/lint
 
 # ---- installation -------------------------------------------------------------------------

@@ -16,9 +16,12 @@ static void chunked(struct bench *bench)
 		const char *path;
 		uint64_t length;
 	} bodies[] = {
-		{ "/chunked/0/1", 0 },		       { "/chunked/1/1", 1 },
-		{ "/chunked/5000/1", 5000 },	       { "/chunked/100000/8192", 100000 },
-		{ "/chunked/1000000/65536", 1000000 }, { "/chunked/9000000/300000", 9000000 },
+		{ "/chunked/0/1", 0 },
+		{ "/chunked/1/1", 1 },
+		{ "/chunked/5000/1", 5000 },
+		{ "/chunked/100000/8192", 100000 },
+		{ "/chunked/1000000/65536", 1000000 },
+		{ "/chunked/9000000/300000", 9000000 },
 		{ "/chunked/9000000/9000000", 9000000 },
 	};
 	struct client *client = client_open(bench->port);
@@ -135,11 +138,9 @@ static void slow_reader(struct bench *bench)
 static void cut(struct bench *bench)
 {
 	static const char *const paths[] = {
-		"/cut-length/100/50",		 "/cut-length/1000000/500000",
-		"/reset-length/1000000/500000",	 "/cut-length/70000/0",
-		"/cut-chunked/1000/500",	 "/cut-chunked/1000000/500000",
-		"/reset-eof/1000/500",		 "/reset-eof/1000000/500000",
-		"/bad-chunk/5000",
+		"/cut-length/100/50",  "/cut-length/1000000/500000", "/reset-length/1000000/500000",
+		"/cut-length/70000/0", "/cut-chunked/1000/500",	     "/cut-chunked/1000000/500000",
+		"/reset-eof/1000/500", "/reset-eof/1000000/500000",  "/bad-chunk/5000",
 	};
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {

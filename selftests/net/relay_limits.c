@@ -14,7 +14,7 @@
 
 #include "lib/ways.h"
 
-#define HOST  "Host: 169.254.169.254\r\n"
+#define HOST "Host: 169.254.169.254\r\n"
 #define LIMITS                                                                                     \
 	"limits: {head_timeout: 500, keepalive_timeout: 700, body_timeout: 500,\n"                 \
 	"  send_timeout: 1000, connections: 12, connections_per_client: 8}\n"

@@ -53,11 +53,11 @@ static void pipelined(struct bench *bench)
 /* Every byte of three requests comes alone. */
 static void byte_by_byte(struct bench *bench)
 {
-	static const char text[] = "GET /length/9 HTTP/1.1\r\n" HOST "\r\n"
-				   "HEAD /length/9 HTTP/1.1\r\n" HOST "\r\n"
-				   "PUT /upload HTTP/1.1\r\n" HOST
-				   "Transfer-Encoding: chunked\r\n\r\n"
-				   "3\r\nabc\r\n0\r\n\r\n";
+	static const char text[] =
+		"GET /length/9 HTTP/1.1\r\n" HOST "\r\n"
+		"HEAD /length/9 HTTP/1.1\r\n" HOST "\r\n"
+		"PUT /upload HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+		"3\r\nabc\r\n0\r\n\r\n";
 	struct client *client = client_open(bench->port);
 
 	for (size_t i = 0; i < sizeof(text) - 1; i++) {
@@ -158,8 +158,8 @@ static void chunked_uploads(struct bench *bench)
 
 	body_fill(0, body, 1000000);
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
-		client_send(client, "POST /upload HTTP/1.1\r\n" HOST
-				    "Transfer-Encoding: chunked\r\n\r\n");
+		client_send(client,
+			    "POST /upload HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n");
 		send_chunks(client, body, bodies[i].length, bodies[i].chunk);
 		client_read(client, false, &got);
 		expect(bench, uploaded(bodies[i].length));
@@ -230,8 +230,7 @@ static void refused(struct bench *bench)
 		{ "PUT /get-only HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", 405, false },
 		{ "PUT /get-only HTTP/1.1\r\n" HOST "Content-Length: 50000\r\n\r\nabc", 405, true },
 		{ "PUT /upload HTTP/1.1\r\n" HOST "Content-Length: 2000000\r\n\r\nabc", 413, true },
-		{ "PUT /upload HTTP/1.1\r\n" HOST
-		  "Transfer-Encoding: chunked\r\n\r\n200000\r\nabc",
+		{ "PUT /upload HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n200000\r\nabc",
 		  413, true },
 		{ "PUT /upload HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400,
 		  true },

@@ -49,6 +49,7 @@ many_fail() {
 	for i in $(seq 20); do
 		in_ns "$1-vm" curl -qs --noproxy '*' --max-time 1 -o /dev/null "$META/1024" &
 	done
+	# shellcheck disable=SC2046 # a list of pids
 	wait $(jobs -p | tail -n 20) || true
 }
 served() { (expect_document "$1" 1024) 2>/dev/null; }

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MSG_FDS_MAX  64   /* descriptors in one message */
+#define MSG_FDS_MAX  64	  /* descriptors in one message */
 #define MSG_BODY_MAX 4096 /* bytes after the header */
 
 struct msg_head {

@@ -56,7 +56,6 @@ bool client_ended(struct client *client, unsigned timeout_ms);
 /* One GET on a connection of its own. */
 void client_get(uint16_t port, const char *path, struct response *ret);
 /* GET with more fields ("Name: value\r\n…") on an open connection. */
-void client_ask(struct client *client, const char *path, const char *fields,
-		struct response *ret);
+void client_ask(struct client *client, const char *path, const char *fields, struct response *ret);
 
 #endif

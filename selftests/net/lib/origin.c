@@ -123,8 +123,8 @@ static void put_chunks(struct peer *peer, uint64_t upto, uint64_t chunk)
 	for (uint64_t at = 0; at < upto; at += chunk) {
 		uint64_t n = upto - at < chunk ? upto - at : chunk;
 
-		if (!say(peer, "%llx\r\n", (unsigned long long)n) ||
-		    !put_body(peer, at, at + n) || !put(peer, "\r\n", 2))
+		if (!say(peer, "%llx\r\n", (unsigned long long)n) || !put_body(peer, at, at + n) ||
+		    !put(peer, "\r\n", 2))
 			return;
 	}
 }

@@ -39,8 +39,7 @@ struct ways_case {
 int ways_run(const struct ways_case *cases, size_t count, const char *extra, bool fresh);
 
 /* Notes a failure of the case, with what was expected. */
-#define expect(bench, condition)                                                                   \
-	ways_expect(bench, condition, __FILE__, __LINE__, #condition)
+#define expect(bench, condition) ways_expect(bench, condition, __FILE__, __LINE__, #condition)
 void ways_expect(struct bench *bench, bool good, const char *file, int line, const char *text);
 /* A complete 200 with the first length bytes of the test body. */
 #define expect_body(bench, response, bytes)                                                        \
