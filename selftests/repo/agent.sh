@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 240
+# timeout: 480
 #
 # Instructions: an agent installs what it is told to by whom it trusts, reports percent and reasons,
 # resumes after kill -9, does nothing twice, and refuses what is forged, old or for another. A

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 420
+# timeout: 900
 #
 # kill -9 and power loss at every step of starting, uploading, publishing and deleting. The state
 # lies on an ext4 on a loop device; at the kill, the device's file is copied as it is, without

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 240
+# timeout: 480
 # alone: many processes at once
 #
 # Uploads, publishes and deletes race each other and eight installing apt clients. Whatever a
