@@ -417,10 +417,12 @@ static void test_vlan(void)
 	before = prog_verdicts();
 	sendto(fd, tagged.data, tagged.len, 0, (struct sockaddr *)&to, sizeof(to));
 	usleep(50000);
-	prog_check(prog_verdict_since(&before) == -1, "a tagged frame is a bystander");
+	prog_check(ROSE(&before, new_connection) == 0, "a tagged frame is a bystander");
 	sendto(fd, frame.data, frame.len, 0, (struct sockaddr *)&to, sizeof(to));
-	usleep(50000);
-	prog_check(prog_verdict_since(&before) == SL_V_NEW, "the same without its tag is not");
+	/* Only the SYN's own verdict: the VM resets the answer to a SYN it did not make itself. */
+	for (int tries = 0; tries < 100 && ROSE(&before, new_connection) == 0; tries++)
+		usleep(20000);
+	prog_check(ROSE(&before, new_connection) == 1, "the same without its tag is not");
 	close(fd);
 	enter(gateway_ns);
 }
