@@ -49,9 +49,8 @@ LIB_OBJ  := $(call objs,user/lib)
 # sluiced alone joins gate and relay; tests link the same objects, without its main.
 DAEMON_OBJ := $(filter-out %/main.o,$(call objs,user/sluiced user/gate user/relay))
 
-# user/repo/ is two programs: cli*.c is sluice-repo, the rest sluice-repod; digest.c is in both.
-REPO_CLI_OBJ  := $(filter $(BUILD)/obj/user/repo/cli%,$(call objs,user/repo)) \
-                 $(BUILD)/obj/user/repo/digest.o
+# user/repo/ is two programs: cli*.c is sluice-repo, the rest sluice-repod.
+REPO_CLI_OBJ  := $(filter $(BUILD)/obj/user/repo/cli%,$(call objs,user/repo))
 REPO_FAULT    := $(BUILD)/obj/user/repo/fault.o
 REPOD_OBJ     := $(filter-out $(BUILD)/obj/user/repo/cli% $(REPO_FAULT),$(call objs,user/repo))
 PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluice $(BUILD)/sluice-repod $(BUILD)/sluice-repo \

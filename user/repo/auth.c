@@ -24,7 +24,7 @@
 
 #include "../lib/log.h"
 #include "../relay/identity.h"
-#include "digest.h"
+#include "../lib/digest.h"
 #include "http.h"
 
 #define HEADER_PREFIX	 "X-Sluice-"

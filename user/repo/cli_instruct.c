@@ -15,7 +15,7 @@
 
 #include "../lib/instruction.h"
 #include "../lib/signed.h"
-#include "digest.h"
+#include "../lib/digest.h"
 
 #define PEM_MAX 8192
 

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "digest.h"
+#include "../lib/digest.h"
 
 static struct list_options {
 	const char *name, *version, *arch, *kind, *tenant;

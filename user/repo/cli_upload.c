@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "digest.h"
+#include "../lib/digest.h"
 
 static struct upload_options {
 	const char *visible, *name, *version, *arch;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "catalog.h"
-#include "digest.h"
+#include "../lib/digest.h"
 
 struct fsck {
 	struct db *db;

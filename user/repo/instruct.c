@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "../lib/signed.h"
-#include "digest.h"
+#include "../lib/digest.h"
 #include "../lib/instruction.h"
 #include "../lib/name.h"
 

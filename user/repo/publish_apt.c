@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "fault.h"
-#include "spawn.h"
+#include "../lib/spawn.h"
 
 #define TOOL_TIME   1800
 #define ARCHES_MAX  64

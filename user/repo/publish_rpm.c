@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "fault.h"
-#include "spawn.h"
+#include "../lib/spawn.h"
 
 #define TOOL_TIME 1800
 

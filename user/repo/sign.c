@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "spawn.h"
+#include "../lib/spawn.h"
 
 #define HOME	 "gnupg"
 #define LIST	 "signing-keys"

@@ -7,7 +7,7 @@
 
 #include <openssl/crypto.h>
 
-#include "digest.h"
+#include "../lib/digest.h"
 #include "../lib/name.h"
 
 static const char *const role_names[] = {

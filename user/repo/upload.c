@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "digest.h"
+#include "../lib/digest.h"
 #include "fault.h"
 
 void upload_clear(struct upload *upload)

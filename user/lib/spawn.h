@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Runs a tool (apt-ftparchive, gpg, …) and waits for it: no shell, a small environment. */
-#ifndef REPO_SPAWN_H
-#define REPO_SPAWN_H
+#ifndef SLUICE_SPAWN_H
+#define SLUICE_SPAWN_H
 
 #include <stddef.h>
 

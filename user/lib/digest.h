@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SHA-256 and HMAC-SHA256 through libcrypto, and random identifiers. */
-#ifndef REPO_DIGEST_H
-#define REPO_DIGEST_H
+#ifndef SLUICE_DIGEST_H
+#define SLUICE_DIGEST_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../lib/name.h"
+#include "name.h"
 
 #define DIGEST_SIZE 32
 
