@@ -50,6 +50,9 @@ int conf_doc_open(struct conf_doc *doc, struct conf_report *report, const void *
 bool conf_doc_empty(struct conf_doc *doc);
 /* Compares doc with the schema and reports every difference. */
 void conf_doc_check(struct conf_doc *doc, struct conf_report *report);
+/* The same with another file's schema: cluster files are read as strictly. */
+void conf_doc_compare(struct conf_doc *doc, const cyaml_schema_value_t *schema,
+		      struct conf_report *report);
 /*
  * Finds the value at a path like "services[2].origins[0].address". Returns whether it is
  * there; the position is its own, or that of the innermost part of the path that exists.

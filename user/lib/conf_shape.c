@@ -260,11 +260,17 @@ static void check_value(struct shape *shape, const cyaml_schema_value_t *schema,
 	}
 }
 
-void conf_doc_check(struct conf_doc *doc, struct conf_report *report)
+void conf_doc_compare(struct conf_doc *doc, const cyaml_schema_value_t *schema,
+		      struct conf_report *report)
 {
 	yaml_node_t *root = yaml_document_get_root_node(&doc->yaml);
 	struct shape shape = { .report = report, .yaml = &doc->yaml };
 
 	if (!conf_doc_empty(doc))
-		check_value(&shape, &conf_schema, root, "");
+		check_value(&shape, schema, root, "");
+}
+
+void conf_doc_check(struct conf_doc *doc, struct conf_report *report)
+{
+	conf_doc_compare(doc, &conf_schema, report);
 }
