@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define SL_ABI_VERSION 2
+#define SL_ABI_VERSION 3
 
 /* 169.254.169.254 and fe80::a9fe:a9fe, as bytes on the wire. */
 #define SL_META_IP4                                                                                \
@@ -34,7 +34,7 @@
 
 #define SL_PORTS_MAX   8  /* ports a tenant interface may open */
 #define SL_WORKERS_MAX 64 /* listeners per address and port */
-#define SL_NAME_MAX    64 /* a tenant's name, with its NUL */
+#define SL_NAME_MAX    64 /* a tenant's name, an instance's or project's id, with its NUL */
 
 /*
  * What became of a packet for the metadata address. One X-macro gives the enum,
@@ -54,6 +54,7 @@
 	X(FRAGMENT, fragment, 1, "fragmented")                                                     \
 	X(IP_OPTIONS, ip_options, 1, "IP options or extension headers")                            \
 	X(BAD_SOURCE, bad_source, 1, "source address that no VM can have")                         \
+	X(SPOOFED, spoofed, 1, "address not bound to the sender's MAC (port bindings)")            \
 	X(BAD_PROTO, bad_proto, 1, "neither TCP nor answered ICMP/ARP/ND")                         \
 	X(BAD_PORT, bad_port, 1, "port not opened")                                                \
 	X(BAD_FLAGS, bad_flags, 1, "TCP flags that no client sends")                               \
@@ -107,11 +108,29 @@ struct sl_iface {
 	__u8 guard_at;	  /* enum sl_guard_at */
 	__u8 mac[6];	  /* the L3 interface's address: what ARP and ND replies say */
 	__u8 mark;	  /* 1: assigned packets get SL_MARK */
-	__u8 pad;
+	__u8 bound;	  /* 1: only sources in map "bindings" are let through */
 	/* Budgets in packets per second and packets; rate 0 means no limit. */
 	__u32 iface_rate, iface_burst;	 /* all sources of the interface together */
 	__u32 source_rate, source_burst; /* one source address */
 	__u32 syn_rate, syn_burst;	 /* one source address, connection attempts */
+};
+
+/*
+ * Map "bindings" (hash): who may speak to the metadata address on interfaces that are bound, and
+ * who that is. Written by the parent, read by the guard and by people. Address zero stands for the
+ * MAC alone: link-local and unspecified sources are known by it.
+ */
+struct sl_binding_key {
+	__u64 netns_cookie;
+	__u32 l3_ifindex;
+	__u8 mac[6];
+	__u8 pad[2];
+	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
+};
+
+struct sl_binding {
+	char instance[SL_NAME_MAX];
+	char project[SL_NAME_MAX];
 };
 
 /*
@@ -248,6 +267,8 @@ struct sl_settings {
 _Static_assert(sizeof(struct sl_verdicts) == 8 * (SL_V_COUNT + 2), "sl_verdicts");
 _Static_assert(sizeof(struct sl_iface_key) == 16, "sl_iface_key");
 _Static_assert(sizeof(struct sl_iface) == 60, "sl_iface");
+_Static_assert(sizeof(struct sl_binding_key) == 40, "sl_binding_key");
+_Static_assert(sizeof(struct sl_binding) == 128, "sl_binding");
 _Static_assert(sizeof(struct sl_listener_key) == 16, "sl_listener_key");
 _Static_assert(sizeof(struct sl_listener_info) == 16, "sl_listener_info");
 _Static_assert(sizeof(struct sl_slots) == 8 && SL_WORKERS_MAX <= 64, "sl_slots");

@@ -112,6 +112,28 @@ inline_always int guard_charge(const struct sl_iface_key *key, const struct sl_i
 	return PARSE_OK;
 }
 
+/*
+ * On a bound interface: is the source's address its MAC's? fe80::/10 is the VM's own choice, and
+ * zero is what it asks from before it has an address: there the MAC alone must be known. What the
+ * namespace's stack gets (errors of routers, answers to its own questions) has no such owner.
+ */
+inline_always int guard_bound(const struct sl_iface_key *key, const struct sl_iface *iface,
+			      const struct ethhdr *eth, const struct frame *frame)
+{
+	struct sl_binding_key source = { .netns_cookie = key->netns_cookie };
+	const __be32 *a = frame->saddr;
+
+	if (frame->kind == FRAME_STACK)
+		return PARSE_OK;
+	source.l3_ifindex = iface->l3_ifindex;
+	__builtin_memcpy(source.mac, eth->h_source, sizeof(source.mac));
+	if (frame->family == 4
+		    ? a[3]
+		    : (a[0] & bpf_htonl(0xffc00000)) != META_IP6A && (a[0] | a[1] | a[2] | a[3]))
+		__builtin_memcpy(source.address, a, sizeof(source.address));
+	return bpf_map_lookup_elem(&bindings, &source) ? PARSE_OK : SL_V_SPOOFED;
+}
+
 inline_always void count_verdict(const struct sl_iface_key *key, __u32 verdict, __u32 length,
 				 int by_xdp)
 {
@@ -178,6 +200,9 @@ inline_always enum guard_answer guard_decide(const struct sl_iface_key *key, con
 	if (!iface || (void *)(eth + 1) > end)
 		return GUARD_PASS;
 	verdict = parse_frame(data, end, iface, frame);
+	/* First: what somebody else sends under an address must not use up its owner's budget. */
+	if (verdict == PARSE_OK && iface->bound)
+		verdict = guard_bound(key, iface, eth, frame);
 	if (verdict == PARSE_OK && (iface->guard_at == SL_GUARD_AT_XDP) == (hook == SL_HOOK_XDP))
 		verdict = guard_charge(key, iface, frame);
 	if (verdict == PARSE_OK)

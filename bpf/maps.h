@@ -12,8 +12,9 @@
 
 #include "abi.h"
 
-#define SL_IFACES_DEFAULT  4096
-#define SL_SOURCES_DEFAULT 65536
+#define SL_IFACES_DEFAULT   4096
+#define SL_SOURCES_DEFAULT  65536
+#define SL_BINDINGS_DEFAULT 65536
 
 /*
  * Layout version. Written by gate/load.c before anything else is pinned, read by its successors.
@@ -36,6 +37,19 @@ struct {
 	__type(key, struct sl_iface_key);
 	__type(value, struct sl_iface);
 } ifaces __weak SEC(".maps");
+
+/*
+ * Port bindings. Written by the parent, read by guard on interfaces that are bound. A miss: the
+ * source is spoofed. One entry for each address of a port and one for its MAC; the table of an
+ * empty map is all that a node without bindings pays.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SL_BINDINGS_DEFAULT);
+	__type(key, struct sl_binding_key);
+	__type(value, struct sl_binding);
+} bindings __weak SEC(".maps");
 
 /*
  * Listening sockets by worker slot. Written by the gate, read by steer and select. A miss: this

@@ -19,6 +19,7 @@ static const struct {
 	bool budgets, small_budget, known;
 	uint16_t dport;
 	unsigned mark_ns;
+	bool bound;
 } cases[] = {
 	{ "bystander, guard in TC", "sl_guard_tc", BASE_ACK4, 0x08080808, true, false, true, 80,
 	  30 },
@@ -30,12 +31,24 @@ static const struct {
 	{ "admitted without budgets, TC", "sl_guard_tc", BASE_ACK4, 0, false, false, true, 80, 60 },
 	{ "policed, TC", "sl_guard_tc", BASE_ACK4, 0, true, false, true, 80, 100 },
 	{ "policed, XDP", "sl_guard_xdp", BASE_ACK4, 0, true, false, true, 80, 100 },
+	{ "policed and bound, TC", "sl_guard_tc", BASE_ACK4, 0, true, false, true, 80, 150, true },
 	{ "policed v6, TC", "sl_guard_tc", BASE_ACK6, 0, true, false, true, 80, 100 },
 	{ "dropped: over budget, XDP", "sl_guard_xdp", BASE_SYN4, 0, true, true, true, 80, 150 },
 	{ "dropped: port, XDP", "sl_guard_xdp", BASE_SYN4, 0, true, false, true, 81, 150 },
 	{ "steer, socket lookup", "sl_steer", BASE_ACK4, 0, true, false, true, 80, 100 },
 	{ "steer v6, socket lookup", "sl_steer", BASE_ACK6, 0, true, false, true, 80, 100 },
 };
+
+static void bind_source(const struct frame *frame)
+{
+	struct sl_binding_key key = { .netns_cookie = prog_key.netns_cookie };
+	const struct sl_binding binding = { .instance = "vm" };
+
+	memcpy(key.mac, frame->data + 6, sizeof(key.mac));
+	key.address[10] = key.address[11] = 0xff;
+	memcpy(key.address + 12, frame->data + 26, 4);
+	gate_load_binding_put(prog_load, &key, &binding);
+}
 
 static void run(size_t i, uint32_t repeat)
 {
@@ -53,10 +66,13 @@ static void run(size_t i, uint32_t repeat)
 	}
 	iface.guard_at =
 		!strcmp(cases[i].program, "sl_guard_xdp") ? SL_GUARD_AT_XDP : SL_GUARD_AT_TC;
+	iface.l3_ifindex = 0;
+	iface.bound = cases[i].bound;
 	gate_load_iface_del(prog_load, &prog_key);
 	if (cases[i].known)
 		prog_iface_put(&iface);
 	frame_make(&frame, cases[i].base);
+	bind_source(&frame);
 	if (cases[i].daddr)
 		frame_patch(&frame, 30, 4, cases[i].daddr);
 	if (cases[i].dport != 80)

@@ -34,6 +34,7 @@
 const char *const load_map_names[] = {
 	[LOAD_ABI] = "abi",
 	[LOAD_IFACES] = "ifaces",
+	[LOAD_BINDINGS] = "bindings",
 	[LOAD_LISTENERS] = "listeners",
 	[LOAD_SLOTS] = "slots",
 	[LOAD_LISTENER_INFO] = "listener_info",
@@ -238,6 +239,7 @@ static void size_maps(struct sluice *skeleton, const struct gate_load_settings *
 	bpf_map__set_max_entries(skeleton->maps.listeners, listeners);
 	bpf_map__set_max_entries(skeleton->maps.listener_info, listeners);
 	bpf_map__set_max_entries(skeleton->maps.slots, listeners);
+	bpf_map__set_max_entries(skeleton->maps.bindings, settings->bindings ?: 65536);
 	bpf_map__set_max_entries(skeleton->maps.budget_source, settings->sources ?: 65536);
 	/* libbpf would pin and find them by itself, but check less than reuse_map() does. */
 	bpf_object__for_each_map(map, skeleton->obj) bpf_map__set_pin_path(map, NULL);

@@ -26,6 +26,7 @@ struct gate_load_settings {
 	uint32_t interfaces;	     /* tenant interfaces at most [4096] */
 	uint32_t listeners;	     /* per interface: ports x families x workers [32] */
 	uint32_t sources;	     /* source addresses with a budget at a time [65536] */
+	uint32_t bindings;	     /* addresses and MACs of port bindings [65536] */
 	uint32_t samples_per_second; /* drop samples per interface and second [16] */
 };
 
@@ -80,11 +81,25 @@ int gate_load_iface_del(struct gate_load *load, const struct sl_iface_key *key);
 /* Changes who polices (enum sl_guard_at) and nothing else. -ENOENT: no such interface. */
 int gate_load_iface_set_guard_at(struct gate_load *load, const struct sl_iface_key *key,
 				 enum sl_guard_at guard_at);
+/* Whether sources must be in map "bindings"; changes nothing else. -ENOENT: no such interface. */
+int gate_load_iface_set_bound(struct gate_load *load, const struct sl_iface_key *key, bool bound);
 /* Calls fn for every interface until it returns non-zero, which is returned. */
 int gate_load_iface_each(struct gate_load *load,
 			 int (*fn)(const struct sl_iface_key *key, const struct sl_iface *iface,
 				   void *arg),
 			 void *arg);
+
+/* Map "bindings". -E2BIG: it is full. Deleting what is not there is no error. */
+int gate_load_binding_put(struct gate_load *load, const struct sl_binding_key *key,
+			  const struct sl_binding *binding);
+int gate_load_binding_get(struct gate_load *load, const struct sl_binding_key *key,
+			  struct sl_binding *ret);
+int gate_load_binding_del(struct gate_load *load, const struct sl_binding_key *key);
+/* Removes every entry for which keep() says no; returns how many, or -errno. */
+int gate_load_binding_sweep(struct gate_load *load,
+			    bool (*keep)(const struct sl_binding_key *key,
+					 const struct sl_binding *binding, void *arg),
+			    void *arg);
 
 /*
  * Puts a listening socket into a slot (maps "listeners" and "listener_info"), replacing what is

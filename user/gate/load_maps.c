@@ -115,6 +115,17 @@ int gate_load_iface_set_guard_at(struct gate_load *load, const struct sl_iface_k
 	return update(load, LOAD_IFACES, key, &iface, BPF_EXIST);
 }
 
+int gate_load_iface_set_bound(struct gate_load *load, const struct sl_iface_key *key, bool bound)
+{
+	struct sl_iface iface;
+	int err = gate_load_iface_get(load, key, &iface);
+
+	if (err || iface.bound == bound)
+		return err;
+	iface.bound = bound;
+	return update(load, LOAD_IFACES, key, &iface, BPF_EXIST);
+}
+
 int gate_load_iface_each(struct gate_load *load,
 			 int (*fn)(const struct sl_iface_key *key, const struct sl_iface *iface,
 				   void *arg),
@@ -137,6 +148,51 @@ int gate_load_iface_each(struct gate_load *load,
 		}
 	}
 	return err == -ENOENT ? 0 : err;
+}
+
+int gate_load_binding_put(struct gate_load *load, const struct sl_binding_key *key,
+			  const struct sl_binding *binding)
+{
+	return put(load, LOAD_BINDINGS, key, binding);
+}
+
+int gate_load_binding_get(struct gate_load *load, const struct sl_binding_key *key,
+			  struct sl_binding *ret)
+{
+	struct sl_binding binding;
+	int err = bpf_map_lookup_elem(load->map[LOAD_BINDINGS], key, &binding);
+
+	if (!err)
+		*ret = binding;
+	return err;
+}
+
+int gate_load_binding_del(struct gate_load *load, const struct sl_binding_key *key)
+{
+	return del(load, LOAD_BINDINGS, key);
+}
+
+int gate_load_binding_sweep(struct gate_load *load,
+			    bool (*keep)(const struct sl_binding_key *key,
+					 const struct sl_binding *binding, void *arg),
+			    void *arg)
+{
+	struct sl_binding_key key, next;
+	struct sl_binding binding;
+	int gone = 0, err;
+
+	/* The next key is taken first, as this one may go. */
+	err = bpf_map_get_next_key(load->map[LOAD_BINDINGS], NULL, &next);
+	while (!err) {
+		key = next;
+		err = bpf_map_get_next_key(load->map[LOAD_BINDINGS], &key, &next);
+		if (bpf_map_lookup_elem(load->map[LOAD_BINDINGS], &key, &binding) ||
+		    keep(&key, &binding, arg))
+			continue;
+		if (!del(load, LOAD_BINDINGS, &key))
+			gone++;
+	}
+	return err == -ENOENT ? gone : err;
 }
 
 /* Opens or closes a worker's slot for new connections. */
