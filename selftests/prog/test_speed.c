@@ -16,27 +16,28 @@ static const struct {
 	const char *name, *program;
 	enum frame_base base;
 	uint32_t daddr; /* when not the metadata address */
-	bool budgets, small_budget, known;
+	bool budgets, small_budget;
+	enum { UNKNOWN, KNOWN, BOUND } interface;
 	uint16_t dport;
 	unsigned mark_ns;
-	bool bound;
 } cases[] = {
-	{ "bystander, guard in TC", "sl_guard_tc", BASE_ACK4, 0x08080808, true, false, true, 80,
+	{ "bystander, guard in TC", "sl_guard_tc", BASE_ACK4, 0x08080808, true, false, KNOWN, 80,
 	  30 },
-	{ "bystander, guard in XDP", "sl_guard_xdp", BASE_ACK4, 0x08080808, true, false, true, 80,
+	{ "bystander, guard in XDP", "sl_guard_xdp", BASE_ACK4, 0x08080808, true, false, KNOWN, 80,
 	  30 },
-	{ "bystander, steer", "sl_steer", BASE_ACK4, 0x08080808, true, false, true, 80, 30 },
-	{ "unknown interface, guard in TC", "sl_guard_tc", BASE_ACK4, 0, true, false, false, 80,
+	{ "bystander, steer", "sl_steer", BASE_ACK4, 0x08080808, true, false, KNOWN, 80, 30 },
+	{ "unknown interface, guard in TC", "sl_guard_tc", BASE_ACK4, 0, true, false, UNKNOWN, 80,
 	  60 },
-	{ "admitted without budgets, TC", "sl_guard_tc", BASE_ACK4, 0, false, false, true, 80, 60 },
-	{ "policed, TC", "sl_guard_tc", BASE_ACK4, 0, true, false, true, 80, 100 },
-	{ "policed, XDP", "sl_guard_xdp", BASE_ACK4, 0, true, false, true, 80, 100 },
-	{ "policed and bound, TC", "sl_guard_tc", BASE_ACK4, 0, true, false, true, 80, 150, true },
-	{ "policed v6, TC", "sl_guard_tc", BASE_ACK6, 0, true, false, true, 80, 100 },
-	{ "dropped: over budget, XDP", "sl_guard_xdp", BASE_SYN4, 0, true, true, true, 80, 150 },
-	{ "dropped: port, XDP", "sl_guard_xdp", BASE_SYN4, 0, true, false, true, 81, 150 },
-	{ "steer, socket lookup", "sl_steer", BASE_ACK4, 0, true, false, true, 80, 100 },
-	{ "steer v6, socket lookup", "sl_steer", BASE_ACK6, 0, true, false, true, 80, 100 },
+	{ "admitted without budgets, TC", "sl_guard_tc", BASE_ACK4, 0, false, false, KNOWN, 80,
+	  60 },
+	{ "policed, TC", "sl_guard_tc", BASE_ACK4, 0, true, false, KNOWN, 80, 100 },
+	{ "policed, XDP", "sl_guard_xdp", BASE_ACK4, 0, true, false, KNOWN, 80, 100 },
+	{ "policed and bound, TC", "sl_guard_tc", BASE_ACK4, 0, true, false, BOUND, 80, 150 },
+	{ "policed v6, TC", "sl_guard_tc", BASE_ACK6, 0, true, false, KNOWN, 80, 100 },
+	{ "dropped: over budget, XDP", "sl_guard_xdp", BASE_SYN4, 0, true, true, KNOWN, 80, 150 },
+	{ "dropped: port, XDP", "sl_guard_xdp", BASE_SYN4, 0, true, false, KNOWN, 81, 150 },
+	{ "steer, socket lookup", "sl_steer", BASE_ACK4, 0, true, false, KNOWN, 80, 100 },
+	{ "steer v6, socket lookup", "sl_steer", BASE_ACK6, 0, true, false, KNOWN, 80, 100 },
 };
 
 static void bind_source(const struct frame *frame)
@@ -67,9 +68,9 @@ static void run(size_t i, uint32_t repeat)
 	iface.guard_at =
 		!strcmp(cases[i].program, "sl_guard_xdp") ? SL_GUARD_AT_XDP : SL_GUARD_AT_TC;
 	iface.l3_ifindex = 0;
-	iface.bound = cases[i].bound;
+	iface.bound = cases[i].interface == BOUND;
 	gate_load_iface_del(prog_load, &prog_key);
-	if (cases[i].known)
+	if (cases[i].interface != UNKNOWN)
 		prog_iface_put(&iface);
 	frame_make(&frame, cases[i].base);
 	bind_source(&frame);
