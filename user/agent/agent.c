@@ -13,25 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../lib/instruction.h"
 #include "../lib/log.h"
 #include "../lib/opt.h"
-#include "../lib/signed.h"
 
-#define KEYS_MAX     8192
-#define ENDED_MAX    1000 /* results remembered */
-#define PAUSE_MAX    60
-#define TELL_SECONDS 1
-#define CLOCK_SLACK  300
-
-struct agent {
-	struct agent_options options;
-	struct agent_state state;
-	char *keys; /* public, PEM */
-	char instance[INSTRUCTION_INSTANCE_MAX + 1];
-	const char *operation; /* what is being done */
-	time_t told;
-};
+#define KEYS_MAX  8192
+#define PAUSE_MAX 60
 
 volatile sig_atomic_t agent_ending;
 
@@ -39,6 +25,8 @@ static void on_signal(int number)
 {
 	agent_ending = 1;
 }
+
+static const char *const managers[] = { "apt", "dnf", NULL };
 
 static const struct opt option_table[] = {
 	{ OPT_TEXT, 'u', "url", "URL",
@@ -56,6 +44,8 @@ static const struct opt option_table[] = {
 	  offsetof(struct agent_options, sources), 0, 0, NULL },
 	{ OPT_TEXT, 0, "root", "DIR", "install into another root",
 	  offsetof(struct agent_options, root), 0, 0, NULL },
+	{ OPT_WORD, 0, "manager", "NAME", "apt or dnf (default: apt where it is, else dnf)",
+	  offsetof(struct agent_options, manager), 0, 0, managers },
 	{ OPT_NUMBER, 'w', "wait", "SECONDS", "how long one poll waits (default 55)",
 	  offsetof(struct agent_options, wait), 1, 60, NULL },
 	{ OPT_FLAG, '1', "once", NULL, "do what there is to do, then end",
@@ -98,175 +88,6 @@ static bool find_instance(struct agent *agent)
 	return instruction_instance_valid(agent->instance);
 }
 
-/* ---- reporting ---- */
-
-static bool post_event(struct agent *agent, const char *id, const char *state, unsigned percent,
-		       const char *message, const char *log)
-{
-	json_t *body =
-		json_pack("{s:[{s:s, s:s, s:i, s:s*, s:s*}]}", "events", "operation", id, "state",
-			  state, "percent", (int)percent, "message", message, "log", log);
-	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL, url[512];
-	const char *why = "";
-	long status = -1;
-
-	snprintf(url, sizeof(url), "%s/sluice/v1/events", agent->options.url);
-	if (text)
-		status = agent_post(url, text, &why);
-	free(text);
-	json_decref(body);
-	if (status == 204)
-		return true;
-	if (status < 0)
-		log_debug("report: %s", why);
-	else
-		log_warn("report: the server answers %ld", status);
-	/* What the server refuses for good would be refused again. */
-	return status >= 400 && status < 500;
-}
-
-static void tell(unsigned percent, void *arg)
-{
-	struct agent *agent = arg;
-	time_t now = time(NULL);
-
-	if (now - agent->told < TELL_SECONDS)
-		return;
-	agent->told = now;
-	post_event(agent, agent->operation, "running", percent, NULL, NULL);
-}
-
-/* Results that could not be reported when they were there. */
-static void tell_results(struct agent *agent)
-{
-	const char *id;
-	json_t *result;
-	bool changed = false;
-
-	json_object_foreach (agent->state.ended, id, result) {
-		const char *state = json_string_value(json_object_get(result, "state"));
-
-		if (json_is_true(json_object_get(result, "told")) || !state)
-			continue;
-		if (!post_event(agent, id, state, strcmp(state, "done") ? 0 : 100,
-				json_string_value(json_object_get(result, "message")),
-				json_string_value(json_object_get(result, "log"))))
-			break;
-		json_object_set_new(result, "told", json_true());
-		changed = true;
-	}
-	if (changed)
-		agent_state_save(&agent->state);
-}
-
-/* ---- doing ---- */
-
-/* jansson takes only UTF-8; a package manager may say anything. */
-static void make_ascii(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text >= 0x7f || ((unsigned char)*text < 0x20 && *text != '\n'))
-			*text = '?';
-}
-
-static int do_operation(struct agent *agent, const json_t *operation)
-{
-	const char *id = json_string_value(json_object_get(operation, "id"));
-	bool resumed = !strcmp(agent->state.running, id);
-	struct agent_result *result = malloc(sizeof(*result));
-	int err;
-
-	if (!result)
-		return -ENOMEM;
-	strcpy(agent->state.running, id);
-	err = agent_state_save(&agent->state);
-	if (err)
-		goto out;
-	log_info("operation %s: %s%s", id, json_string_value(json_object_get(operation, "action")),
-		 resumed ? ", again" : "");
-	agent->operation = id;
-	post_event(agent, id, "running", 0, NULL, NULL);
-	agent_run(&agent->options, operation, resumed, tell, agent, result);
-	make_ascii(result->message);
-	make_ascii(result->log);
-	log_info("operation %s: %s%s%s", id, result->failed ? "failed" : "done",
-		 result->failed ? ": " : "", result->message);
-	if (json_object_size(agent->state.ended) >= ENDED_MAX)
-		json_object_clear(agent->state.ended);
-	json_object_set_new(agent->state.ended, id,
-			    json_pack("{s:s, s:s, s:s, s:b}", "state",
-				      result->failed ? "failed" : "done", "message",
-				      result->message, "log", result->log, "told", 0));
-	agent->state.running[0] = '\0';
-	err = agent_state_save(&agent->state);
-	if (!err)
-		tell_results(agent);
-out:
-	free(result);
-	return err;
-}
-
-/*
- * Is it for us, new, and still valid? A generation once seen is never undercut, so that an old
- * document with a right signature (a replay) does nothing.
- */
-static const char *refuse(const struct agent *agent, const json_t *document)
-{
-	int64_t generation = (int64_t)json_integer_value(json_object_get(document, "generation"));
-
-	if (strcmp(json_string_value(json_object_get(document, "instance")), agent->instance) != 0)
-		return "it is for another instance";
-	if (generation < agent->state.seen)
-		return "it is older than one seen before";
-	if ((int64_t)json_integer_value(json_object_get(document, "expires")) <
-	    (int64_t)time(NULL) - CLOCK_SLACK)
-		return "it has expired, or the clock is wrong";
-	return NULL;
-}
-
-static int follow(struct agent *agent, const char *text, size_t len)
-{
-	json_t *document = NULL, *operation;
-	char *payload = NULL;
-	const char *why;
-	size_t payload_len, i;
-	int err = signed_open(agent->keys, text, len, &payload, &payload_len);
-
-	if (!err)
-		document = instruction_parse(payload, payload_len);
-	free(payload);
-	if (err || !document) {
-		log_error("the instruction is refused: %s",
-			  err == -EKEYREJECTED ? "no pinned key signed it"
-			  : err == -EINVAL     ? "the pinned keys cannot be read"
-					       : "it is damaged");
-		return -EBADMSG;
-	}
-	why = refuse(agent, document);
-	if (why) {
-		log_error("the instruction is refused: %s", why);
-		json_decref(document);
-		return -EBADMSG;
-	}
-	agent->state.seen = (int64_t)json_integer_value(json_object_get(document, "generation"));
-	json_array_foreach (json_object_get(document, "operations"), i, operation) {
-		const char *id = json_string_value(json_object_get(operation, "id"));
-
-		if (json_object_get(agent->state.ended, id))
-			continue;
-		if (agent_ending || err)
-			break;
-		err = do_operation(agent, operation);
-	}
-	/* Only now: killed before, the same document is asked for again. */
-	if (!err && !agent_ending) {
-		agent->state.generation = agent->state.seen;
-		err = agent_state_save(&agent->state);
-	}
-	json_decref(document);
-	return err;
-}
-
 /* ---- the loop ---- */
 
 /* 0: go on at once; otherwise the seconds to pause. */
@@ -279,7 +100,8 @@ static unsigned poll_once(struct agent *agent, unsigned failures)
 	long status;
 	int err;
 
-	tell_results(agent);
+	agent->more = false;
+	agent_tell_results(agent);
 	snprintf(url, sizeof(url), "%s/sluice/v1/desired?generation=%lld&wait=%u",
 		 agent->options.url, (long long)agent->state.generation,
 		 agent->options.once ? 0 : agent->options.wait);
@@ -289,7 +111,7 @@ static unsigned poll_once(struct agent *agent, unsigned failures)
 		return 0;
 	}
 	if (status == 200) {
-		err = follow(agent, body ? body : "", len);
+		err = agent_follow(agent, body ? body : "", len);
 		free(body);
 		return err ? PAUSE_MAX : 0;
 	}
@@ -301,6 +123,26 @@ static unsigned poll_once(struct agent *agent, unsigned failures)
 	return pause < PAUSE_MAX ? pause : PAUSE_MAX;
 }
 
+/*
+ * An operation may have replaced this program. The new one takes the place of the old in the same
+ * process, so that no package script has to end an agent that waits for that script.
+ */
+static void become_new(struct agent *agent)
+{
+	char now[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", now, sizeof(now) - 1);
+	size_t len = strlen(agent->program);
+
+	/* The kernel marks a name that is gone or another file's by now. */
+	if (n <= 0 || !len || (size_t)n <= len || strncmp(now, agent->program, len) != 0 ||
+	    access(agent->program, X_OK))
+		return;
+	log_info("this program was replaced: going on with the new one");
+	execv(agent->program, agent->argv);
+	log_error("%s: %s; going on with the old one", agent->program, strerror(errno));
+	agent->program[0] = '\0';
+}
+
 static int serve(struct agent *agent)
 {
 	unsigned failures = 0, pause;
@@ -308,6 +150,10 @@ static int serve(struct agent *agent)
 	while (!agent_ending) {
 		pause = poll_once(agent, failures);
 		failures = pause ? failures + 1 : 0;
+		if (agent->more) {
+			become_new(agent);
+			continue;
+		}
 		if (agent->options.once)
 			return pause ? EXIT_FAILURE : EXIT_SUCCESS;
 		/* A thousand agents that lost their server must not come back in one second. */
@@ -382,6 +228,9 @@ int main(int argc, char **argv)
 		puts("sluice-agent " SLUICE_VERSION);
 		return EXIT_SUCCESS;
 	}
+	agent.argv = argv;
+	if (readlink("/proc/self/exe", agent.program, sizeof(agent.program) - 1) < 0)
+		agent.program[0] = '\0';
 	log_init("sluice-agent", agent.options.verbose ? LOG_DEBUG : LOG_INFO);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);

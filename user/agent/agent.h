@@ -3,7 +3,8 @@
  * sluice-agent, in a VM: asks for what it is to do, verifies who says so, does it with the
  * system's own package manager, and reports.
  *
- *   agent.c      main loop: poll, verify, run what is new, report
+ *   agent.c      options, the loop that polls
+ *   agent_follow.c verifies a document, has the next operation done, reports
  *   agent_http.c one GET or POST through libcurl
  *   agent_state.c what survives a crash: the highest generation seen, each operation's end
  *   agent_run.c  runs the package manager, turns its progress into percent
@@ -12,16 +13,20 @@
 #define AGENT_H
 
 #include <jansson.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
+
+#include "../lib/instruction.h"
 
 #define AGENT_MESSAGE_MAX 300
 #define AGENT_LOG_MAX	  4000
 
 struct agent_options {
-	const char *url, *key_file, *state, *instance, *sources, *root;
+	const char *url, *key_file, *state, *instance, *sources, *root, *manager;
 	uint32_t wait;
 	bool once, verbose, version, help;
 };
@@ -58,6 +63,25 @@ int agent_state_load(struct agent_state *state, const char *directory);
 /* Whole or not at all, and on disk. 0 or -errno. */
 int agent_state_save(const struct agent_state *state);
 void agent_state_free(struct agent_state *state);
+
+/* ---- agent_follow.c ---- */
+
+struct agent {
+	struct agent_options options;
+	struct agent_state state;
+	char *keys; /* public, PEM */
+	char instance[INSTRUCTION_INSTANCE_MAX + 1];
+	const char *operation; /* what is being done */
+	time_t told;
+	bool more;		/* there may be another operation: ask again at once */
+	char program[PATH_MAX]; /* what was executed; "" when that is not known */
+	char **argv;
+};
+
+/* Does the next operation of a document, if it is what it must be. 0 or -errno (said why). */
+int agent_follow(struct agent *agent, const char *text, size_t len);
+/* Reports results that could not be reported when they were there. */
+void agent_tell_results(struct agent *agent);
 
 /* ---- agent_run.c ---- */
 

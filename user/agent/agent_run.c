@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The package manager's part. apt-get where there is one, else dnf; both see the sluice
- * repository alone. apt's Status-Fd gives the percentage: downloading is its first half.
+ * repository alone. The percentage comes from apt's Status-Fd, and from the lines of dnf, which
+ * has nothing of that kind; downloading is its first half.
  * Nothing of an instruction but checked package names gets onto a command line, and no
  * shell is involved.
  */
@@ -37,8 +38,9 @@ struct run {
 	void *arg;
 	struct agent_result *result;
 	unsigned percent;
-	char line[512]; /* of Status-Fd, as far as it has come */
+	char line[512]; /* of Status-Fd, or of dnf's output, as far as it has come */
 	size_t line_len;
+	bool dnf;
 	char error[AGENT_MESSAGE_MAX + 1];
 };
 
@@ -102,17 +104,39 @@ static void read_status(struct run *run, char *line)
 		snprintf(run->error, sizeof(run->error), "%.80s: %.200s", what, text ? text : "");
 }
 
-static void take_status(struct run *run, const char *data, size_t len)
+/* "(2/3): nginx-1.22-1.x86_64.rpm  1.2 MB/s | …" and "  Installing : nginx-1.22-1.x86_64  2/3" */
+static void read_dnf(struct run *run, const char *line)
+{
+	unsigned done, total, half = 50;
+	size_t len = strlen(line);
+	const char *word;
+
+	while (len && line[len - 1] == ' ')
+		len--;
+	for (word = line + len; word > line && word[-1] != ' ';)
+		word--;
+	if (sscanf(line, "(%u/%u):", &done, &total) == 2)
+		half = 0;
+	else if (sscanf(word, "%u/%u", &done, &total) != 2)
+		return;
+	if (total && done <= total)
+		set_percent(run, half + (unsigned)((uint64_t)done * 50 / total));
+}
+
+static void take_lines(struct run *run, const char *data, size_t len)
 {
 	for (; len; data++, len--) {
-		if (*data != '\n') {
+		if (*data != '\n' && *data != '\r') {
 			if (run->line_len + 1 < sizeof(run->line))
 				run->line[run->line_len++] = *data;
 			continue;
 		}
 		run->line[run->line_len] = '\0';
 		run->line_len = 0;
-		read_status(run, run->line);
+		if (run->dnf)
+			read_dnf(run, run->line);
+		else
+			read_status(run, run->line);
 	}
 }
 
@@ -150,9 +174,9 @@ static bool drain(struct run *run, int fd, bool is_status)
 	while ((n = read(fd, data, sizeof(data))) != 0) {
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR;
-		if (is_status)
-			take_status(run, data, (size_t)n);
-		else
+		if (is_status || run->dnf)
+			take_lines(run, data, (size_t)n);
+		if (!is_status)
 			keep_log(run->result, data, (size_t)n);
 	}
 	return false;
@@ -233,6 +257,8 @@ static void apt_begin(struct run *run, const struct agent_options *options, bool
 	add_option(run, "Dir::Etc::sourcelist", options->sources);
 	add_option(run, "Dir::Etc::sourceparts", "-");
 	add_option(run, "DPkg::Lock::Timeout", LOCK_SECONDS);
+	/* A VM whose clock is behind must be able to install; nothing of ours ever expires. */
+	add_option(run, "Acquire::Check-Date", "false");
 	add_option(run, "Dpkg::Use-Pty", "0");
 	add_option(run, "DPkg::Options::", "--force-confold");
 	if (progress)
@@ -297,16 +323,29 @@ static int run_apt(struct run *run, const struct agent_options *options, const j
 	return execute(run);
 }
 
-static int run_dnf(struct run *run, const json_t *operation, const char *action)
+/* With an installroot, dnf reads that root's own configuration and repositories. */
+static int run_dnf(struct run *run, const struct agent_options *options, const json_t *operation,
+		   const char *action)
 {
+	run->dnf = true;
 	add(run, "dnf");
-	add(run, "-q");
 	add(run, "-y");
 	add(run, "--disablerepo=*");
 	add(run, "--enablerepo=sluice");
+	/* What another program refreshed an hour ago may lack what is to be installed. */
+	add(run, "--refresh");
+	if (options->root) {
+		add(run, "--installroot");
+		add(run, options->root);
+	}
 	add(run, action);
 	add_packages(run, operation);
 	return execute(run);
+}
+
+static bool has_apt(void)
+{
+	return !access("/usr/bin/apt-get", X_OK);
 }
 
 /* The last line that says something is the reason, when nothing better is known. */
@@ -340,10 +379,10 @@ void agent_run(const struct agent_options *options, const json_t *operation, boo
 	run->result = ret_result;
 	setenv("DEBIAN_FRONTEND", "noninteractive", 1);
 	setenv("LC_ALL", "C.UTF-8", 1);
-	if (!access("/usr/bin/apt-get", X_OK))
+	if (options->manager ? !strcmp(options->manager, "apt") : has_apt())
 		err = run_apt(run, options, operation, action, resumed);
 	else
-		err = run_dnf(run, operation, action);
+		err = run_dnf(run, options, operation, action);
 	ret_result->failed = err != 0;
 	if (err && *run->error)
 		snprintf(ret_result->message, sizeof(ret_result->message), "%s", run->error);

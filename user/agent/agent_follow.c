@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From a signed document to its operations, one after the other, and what is told of them: each
+ * one's end is on disk before it is reported, and what could not be reported is reported later.
+ */
+#include "agent.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../lib/instruction.h"
+#include "../lib/log.h"
+#include "../lib/signed.h"
+
+#define ENDED_MAX    1000 /* results remembered */
+#define TELL_SECONDS 1
+#define CLOCK_SLACK  300
+
+/* ---- reporting ---- */
+
+static bool post_event(struct agent *agent, const char *id, const char *state, unsigned percent,
+		       const char *message, const char *log)
+{
+	json_t *body =
+		json_pack("{s:[{s:s, s:s, s:i, s:s*, s:s*}]}", "events", "operation", id, "state",
+			  state, "percent", (int)percent, "message", message, "log", log);
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL, url[512];
+	const char *why = "";
+	long status = -1;
+
+	snprintf(url, sizeof(url), "%s/sluice/v1/events", agent->options.url);
+	if (text)
+		status = agent_post(url, text, &why);
+	free(text);
+	json_decref(body);
+	if (status == 204)
+		return true;
+	if (status < 0)
+		log_debug("report: %s", why);
+	else
+		log_warn("report: the server answers %ld", status);
+	/* What the server refuses for good would be refused again. */
+	return status >= 400 && status < 500;
+}
+
+static void tell(unsigned percent, void *arg)
+{
+	struct agent *agent = arg;
+	time_t now = time(NULL);
+
+	if (now - agent->told < TELL_SECONDS)
+		return;
+	agent->told = now;
+	post_event(agent, agent->operation, "running", percent, NULL, NULL);
+}
+
+/* Results that could not be reported when they were there. */
+void agent_tell_results(struct agent *agent)
+{
+	const char *id;
+	json_t *result;
+	bool changed = false;
+
+	json_object_foreach (agent->state.ended, id, result) {
+		const char *state = json_string_value(json_object_get(result, "state"));
+
+		if (json_is_true(json_object_get(result, "told")) || !state)
+			continue;
+		if (!post_event(agent, id, state, strcmp(state, "done") ? 0 : 100,
+				json_string_value(json_object_get(result, "message")),
+				json_string_value(json_object_get(result, "log"))))
+			break;
+		json_object_set_new(result, "told", json_true());
+		changed = true;
+	}
+	if (changed)
+		agent_state_save(&agent->state);
+}
+
+/* ---- doing ---- */
+
+/* jansson takes only UTF-8; a package manager may say anything. */
+static void make_ascii(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text >= 0x7f || ((unsigned char)*text < 0x20 && *text != '\n'))
+			*text = '?';
+}
+
+/* The end of an operation is remembered, on disk, before anybody is told. */
+static int end_operation(struct agent *agent, const char *id, struct agent_result *result)
+{
+	int err;
+
+	make_ascii(result->message);
+	make_ascii(result->log);
+	log_info("operation %s: %s%s%s", id, result->failed ? "failed" : "done",
+		 *result->message ? ": " : "", result->message);
+	if (json_object_size(agent->state.ended) >= ENDED_MAX)
+		json_object_clear(agent->state.ended);
+	json_object_set_new(agent->state.ended, id,
+			    json_pack("{s:s, s:s, s:s, s:b}", "state",
+				      result->failed ? "failed" : "done", "message",
+				      result->message, "log", result->log, "told", 0));
+	agent->state.running[0] = '\0';
+	err = agent_state_save(&agent->state);
+	if (!err)
+		agent_tell_results(agent);
+	return err;
+}
+
+static int do_operation(struct agent *agent, const json_t *operation)
+{
+	const char *id = json_string_value(json_object_get(operation, "id"));
+	bool resumed = !strcmp(agent->state.running, id);
+	struct agent_result *result = malloc(sizeof(*result));
+	int err;
+
+	if (!result)
+		return -ENOMEM;
+	strcpy(agent->state.running, id);
+	err = agent_state_save(&agent->state);
+	if (err)
+		goto out;
+	log_info("operation %s: %s%s", id, json_string_value(json_object_get(operation, "action")),
+		 resumed ? ", again" : "");
+	agent->operation = id;
+	/* A package's script that would wait for our end can know who waits for its own. */
+	setenv("SLUICE_AGENT_OPERATION", id, 1);
+	post_event(agent, id, "running", 0, NULL, NULL);
+	agent_run(&agent->options, operation, resumed, tell, agent, result);
+	err = end_operation(agent, id, result);
+out:
+	free(result);
+	return err;
+}
+
+/*
+ * Is it for us, and new? A generation once seen is never undercut, so that an old document with
+ * a right signature (a replay) does nothing.
+ */
+static const char *refuse(const struct agent *agent, const json_t *document)
+{
+	int64_t generation = (int64_t)json_integer_value(json_object_get(document, "generation"));
+
+	if (strcmp(json_string_value(json_object_get(document, "instance")), agent->instance) != 0)
+		return "it is for another instance";
+	if (generation < agent->state.seen)
+		return "it is older than one seen before";
+	return NULL;
+}
+
+/*
+ * Too late for it, or so it seems: the operator is told which clock says so, instead of waiting
+ * for a VM that stays silent.
+ */
+static int refuse_operation(struct agent *agent, const json_t *operation)
+{
+	const char *id = json_string_value(json_object_get(operation, "id"));
+	struct agent_result *result = calloc(1, sizeof(*result));
+	time_t now = time(NULL);
+	struct tm utc;
+	char when[32];
+	int err;
+
+	if (!result)
+		return -ENOMEM;
+	gmtime_r(&now, &utc);
+	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &utc);
+	result->failed = true;
+	snprintf(result->message, sizeof(result->message),
+		 "the instruction has expired, or this VM's clock is wrong: it says %s UTC", when);
+	err = end_operation(agent, id, result);
+	free(result);
+	return err;
+}
+
+static bool expired(const json_t *document)
+{
+	return (int64_t)json_integer_value(json_object_get(document, "expires")) <
+	       (int64_t)time(NULL) - CLOCK_SLACK;
+}
+
+/*
+ * The first operation that has not ended. Then the document is asked for anew: what an operator
+ * cancels meanwhile is not begun.
+ */
+static int follow_document(struct agent *agent, const json_t *document)
+{
+	const json_t *operation;
+	size_t i;
+	int err;
+
+	agent->state.seen = (int64_t)json_integer_value(json_object_get(document, "generation"));
+	json_array_foreach (json_object_get(document, "operations"), i, operation) {
+		if (json_object_get(agent->state.ended,
+				    json_string_value(json_object_get(operation, "id"))))
+			continue;
+		if (agent_ending)
+			return 0;
+		err = expired(document) ? refuse_operation(agent, operation)
+					: do_operation(agent, operation);
+		agent->more = !err;
+		return err;
+	}
+	/* Only now: killed before, the same document is asked for again. */
+	agent->state.generation = agent->state.seen;
+	return agent_state_save(&agent->state);
+}
+
+int agent_follow(struct agent *agent, const char *text, size_t len)
+{
+	json_t *document = NULL;
+	char *payload = NULL;
+	const char *why;
+	size_t payload_len;
+	int err = signed_open(agent->keys, text, len, &payload, &payload_len);
+
+	if (!err)
+		document = instruction_parse(payload, payload_len);
+	free(payload);
+	if (err || !document) {
+		log_error("the instruction is refused: %s",
+			  err == -EKEYREJECTED ? "no pinned key signed it"
+			  : err == -EINVAL     ? "the pinned keys cannot be read"
+					       : "it is damaged");
+		return -EBADMSG;
+	}
+	why = refuse(agent, document);
+	if (why)
+		log_error("the instruction is refused: %s", why);
+	err = why ? -EBADMSG : follow_document(agent, document);
+	json_decref(document);
+	return err;
+}
