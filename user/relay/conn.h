@@ -98,6 +98,7 @@ struct conn {
 	struct sl_relay *client_stats, *origin_stats;
 
 	/* The exchange. */
+	int64_t began_us; /* CLOCK_MONOTONIC; 0: answered */
 	uint32_t service;
 	enum http_method method;
 	uint8_t minor;

@@ -11,6 +11,7 @@
 #include "conn.h"
 #include "identity.h"
 #include "io.h"
+#include "measure.h"
 #include "relay.h"
 
 #include "../lib/http_message.h"
@@ -233,6 +234,7 @@ static void accept_request(struct relay *relay, struct conn *conn)
 	int n = 1;
 
 	begin_exchange(conn, head);
+	measure_begin(conn);
 	access_begin(relay, conn);
 	pump_begin(&conn->flow[CLIENT], head->framing, head->length, relay->conf->limits.body_size);
 	if (!check(relay, conn, head))

@@ -9,6 +9,7 @@
 #include "bridge.h"
 #include "conn.h"
 #include "io.h"
+#include "measure.h"
 #include "relay.h"
 
 #define HEAD_READ    8192
@@ -163,6 +164,7 @@ static void pass_response(struct relay *relay, struct conn *conn)
 	/* An origin that left the body unread would take it for the next request. */
 	conn->origin_keep = head->keep_alive && framing != HTTP_FRAMING_EOF && !conn->has_body;
 	count_response(conn->client_stats, head->status);
+	measure_answered(relay, conn);
 	access_answered(relay, conn, head->status);
 	buf_consume(&conn->in[ORIGIN], head->len);
 	if (to_bridge)
@@ -244,6 +246,7 @@ void conn_answer(struct relay *relay, struct conn *conn, const struct http_error
 	out->end += (uint32_t)n;
 	conn->client_stats->refused_requests++;
 	count_response(conn->client_stats, answer.status);
+	measure_answered(relay, conn);
 	conn->state = CONN_BODY;
 	pump_begin(&conn->flow[ORIGIN], HTTP_FRAMING_NONE, 0, 0);
 	conn_pump(relay, conn, ORIGIN);

@@ -17,11 +17,12 @@
 #include <stdint.h>
 
 #include "../../bpf/abi.h"
+#include "../lib/latency.h"
 #include "../lib/msg.h"
 
 #define PROTO_WORKER_FD 3
 /* Raised by every change that a parent and a worker of two builds would misread. */
-#define PROTO_VERSION 2
+#define PROTO_VERSION 3
 
 /* Which networks' sockets a worker holds. */
 enum proto_role {
@@ -36,7 +37,7 @@ enum proto_type {
 	PROTO_PIPES,	  /* proto_pipes; fds: read end, write end, read end, … (≤ 32 pipes) */
 	PROTO_LISTEN,	  /* proto_listen; fds: one listening socket */
 	PROTO_UNLISTEN,	  /* proto_unlisten */
-	PROTO_ORIGIN,	  /* proto_origin, id of the CONNECT; fds: one connected socket, or none */
+	PROTO_ORIGIN,	  /* proto_origin, id of the CONNECT; fds: one connected socket (O_NONBLOCK), or none */
 	PROTO_STREAM,	  /* proto_stream (BACK); fds: one end of a bridge stream */
 	PROTO_DRAIN,	  /* proto_drain */
 	PROTO_LOG,	  /* empty; fds: the access log, opened anew */
@@ -57,8 +58,14 @@ struct proto_config {
 	uint32_t index;	     /* the worker's slot */
 	uint32_t role;	     /* enum proto_role */
 	uint32_t generation; /* rises with every reload */
-	uint32_t tenants;    /* entries in the stats memfd: struct sl_relay each, by tenant slot */
+	uint32_t tenants;    /* entries in the stats memfd, by tenant slot */
 };
+
+/* The stats memfd: struct sl_relay for each slot, then struct latency for each. */
+static inline size_t proto_stats_size(uint32_t tenants)
+{
+	return (sizeof(struct sl_relay) + sizeof(struct latency)) * tenants;
+}
 
 struct proto_pipes {
 	uint32_t size;	/* bytes, as F_GETPIPE_SZ said */

@@ -12,6 +12,7 @@
 #include "../../bpf/abi.h"
 #include "../lib/conf.h"
 #include "../lib/http_head.h"
+#include "../lib/latency.h"
 #include "access.h"
 #include "budget.h"
 #include "buf.h"
@@ -42,6 +43,7 @@ struct relay {
 	struct http_limits limits;
 
 	struct sl_relay *stats; /* by tenant slot; shared with the parent */
+	struct latency *latency; /* by tenant slot; shared, too */
 	uint32_t stats_count;
 	/* Counts that the other half of a stream bridge makes already end here. */
 	struct sl_relay unseen;

@@ -75,13 +75,13 @@ static int map_stats(struct relay *relay, int fd, uint32_t count)
 
 	relay->stats_count = count;
 	if (count == 0 || fstat(fd, &st) < 0 ||
-	    (uint64_t)st.st_size < (uint64_t)count * sizeof(struct sl_relay))
+	    (uint64_t)st.st_size < proto_stats_size(count))
 		return -EINVAL;
-	memory = mmap(NULL, count * sizeof(struct sl_relay), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		      0);
+	memory = mmap(NULL, proto_stats_size(count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED)
 		return -errno;
 	relay->stats = memory;
+	relay->latency = (struct latency *)(relay->stats + count);
 	return 0;
 }
 

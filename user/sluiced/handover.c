@@ -355,7 +355,7 @@ static int meet(struct state *state, struct state_worker *worker, const char *ru
 		}
 	}
 	if (is_memfd(met.stats_fd, worker->stats_inode,
-		     (off_t)((size_t)worker->nstats * sizeof(struct sl_relay)))) {
+		     (off_t)proto_stats_size(worker->nstats))) {
 		worker->stats_fd = met.stats_fd;
 		worker->sock = met.sock;
 		met.stats_fd = met.sock = -1;

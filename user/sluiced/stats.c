@@ -5,6 +5,7 @@
  */
 #include "stats.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "../gate/load.h"
@@ -28,6 +29,26 @@ void stats_tenant(struct sluiced *sluiced, const struct tenant *tenant, struct s
 			add(ret, &worker->stats[tenant->slot]);
 }
 
+/* Reading a page of shared memory would make it: those of idle tenants are left alone. */
+static bool has_latency(const struct worker *worker, uint32_t slot)
+{
+	return slot < worker->nstats &&
+	       __atomic_load_n(&worker->stats[slot].requests, __ATOMIC_RELAXED);
+}
+
+void stats_latency(struct sluiced *sluiced, const struct tenant *tenant, struct latency *ret)
+{
+	struct worker *worker = NULL;
+
+	if (tenant->retired_latency)
+		*ret = *tenant->retired_latency;
+	else
+		memset(ret, 0, sizeof(*ret));
+	while ((worker = supervise_next(sluiced->supervise, worker)))
+		if (has_latency(worker, tenant->slot))
+			latency_add(ret, &worker->latency[tenant->slot]);
+}
+
 uint64_t stats_connections(const struct worker *worker)
 {
 	uint64_t sum = 0;
@@ -46,6 +67,12 @@ void stats_retire(struct sluiced *sluiced, const struct worker *worker)
 			continue;
 		add(&tenant->retired, &worker->stats[tenant->slot]);
 		tenant->retired.open = 0; /* its connections died with it */
+		if (!has_latency(worker, tenant->slot))
+			continue;
+		if (!tenant->retired_latency)
+			tenant->retired_latency = calloc(1, sizeof(*tenant->retired_latency));
+		if (tenant->retired_latency)
+			latency_add(tenant->retired_latency, &worker->latency[tenant->slot]);
 	}
 }
 
@@ -53,9 +80,13 @@ void stats_clear(struct sluiced *sluiced, uint32_t slot)
 {
 	struct worker *worker = NULL;
 
-	while ((worker = supervise_next(sluiced->supervise, worker)))
-		if (slot < worker->nstats)
-			memset(&worker->stats[slot], 0, sizeof(worker->stats[slot]));
+	while ((worker = supervise_next(sluiced->supervise, worker))) {
+		if (slot >= worker->nstats)
+			continue;
+		if (has_latency(worker, slot))
+			memset(&worker->latency[slot], 0, sizeof(worker->latency[slot]));
+		memset(&worker->stats[slot], 0, sizeof(worker->stats[slot]));
+	}
 }
 
 void stats_publish(struct sluiced *sluiced)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "../../bpf/abi.h"
+#include "../lib/latency.h"
 #include "sluiced.h"
 
 struct tenant;
@@ -16,6 +17,8 @@ struct worker;
 
 /* All workers, living and gone, together. */
 void stats_tenant(struct sluiced *sluiced, const struct tenant *tenant, struct sl_relay *ret);
+/* How long its VMs waited; all zero while none has asked. */
+void stats_latency(struct sluiced *sluiced, const struct tenant *tenant, struct latency *ret);
 /* Connections a worker has open now. */
 uint64_t stats_connections(const struct worker *worker);
 /* Keeps what a worker that has ended counted. */

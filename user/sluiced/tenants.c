@@ -266,6 +266,7 @@ static void remove_tenant(struct tenants *tenants, struct tenant *tenant)
 	tenants->slots[tenant->slot] = NULL;
 	tenants->count--;
 	want_free(&tenant->want);
+	free(tenant->retired_latency);
 	free(tenant);
 	handover_touch(tenants->sluiced->handover);
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "../gate/gate.h"
+#include "../lib/latency.h"
 #include "guard_rule.h"
 #include "sluiced.h"
 #include "want.h"
@@ -38,7 +39,8 @@ struct tenant {
 	uint64_t blamed_ms;	   /* when the owner of its address was last looked for */
 	struct gate gate;
 	struct tenant_guard guard;
-	struct sl_relay retired; /* what workers that are gone have counted */
+	struct sl_relay retired;	 /* what workers that are gone have counted */
+	struct latency *retired_latency; /* likewise; NULL: nothing. Not handed on to a successor */
 };
 
 struct tenants;

@@ -108,12 +108,12 @@ int worker_send(struct worker *worker, uint16_t type, uint64_t id, const void *b
 
 static int map_stats(struct worker *worker, int fd, uint32_t count)
 {
-	void *map = mmap(NULL, (size_t)count * sizeof(struct sl_relay), PROT_READ | PROT_WRITE,
-			 MAP_SHARED, fd, 0);
+	void *map = mmap(NULL, proto_stats_size(count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (map == MAP_FAILED)
 		return -errno;
 	worker->stats = map;
+	worker->latency = (struct latency *)(worker->stats + count);
 	worker->nstats = count;
 	worker->stats_fd = fd;
 	return 0;
@@ -128,7 +128,7 @@ static int make_stats(struct worker *worker)
 
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, (off_t)((size_t)count * sizeof(struct sl_relay))) ||
+	if (ftruncate(fd, (off_t)proto_stats_size(count)) ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		err = -errno;
 	else
@@ -460,7 +460,7 @@ void worker_free(struct worker *worker)
 		rendezvous_remove(worker->sluiced->run_dir, worker->pid);
 	mailbox_clear(&worker->mailbox);
 	if (worker->stats)
-		munmap(worker->stats, worker->nstats * sizeof(*worker->stats));
+		munmap(worker->stats, proto_stats_size(worker->nstats));
 	generation_unref(worker->generation);
 	free(worker);
 }

@@ -40,6 +40,7 @@ struct worker {
 	unsigned connecting; /* PROTO_CONNECTs not answered yet */
 	/* Shared with the worker: one struct sl_relay per tenant slot. */
 	struct sl_relay *stats;
+	struct latency *latency; /* behind them; likewise */
 	uint32_t nstats;
 	int stats_fd; /* what stats maps; a successor of ours maps it, too */
 };

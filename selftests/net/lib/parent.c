@@ -314,9 +314,9 @@ struct parent *parent_start(const struct parent_setup *setup)
 			       : i == 0	      ? PROTO_ROLE_FRONT
 					      : PROTO_ROLE_BACK;
 		worker->stats_fd = memfd_create("stats", MFD_CLOEXEC);
-		if (ftruncate(worker->stats_fd, SLOTS * sizeof(struct sl_relay)) < 0)
+		if (ftruncate(worker->stats_fd, proto_stats_size(SLOTS)) < 0)
 			fail("stats");
-		worker->stats = mmap(NULL, SLOTS * sizeof(struct sl_relay), PROT_READ | PROT_WRITE,
+		worker->stats = mmap(NULL, proto_stats_size(SLOTS), PROT_READ | PROT_WRITE,
 				     MAP_SHARED, worker->stats_fd, 0);
 		fork_worker(parent, worker);
 		configure(parent, worker, i, setup);
@@ -458,7 +458,7 @@ bool parent_stop(struct parent *parent)
 		if (parent->workers[i].sock >= 0)
 			close(parent->workers[i].sock);
 		close(parent->workers[i].stats_fd);
-		munmap(parent->workers[i].stats, SLOTS * sizeof(struct sl_relay));
+		munmap(parent->workers[i].stats, proto_stats_size(SLOTS));
 	}
 	conf_free(parent->conf);
 	free(parent);
