@@ -36,6 +36,8 @@ enum outcome {
 #define NO_SETUP  11
 
 static struct io_uring ring;
+/* What a worker is handed: a listener, and a connection that was accepted on it. */
+static int listener, connection;
 
 static int via_ring(void (*prepare)(struct io_uring_sqe *sqe))
 {
@@ -101,6 +103,62 @@ static long try_socketpair(void)
 static long try_connect(void)
 {
 	return connect(STDERR_FILENO, (struct sockaddr *)&loopback, sizeof(loopback));
+}
+
+/* The address of another machine, and one that fits into the only length that is allowed. */
+static long try_connect_briefly(void)
+{
+	return connect(connection, (struct sockaddr *)&loopback, sizeof(sa_family_t));
+}
+
+static long try_reset(void)
+{
+	static const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
+
+	return connect(connection, &nowhere, sizeof(nowhere.sa_family));
+}
+
+static long try_reuse_listener(void)
+{
+	shutdown(listener, SHUT_RD);
+	return sendto(listener, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&loopback,
+		      sizeof(loopback));
+}
+
+static long try_reuse_listener_by_message(void)
+{
+	struct iovec part = { (char[]){ "x" }, 1 };
+	struct msghdr message = {
+		.msg_name = &loopback,
+		.msg_namelen = sizeof(loopback),
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+	};
+
+	shutdown(listener, SHUT_RD);
+	return sendmsg(listener, &message, MSG_FASTOPEN | MSG_NOSIGNAL);
+}
+
+static long try_send(void)
+{
+	struct iovec part = { (char[]){ "x" }, 1 };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	return sendmsg(connection, &message, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE) - 1;
+}
+
+/* Whoever closes it last, which may be the parent, would wait for an hour. */
+static long try_linger(void)
+{
+	static const struct linger hour = { 1, 3600 };
+
+	return setsockopt(connection, SOL_SOCKET, SO_LINGER, &hour, sizeof(hour));
+}
+
+/* Without O_APPEND, which all who hold the file share, the access log could be rewritten. */
+static long try_flags(void)
+{
+	return fcntl(STDERR_FILENO, F_SETFL, O_RDWR | O_NONBLOCK);
 }
 
 static long try_bind(void)
@@ -248,6 +306,11 @@ static const struct attempt {
 	{ "make a unix socket", try_socket_unix, KILLED },
 	{ "make a socket pair", try_socketpair, KILLED },
 	{ "connect", try_connect, KILLED },
+	{ "connect with a short address", try_connect_briefly, REFUSED },
+	{ "make a client of a listener", try_reuse_listener, KILLED },
+	{ "make a client of a listener, by message", try_reuse_listener_by_message, KILLED },
+	{ "let the parent's close wait", try_linger, KILLED },
+	{ "change a file's flags", try_flags, KILLED },
 	{ "bind", try_bind, KILLED },
 	{ "make another ring", try_ring, KILLED },
 	{ "register files with the ring", try_ring_register, KILLED },
@@ -266,9 +329,26 @@ static const struct attempt {
 	{ "map executable memory", try_executable_memory, KILLED },
 #endif
 	{ "write to another descriptor", try_write_elsewhere, KILLED },
+	{ "reset a connection", try_reset, WORKS },
+	{ "send on a connection", try_send, WORKS },
 	{ "allocate memory", try_memory, WORKS },
 	{ "write a log line", try_log, WORKS },
 };
+
+static int make_sockets(void)
+{
+	struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr = loopback.sin_addr };
+	socklen_t len = sizeof(here);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (client < 0 || listener < 0 || bind(listener, (struct sockaddr *)&here, len) ||
+	    listen(listener, 1) || getsockname(listener, (struct sockaddr *)&here, &len) ||
+	    connect(client, (struct sockaddr *)&here, len))
+		return -1;
+	connection = accept(listener, NULL, NULL);
+	return connection;
+}
 
 static void run_attempt(const struct attempt *attempt)
 {
@@ -277,7 +357,8 @@ static void run_attempt(const struct attempt *attempt)
 	const char *why = "";
 
 	setrlimit(RLIMIT_CORE, &no_core);
-	if (io_uring_queue_init_params(8, &ring, &params) < 0 || sandbox_ring(ring.ring_fd) < 0)
+	if (make_sockets() < 0 || io_uring_queue_init_params(8, &ring, &params) < 0 ||
+	    sandbox_ring(ring.ring_fd) < 0)
 		_exit(NO_SETUP);
 	if (sandbox_enter(&why) < 0) {
 		dprintf(STDERR_FILENO, "sandbox_enter: %s\n", why);

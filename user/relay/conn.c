@@ -362,7 +362,7 @@ void conn_close(struct relay *relay, struct conn *conn, enum conn_reason reason)
 	count_end(conn->client_stats, reason);
 	conn->client_stats->open--;
 	if (conn->client.tcp && ends_in_reset(conn, reason))
-		io_reset_on_close(conn->client.fd);
+		io_reset(conn->client.fd);
 	if (conn->state == CONN_WAITING)
 		pool_leave(relay, conn);
 	conn->state = CONN_CLOSING;

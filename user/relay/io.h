@@ -23,8 +23,8 @@ ssize_t io_send(int fd, const struct iovec *parts, size_t count, bool more);
 ssize_t io_splice(int from, int to, size_t len);
 /* Sends FIN. */
 void io_shutdown(int fd);
-/* close(2) will send RST and drop what is unsent. */
-void io_reset_on_close(int fd);
+/* Sends RST and drops what is unsent. Only for TCP; the socket is of no more use. */
+void io_reset(int fd);
 void io_nodelay(int fd);
 void io_quickack(int fd);
 int io_peer_address(int fd, struct sockaddr_storage *ret_address);

@@ -226,7 +226,7 @@ void listen_event(struct relay *relay, const struct ring_event *event)
 	if (!event->more)
 		listener->accepting = false;
 	if (event->result >= 0 && listener->aborted) {
-		io_reset_on_close(event->result);
+		io_reset(event->result);
 		close(event->result);
 	} else if (event->result >= 0) {
 		serve(relay, listener, event->result);

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,15 +11,12 @@
 #include "../lib/msg.h"
 #include "io.h"
 #include "relay.h"
-#include "sandbox.h"
 
 /* CONNECTs without a reply, of all services together. */
 #define ASKED_MAX 256
 /* A FRONT worker's idle streams to BACK workers. */
 #define BRIDGE_IDLE    64
 #define BRIDGE_IDLE_MS 60000
-
-SANDBOX_ALLOW_IF(fcntl, 1, F_SETFL);
 
 static void *reserve(size_t len)
 {
@@ -110,8 +106,6 @@ static struct origin *origin_new(struct pool *pool, int fd, uint32_t service, ui
 		.service = service,
 		.index = index,
 	};
-	/* A splice that runs in the ring waits unless the socket itself says not to. */
-	fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
 	if (origin->end.tcp)
 		io_nodelay(fd);
 	return origin;

@@ -131,8 +131,9 @@ static int add_rule(scmp_filter_ctx filter, const struct sandbox_rule *rule)
 		if (rule->arg[i] >= 0)
 			conditions[count++] = (struct scmp_arg_cmp){
 				.arg = (unsigned)rule->arg[i],
-				.op = SCMP_CMP_EQ,
-				.datum_a = rule->value[i],
+				.op = SCMP_CMP_MASKED_EQ,
+				.datum_a = rule->mask[i],
+				.datum_b = rule->value[i],
 			};
 	rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rule->number, count, conditions);
 	/* Two modules may list the same call. */

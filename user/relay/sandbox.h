@@ -11,12 +11,16 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 
-/* A system call, allowed when the argument conditions hold (arg -1: none). */
+/*
+ * A system call, allowed when the argument conditions hold (arg -1: none): an argument's bits
+ * under mask equal value.
+ */
 struct sandbox_rule {
 	const char *name;
 	int number;
 	int arg[2];
 	uint64_t value[2];
+	uint64_t mask[2];
 };
 
 struct sandbox_ring_op {
@@ -26,17 +30,19 @@ struct sandbox_ring_op {
 
 #define SANDBOX_JOIN2(a, b) a##b
 #define SANDBOX_JOIN(a, b)  SANDBOX_JOIN2(a, b)
-#define SANDBOX_RULE(call, arg0, value0, arg1, value1)                                             \
-	static const struct sandbox_rule SANDBOX_JOIN(sandbox_rule_, __LINE__)                     \
-		__attribute__((used, section("sandbox_rules"), aligned(8))) = {                    \
-			#call, SYS_##call, { arg0, arg1 }, { value0, value1 }                      \
-		}
+#define SANDBOX_RULE(call, arg0, value0, mask0, arg1, value1)                                      \
+	static const struct sandbox_rule SANDBOX_JOIN(sandbox_rule_, __LINE__) __attribute__((     \
+		used, section("sandbox_rules"), aligned(8))) = {                                   \
+		#call, SYS_##call, { arg0, arg1 }, { value0, value1 }, { mask0, UINT64_MAX },      \
+	}
 
 /* One a line: SANDBOX_ALLOW(splice); */
-#define SANDBOX_ALLOW(call)		     SANDBOX_RULE(call, -1, 0, -1, 0)
-#define SANDBOX_ALLOW_IF(call, index, equal) SANDBOX_RULE(call, index, equal, -1, 0)
+#define SANDBOX_ALLOW(call)		     SANDBOX_RULE(call, -1, 0, 0, -1, 0)
+#define SANDBOX_ALLOW_IF(call, index, equal) SANDBOX_RULE(call, index, equal, UINT64_MAX, -1, 0)
+/* With none of these bits in the argument. */
+#define SANDBOX_ALLOW_WITHOUT(call, index, bits) SANDBOX_RULE(call, index, 0, bits, -1, 0)
 #define SANDBOX_ALLOW_OPTION(call, level, option)                                                  \
-	SANDBOX_RULE(call, 1, (uint64_t)(level), 2, (uint64_t)(option))
+	SANDBOX_RULE(call, 1, (uint64_t)(level), UINT64_MAX, 2, (uint64_t)(option))
 
 #define SANDBOX_RING_OP(op)                                                                        \
 	static const struct sandbox_ring_op SANDBOX_JOIN(sandbox_ring_op_, __LINE__)               \

@@ -319,7 +319,7 @@ void io_shutdown(int fd)
 	held(fd)->fin = true;
 }
 
-void io_reset_on_close(int fd)
+void io_reset(int fd)
 {
 	held(fd)->rst = true;
 }
