@@ -211,3 +211,20 @@ int signed_open(const char *pem, const char *document, size_t len, char **ret_pa
 	*ret_len = payload_len;
 	return 0;
 }
+
+int signed_peek(const char *document, size_t len, char **ret_payload, size_t *ret_len)
+{
+	json_t *json = NULL;
+	const char *body;
+	char *payload;
+
+	if (len <= DOCUMENT_MAX)
+		json = json_loadb(document, len, JSON_REJECT_DUPLICATES, NULL);
+	body = json_string_value(json_object_get(json, "payload"));
+	payload = body ? (char *)decode(body, ret_len) : NULL;
+	json_decref(json);
+	if (!payload)
+		return -EBADMSG;
+	*ret_payload = payload;
+	return 0;
+}

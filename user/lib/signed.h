@@ -26,5 +26,7 @@ int signed_make(const char *private_pem, const char *payload, size_t len, char *
  */
 int signed_open(const char *pem, const char *document, size_t len, char **ret_payload,
 		size_t *ret_len);
+/* Only looks: nothing is verified. 0 or -EBADMSG. */
+int signed_peek(const char *document, size_t len, char **ret_payload, size_t *ret_len);
 
 #endif

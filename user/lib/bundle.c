@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Opens bundles and reads their blobs. From the outside inwards: the container's entries, the
+ * signatures in index.json, the statement that one of them covers, the manifest it names, and then
+ * back: what the manifest implies (OCI manifest, index, the entries and their order) is made again
+ * and compared, so that nothing unsigned has a say.
+ */
+#include "bundle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+
+#include "bundle_impl.h"
+#include "digest.h"
+#include "signed.h"
+
+#define SIGNATURES "org.sluice.bundle.signatures"
+#define PLACES_MAX 8
+#define COPY_SIZE  (256 * 1024)
+
+struct bundle {
+	struct bundle_place places[PLACES_MAX];
+	size_t places_count;
+	struct bundle_manifest *manifest;
+	struct bundle_blob manifest_blob, oci_blob;
+	char *json, *index;
+	size_t index_len;
+};
+
+const struct bundle_manifest *bundle_manifest(const struct bundle *bundle)
+{
+	return bundle->manifest;
+}
+
+const char *bundle_manifest_json(const struct bundle *bundle, struct bundle_blob *ret_blob)
+{
+	*ret_blob = bundle->manifest_blob;
+	return bundle->json;
+}
+
+const char *bundle_index(const struct bundle *bundle, size_t *ret_len)
+{
+	*ret_len = bundle->index_len;
+	return bundle->index;
+}
+
+const struct bundle_place *bundle_place(const struct bundle *bundle, size_t i)
+{
+	return i < bundle->places_count ? &bundle->places[i] : NULL;
+}
+
+/* ---- one place ----------------------------------------------------------------------------- */
+
+void bundle_place_close(struct bundle_place *place)
+{
+	if (place->source)
+		place->source->close(place->source);
+	if (place->dir >= 0)
+		close(place->dir);
+	free(place->entries);
+	free(place->sorted);
+	memset(place, 0, sizeof(*place));
+	place->dir = -1;
+}
+
+static int open_blob(const struct bundle_place *place, const char *digest, uint64_t *ret_size)
+{
+	char path[sizeof("blobs/sha256/") + NAME_DIGEST_LEN];
+	struct stat status;
+	int fd;
+
+	snprintf(path, sizeof(path), "blobs/sha256/%s", digest);
+	fd = openat(place->dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return errno == ENOENT ? -ENODATA : -errno;
+	if (fstat(fd, &status) || !S_ISREG(status.st_mode)) {
+		close(fd);
+		return -EINVAL;
+	}
+	*ret_size = (uint64_t)status.st_size;
+	return fd;
+}
+
+/* Where a blob is: its size, and a descriptor (to close) and offset to read at. -ENODATA: not here.
+ */
+static int place_find(const struct bundle_place *place, const char *digest, uint64_t *ret_size,
+		      uint64_t *ret_offset)
+{
+	const struct bundle_entry *entry;
+
+	*ret_offset = 0;
+	if (place->dir >= 0)
+		return open_blob(place, digest, ret_size);
+	entry = bundle_place_find(place, digest);
+	if (!entry)
+		return -ENODATA;
+	*ret_size = entry->size;
+	*ret_offset = entry->offset;
+	return -1;
+}
+
+struct blob_at {
+	const struct bundle_place *place;
+	int fd; /* directories */
+	uint64_t offset, size;
+};
+
+static int find_blob(const struct bundle *bundle, const char *digest, struct blob_at *ret)
+{
+	for (size_t i = 0; i < bundle->places_count; i++) {
+		struct blob_at at = { .place = &bundle->places[i] };
+
+		at.fd = place_find(at.place, digest, &at.size, &at.offset);
+		if (at.fd >= 0 || (at.place->dir < 0 && at.fd == -1)) {
+			*ret = at;
+			return 0;
+		}
+	}
+	return -ENODATA;
+}
+
+static ssize_t read_at(const struct blob_at *at, void *buffer, size_t len, uint64_t offset)
+{
+	ssize_t n;
+
+	if (offset >= at->size)
+		return 0;
+	if (len > at->size - offset)
+		len = (size_t)(at->size - offset);
+	if (at->place->source)
+		return at->place->source->read(at->place->source, buffer, len, at->offset + offset);
+	do
+		n = pread(at->fd, buffer, len, (off_t)offset);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n ? n : -EIO;
+}
+
+static void blob_done(struct blob_at *at)
+{
+	if (at->fd >= 0)
+		close(at->fd);
+}
+
+/* Reads exactly size bytes into a string. */
+static int read_text(const struct blob_at *at, uint64_t size, char **ret_text)
+{
+	char *text = malloc((size_t)size + 1);
+	uint64_t done = 0;
+	ssize_t n;
+
+	if (!text)
+		return -ENOMEM;
+	while (done < size) {
+		n = read_at(at, text + done, (size_t)(size - done), done);
+		if (n <= 0) {
+			free(text);
+			return n ? (int)n : -EBADMSG;
+		}
+		done += (uint64_t)n;
+	}
+	text[size] = '\0';
+	*ret_text = text;
+	return 0;
+}
+
+int bundle_place_open(const char *path, struct bundle_place *ret_place, struct bundle_error *error)
+{
+	struct bundle_place place = { .dir = -1 };
+	struct bundle_source *source;
+	struct stat status;
+	int err;
+
+	if (!stat(path, &status) && S_ISDIR(status.st_mode)) {
+		place.dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (place.dir < 0)
+			return bundle_failed(error, -errno, "%s: %s", path, strerror(errno));
+		snprintf(place.name, sizeof(place.name), "%s", path);
+		*ret_place = place;
+		return 0;
+	}
+	err = bundle_source_file(path, &source, error);
+	if (err)
+		return err;
+	err = bundle_tar_scan(source, ret_place, error);
+	if (err)
+		source->close(source);
+	return err;
+}
+
+/* ---- signature, manifest, and back --------------------------------------------------------- */
+
+static int read_index(struct bundle *bundle, struct bundle_error *error)
+{
+	struct bundle_place *place = &bundle->places[0];
+	struct blob_at at = { .place = place, .fd = -1, .offset = place->index_offset };
+	struct stat status;
+	int err;
+
+	at.size = place->index_size;
+	if (place->dir >= 0) {
+		at.fd = openat(place->dir, "index.json",
+			       O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (at.fd < 0)
+			return bundle_failed(error, errno == ENOENT ? -ENOENT : -errno,
+					     "%s holds no bundle: index.json: %s", place->name,
+					     strerror(errno));
+		at.size = !fstat(at.fd, &status) && S_ISREG(status.st_mode)
+				  ? (uint64_t)status.st_size
+				  : UINT64_MAX;
+	}
+	err = at.size > BUNDLE_INDEX_MAX ? -EBADMSG : read_text(&at, at.size, &bundle->index);
+	bundle->index_len = (size_t)at.size;
+	blob_done(&at);
+	return err ? bundle_failed(error, err, "%s: index.json cannot be read: %s", place->name,
+				   err == -EBADMSG ? "its size is wrong" : strerror(-err))
+		   : 0;
+}
+
+/* The statement's text in *ret_payload, when one of the lines is a document we accept. */
+static int open_statement(const char *signatures, const struct bundle_trust *trust,
+			  char **ret_payload, struct bundle_error *error)
+{
+	int err = -EKEYREJECTED, worst = 0;
+	size_t len;
+
+	for (const char *line = signatures; *line; line += len + !!line[len]) {
+		size_t payload_len;
+
+		len = strcspn(line, "\n");
+		if (!trust || !trust->keys)
+			err = signed_peek(line, len, ret_payload, &payload_len);
+		else
+			err = signed_open(trust->keys, line, len, ret_payload, &payload_len);
+		if (!err && strlen(*ret_payload) == payload_len)
+			return 0;
+		if (!err) {
+			free(*ret_payload);
+			err = -EBADMSG;
+		}
+		if (err == -EINVAL || err == -ENOMEM)
+			worst = err;
+	}
+	if (worst == -EINVAL)
+		return bundle_failed(error, worst, "the trusted keys hold no Ed25519 public key");
+	return bundle_failed(error, worst ? worst : err,
+			     err == -EKEYREJECTED
+				     ? "none of the trusted keys signed it"
+				     : "its signature is not written as signatures are");
+}
+
+/* The statement names the manifest; everything else in it has to agree with that later. */
+static int read_statement(const char *payload, struct bundle_blob *ret_blob,
+			  struct bundle_error *error)
+{
+	json_t *json = json_loads(payload, JSON_REJECT_DUPLICATES, NULL);
+	struct bundle_reader reader = { .error = error, .where = "signature" };
+	const char *type = json_string_value(json_object_get(json, "type"));
+
+	if (bundle_reader_keys(&reader, json, "type format name version sha256 size")) {
+		if (!type || strcmp(type, "sluice-bundle") != 0)
+			bundle_reader_fail(&reader, "it signs something else than a bundle");
+		bundle_reader_number(&reader, json, "format", BUNDLE_FORMAT, BUNDLE_FORMAT, true);
+		bundle_reader_blob(&reader, json, ret_blob);
+		if (ret_blob->size > BUNDLE_MANIFEST_MAX)
+			bundle_reader_fail(&reader, "the manifest is larger than 16 MiB");
+	}
+	json_decref(json);
+	return reader.err;
+}
+
+static int read_manifest(struct bundle *bundle, struct bundle_error *error)
+{
+	struct bundle_blob *blob = &bundle->manifest_blob;
+	uint8_t digest[DIGEST_SIZE];
+	struct blob_at at;
+	char hex[NAME_DIGEST_LEN + 1];
+	int err = find_blob(bundle, blob->digest, &at);
+
+	if (err)
+		return bundle_blob_failed(error, blob->digest, -EBADMSG,
+					  "the manifest itself is missing");
+	err = at.size == blob->size ? read_text(&at, at.size, &bundle->json) : -EBADMSG;
+	blob_done(&at);
+	if (!err)
+		err = digest_bytes(bundle->json, (size_t)blob->size, digest);
+	if (!err) {
+		name_hex(digest, sizeof(digest), hex);
+		err = strcmp(hex, blob->digest) ? -EBADMSG : 0;
+	}
+	if (err == -EBADMSG)
+		return bundle_blob_failed(error, blob->digest, err,
+					  "the manifest is damaged: not what was signed");
+	if (err)
+		return bundle_blob_failed(error, blob->digest, err, strerror(-err));
+	return bundle_manifest_parse(bundle->json, (size_t)blob->size, &bundle->manifest, error);
+}
+
+/* The entries are those of the manifest, in its order, though some may be missing. */
+static int check_entries(const struct bundle *bundle, struct bundle_error *error)
+{
+	const struct bundle_place *place = &bundle->places[0];
+	const struct bundle_manifest *manifest = bundle->manifest;
+	size_t at = 0;
+
+	if (place->dir >= 0)
+		return 0;
+	for (size_t i = 0; i < place->entries_count; i++) {
+		const struct bundle_entry *entry = &place->entries[i];
+		const struct bundle_blob *blob;
+
+		do {
+			blob = at == 0				? &bundle->manifest_blob
+			       : at == 1			? &bundle->oci_blob
+			       : at < manifest->blobs_count + 2 ? &manifest->blobs[at - 2]
+								: NULL;
+			at++;
+		} while (blob && i >= 2 && strcmp(blob->digest, entry->digest) != 0);
+		if (!blob || strcmp(blob->digest, entry->digest) != 0)
+			return bundle_blob_failed(error, entry->digest, -EBADMSG,
+						  "is not in the manifest, or not in this place");
+		if (blob->size != entry->size)
+			return bundle_blob_failed(error, entry->digest, -EBADMSG,
+						  "has another size than the manifest says");
+	}
+	return 0;
+}
+
+static int check_derived(struct bundle *bundle, const char *signatures, const char *payload,
+			 struct bundle_error *error)
+{
+	char *oci = bundle_oci_make(bundle->manifest, &bundle->manifest_blob);
+	char *statement = bundle_statement_make(bundle->manifest, &bundle->manifest_blob);
+	uint8_t digest[DIGEST_SIZE];
+	char *index = NULL;
+	int err = -ENOMEM;
+
+	if (!oci || !statement || digest_bytes(oci, strlen(oci), digest))
+		goto out;
+	name_hex(digest, sizeof(digest), bundle->oci_blob.digest);
+	bundle->oci_blob.size = strlen(oci);
+	index = bundle_index_make(bundle->manifest, &bundle->oci_blob, signatures);
+	if (!index)
+		goto out;
+	err = -EBADMSG;
+	if (strcmp(statement, payload) != 0)
+		bundle_failed(error, err, "signature and manifest speak of different bundles");
+	else if (strlen(index) != bundle->index_len ||
+		 memcmp(index, bundle->index, bundle->index_len) != 0)
+		bundle_failed(error, err, "index.json is not what follows from the manifest");
+	else
+		err = check_entries(bundle, error);
+out:
+	if (err == -ENOMEM)
+		bundle_failed(error, err, "out of memory");
+	free(oci);
+	free(statement);
+	free(index);
+	return err;
+}
+
+static int check_trust(const struct bundle *bundle, const struct bundle_trust *trust,
+		       struct bundle_error *error)
+{
+	const struct bundle_manifest *manifest = bundle->manifest;
+
+	if (trust && trust->name && strcmp(trust->name, manifest->name) != 0)
+		return bundle_failed(error, -ESTALE, "it is the bundle %s, not %s", manifest->name,
+				     trust->name);
+	if (trust && manifest->version < trust->least)
+		return bundle_failed(error, -ESTALE, "%s is version %llu, older than %llu",
+				     manifest->name, (unsigned long long)manifest->version,
+				     (unsigned long long)trust->least);
+	return 0;
+}
+
+static int read_all(struct bundle *bundle, const struct bundle_trust *trust,
+		    struct bundle_error *error)
+{
+	char *payload = NULL;
+	const char *signatures;
+	json_t *json;
+	int err = read_index(bundle, error);
+
+	if (err)
+		return err;
+	json = json_loadb(bundle->index, bundle->index_len, JSON_REJECT_DUPLICATES, NULL);
+	signatures = json_string_value(
+		json_object_get(json_object_get(json, "annotations"), SIGNATURES));
+	if (!json)
+		err = bundle_failed(error, -EBADMSG, "index.json is damaged: no JSON");
+	else if (!signatures || !*signatures)
+		err = bundle_failed(error, -EKEYREJECTED, "it is not signed");
+	if (!err)
+		err = open_statement(signatures, trust, &payload, error);
+	if (!err)
+		err = read_statement(payload, &bundle->manifest_blob, error);
+	if (!err)
+		err = read_manifest(bundle, error);
+	if (!err)
+		err = check_derived(bundle, signatures, payload, error);
+	if (!err)
+		err = check_trust(bundle, trust, error);
+	free(payload);
+	json_decref(json);
+	return err;
+}
+
+int bundle_open_places(struct bundle_place *places, size_t count, const struct bundle_trust *trust,
+		       struct bundle **ret_bundle, struct bundle_error *error)
+{
+	struct bundle *bundle = calloc(1, sizeof(*bundle));
+	char why[sizeof(error->text)];
+	int err;
+
+	if (!bundle || count > PLACES_MAX || !count) {
+		for (size_t i = 0; i < count; i++)
+			bundle_place_close(&places[i]);
+		free(bundle);
+		return bundle ? bundle_failed(error, -E2BIG, "at most %d bundles", PLACES_MAX)
+			      : bundle_failed(error, -ENOMEM, "out of memory");
+	}
+	memcpy(bundle->places, places, count * sizeof(*places));
+	bundle->places_count = count;
+	err = read_all(bundle, trust, error);
+	if (!err) {
+		*ret_bundle = bundle;
+		return 0;
+	}
+	if (!strstr(error->text, bundle->places[0].name)) {
+		memcpy(why, error->text, sizeof(why));
+		snprintf(error->text, sizeof(error->text), "%.150s: %.340s", bundle->places[0].name,
+			 why);
+	}
+	bundle_close(bundle);
+	return err;
+}
+
+int bundle_open(const char *const *paths, size_t count, const struct bundle_trust *trust,
+		struct bundle **ret_bundle, struct bundle_error *error)
+{
+	struct bundle_place places[PLACES_MAX];
+	size_t opened = 0;
+	int err = count && count <= PLACES_MAX
+			  ? 0
+			  : bundle_failed(error, -E2BIG, "1 to %d bundles", PLACES_MAX);
+
+	while (!err && opened < count) {
+		err = bundle_place_open(paths[opened], &places[opened], error);
+		opened += !err;
+	}
+	if (!err)
+		return bundle_open_places(places, count, trust, ret_bundle, error);
+	while (opened)
+		bundle_place_close(&places[--opened]);
+	return err;
+}
+
+void bundle_close(struct bundle *bundle)
+{
+	if (!bundle)
+		return;
+	for (size_t i = 0; i < bundle->places_count; i++)
+		bundle_place_close(&bundle->places[i]);
+	bundle_manifest_free(bundle->manifest);
+	free(bundle->json);
+	free(bundle->index);
+	free(bundle);
+}
+
+/* ---- blobs --------------------------------------------------------------------------------- */
+
+bool bundle_has(const struct bundle *bundle, const char *digest)
+{
+	struct blob_at at;
+
+	if (find_blob(bundle, digest, &at))
+		return false;
+	blob_done(&at);
+	return true;
+}
+
+ssize_t bundle_read(struct bundle *bundle, const char *digest, void *buffer, size_t len,
+		    uint64_t offset)
+{
+	struct blob_at at;
+	ssize_t n;
+
+	if (find_blob(bundle, digest, &at))
+		return -ENODATA;
+	n = read_at(&at, buffer, len, offset);
+	blob_done(&at);
+	return n;
+}
+
+static int write_whole(int fd, const uint8_t *bytes, size_t len)
+{
+	ssize_t n;
+
+	while (len) {
+		n = write(fd, bytes, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		bytes += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int copy_blob(const struct blob_at *at, const char *digest, int fd,
+		     bundle_progress *progress, void *arg)
+{
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	uint8_t *buffer = malloc(COPY_SIZE), sum[DIGEST_SIZE];
+	char hex[NAME_DIGEST_LEN + 1];
+	uint64_t done = 0;
+	ssize_t n = 0;
+	int err = -ENOMEM;
+
+	if (!context || !buffer || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1)
+		goto out;
+	for (err = 0; !err && done < at->size; done += (uint64_t)n) {
+		n = read_at(at, buffer, COPY_SIZE, done);
+		err = n <= 0 ? (n ? (int)n : -EIO) : 0;
+		if (!err && EVP_DigestUpdate(context, buffer, (size_t)n) != 1)
+			err = -EIO;
+		if (!err && fd >= 0)
+			err = write_whole(fd, buffer, (size_t)n);
+		if (!err && progress && progress((uint64_t)n, arg))
+			err = -ECANCELED;
+	}
+	if (!err && EVP_DigestFinal_ex(context, sum, NULL) != 1)
+		err = -EIO;
+	if (!err) {
+		name_hex(sum, sizeof(sum), hex);
+		err = strcmp(hex, digest) ? -EBADMSG : 0;
+	}
+out:
+	EVP_MD_CTX_free(context);
+	free(buffer);
+	return err;
+}
+
+int bundle_copy(struct bundle *bundle, const char *digest, int fd, bundle_progress *progress,
+		void *arg, struct bundle_error *error)
+{
+	char why[sizeof(bundle->places[0].name) + 40];
+	struct blob_at at;
+	int err = find_blob(bundle, digest, &at);
+
+	if (err)
+		return bundle_blob_failed(error, digest, err, "is missing");
+	err = copy_blob(&at, digest, fd, progress, arg);
+	blob_done(&at);
+	if (!err)
+		return 0;
+	snprintf(why, sizeof(why), "%s in %s", err == -EBADMSG ? "is damaged" : strerror(-err),
+		 at.place->name);
+	return bundle_blob_failed(error, digest, err, why);
+}
