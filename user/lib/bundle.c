@@ -499,24 +499,7 @@ ssize_t bundle_read(struct bundle *bundle, const char *digest, void *buffer, siz
 	return n;
 }
 
-static int write_whole(int fd, const uint8_t *bytes, size_t len)
-{
-	ssize_t n;
-
-	while (len) {
-		n = write(fd, bytes, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		bytes += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-static int copy_blob(const struct blob_at *at, const char *digest, int fd,
-		     bundle_progress *progress, void *arg)
+static int stream_blob(const struct blob_at *at, const char *digest, bundle_sink *sink, void *arg)
 {
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	uint8_t *buffer = malloc(COPY_SIZE), sum[DIGEST_SIZE];
@@ -532,10 +515,8 @@ static int copy_blob(const struct blob_at *at, const char *digest, int fd,
 		err = n <= 0 ? (n ? (int)n : -EIO) : 0;
 		if (!err && EVP_DigestUpdate(context, buffer, (size_t)n) != 1)
 			err = -EIO;
-		if (!err && fd >= 0)
-			err = write_whole(fd, buffer, (size_t)n);
-		if (!err && progress && progress((uint64_t)n, arg))
-			err = -ECANCELED;
+		if (!err && sink)
+			err = sink(buffer, (size_t)n, arg);
 	}
 	if (!err && EVP_DigestFinal_ex(context, sum, NULL) != 1)
 		err = -EIO;
@@ -549,8 +530,8 @@ out:
 	return err;
 }
 
-int bundle_copy(struct bundle *bundle, const char *digest, int fd, bundle_progress *progress,
-		void *arg, struct bundle_error *error)
+int bundle_stream(struct bundle *bundle, const char *digest, bundle_sink *sink, void *arg,
+		  struct bundle_error *error)
 {
 	char why[sizeof(bundle->places[0].name) + 40];
 	struct blob_at at;
@@ -558,11 +539,44 @@ int bundle_copy(struct bundle *bundle, const char *digest, int fd, bundle_progre
 
 	if (err)
 		return bundle_blob_failed(error, digest, err, "is missing");
-	err = copy_blob(&at, digest, fd, progress, arg);
+	err = stream_blob(&at, digest, sink, arg);
 	blob_done(&at);
 	if (!err)
 		return 0;
 	snprintf(why, sizeof(why), "%s in %s", err == -EBADMSG ? "is damaged" : strerror(-err),
 		 at.place->name);
 	return bundle_blob_failed(error, digest, err, why);
+}
+
+struct copy {
+	int fd;
+	bundle_progress *progress;
+	void *arg;
+};
+
+static int copy_bytes(const void *bytes, size_t len, void *arg)
+{
+	struct copy *copy = arg;
+	const char *at = bytes;
+	size_t left = len;
+	ssize_t n;
+
+	while (left && copy->fd >= 0) {
+		n = write(copy->fd, at, left);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			at += n;
+			left -= (size_t)n;
+		}
+	}
+	return copy->progress && copy->progress(len, copy->arg) ? -ECANCELED : 0;
+}
+
+int bundle_copy(struct bundle *bundle, const char *digest, int fd, bundle_progress *progress,
+		void *arg, struct bundle_error *error)
+{
+	struct copy copy = { fd, progress, arg };
+
+	return bundle_stream(bundle, digest, copy_bytes, &copy, error);
 }

@@ -227,5 +227,9 @@ typedef int bundle_progress(uint64_t bytes, void *arg);
  */
 int bundle_copy(struct bundle *bundle, const char *digest, int fd, bundle_progress *progress,
 		void *arg, struct bundle_error *error);
+/* The same to a function, which gets every byte in order; not 0 stops with what it returned. */
+typedef int bundle_sink(const void *bytes, size_t len, void *arg);
+int bundle_stream(struct bundle *bundle, const char *digest, bundle_sink *sink, void *arg,
+		  struct bundle_error *error);
 
 #endif
