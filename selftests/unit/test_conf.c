@@ -79,6 +79,10 @@ static const struct bad {
 	  "services: [{name: s, connect_timeout: 0, origins: [{address: 'unix:/a'}]}]\n",
 	  "f:1:39: connect_timeout is 0" },
 	{ "burst", "guard: {syn_rate: 5, syn_burst: 0}\n", "f:1:33: syn_burst is 0, which lets" },
+	{ "bindings file", "bindings: {file: b}\n", "f:1:18: file is 'b'; write an absolute path" },
+	{ "bindings store", "bindings: {store: ./b}\n", "f:1:19: store is './b'; write an abs" },
+	{ "no bindings", "limits: {bindings: 0}\n", "f:1:20: limits.bindings is 0; write 1 to" },
+	{ "many bindings", "limits: {bindings: 100001}\n", "f:1:20: limits.bindings is 100001" },
 	{ "request burst", "limits: {request_burst: 0}\n", "f:1:25: request_burst is 0, which" },
 	{ "log burst", "log: {burst: 0}\n", "f:1:14: burst is 0, which lets" },
 	/* ports */
@@ -297,6 +301,7 @@ static void test_defaults(void)
 	CHECK(conf->listen.ports_count == 2 && conf->listen.ports[1] == 8080);
 	CHECK(!strcmp(conf->relay.user, "sluice") && conf->relay.workers == 0);
 	CHECK(conf->relay.turn_budget == 262144 && conf->limits.body_size == 1 << 20);
+	CHECK(!conf->bindings.file && !conf->bindings.store && conf->limits.bindings == 16384);
 	CHECK(conf->guard.source_rate == 0 && conf->guard.source_burst == 200000);
 	CHECK(conf->services[0].connect_timeout == 3000 && !conf->services[0].total_timeout);
 	CHECK(conf->services[0].identity == CONF_IDENTITY_NONE);
@@ -447,13 +452,14 @@ static void test_secrets(void)
 /* What arrives must be what was sent, member for member: compared as text. */
 static void test_wire(void)
 {
-	static const char yaml[] = SERVICE
-		"routes: [{path: /, service: s, require_header: 'X-A'}]\n"
-		"guard: {mode: xdp-generic, source_rate: 0}\nrelay: {congestion: dctcp}\n"
-		"limits: {body_size: 5000000000}\nlog: {access: '/a: b # c', format: json}\n"
-		"management: {netns: 'null'}\nlisten: {hosts: [a, '[::1]'], hop_limit: 1}\n"
-		"tenants: [{name: a, netns: '~', interface: 'yes', bridge: stream, fail: "
-		"drop, ipv6: no}]\n";
+	static const char yaml[] =
+		SERVICE "routes: [{path: /, service: s, require_header: 'X-A'}]\n"
+			"guard: {mode: xdp-generic, source_rate: 0}\nrelay: {congestion: dctcp}\n"
+			"limits: {body_size: 5000000000}\nbindings: {file: /b}\nlog: {access: '/a: "
+			"b # c', format: json}\n"
+			"management: {netns: 'null'}\nlisten: {hosts: [a, '[::1]'], hop_limit: 1}\n"
+			"tenants: [{name: a, netns: '~', interface: 'yes', bridge: stream, fail: "
+			"drop, ipv6: no}]\n";
 	struct conf *conf, *copy;
 	char *why = NULL;
 	struct stat st;
@@ -467,6 +473,7 @@ static void test_wire(void)
 	if (!CHECK(fd >= 0) || !CHECK(!conf_recv(fd, &copy)))
 		return;
 	CHECK(!strcmp(copy->log.access, "/a: b # c") && !strcmp(copy->tenants[0].netns, "~"));
+	CHECK(!strcmp(copy->bindings.file, "/b"));
 	CHECK(copy->limits.body_size == 5000000000 && !copy->guard.source_rate);
 	CHECK(copy->tenants[0].bridge == CONF_BRIDGE_STREAM && !copy->tenants[0].ipv6);
 	CHECK(copy->listen.ports_count == 2 && copy->relay.copy_below == 32768);

@@ -121,8 +121,15 @@ struct conf_guard {
 	uint32_t quiet_ms;    /* auto: below a tenth of that for so long lowers it; default 30000 */
 };
 
+/* Port bindings: who stands behind a MAC and its addresses (lib/binding.h). */
+struct conf_bindings {
+	char *file;  /* the operator's, watched; or NULL: none */
+	char *store; /* directory of what "sluice port set" said; NULL: /var/lib/sluice/INSTANCE */
+};
+
 struct conf_limits {
 	uint32_t tenants;		 /* default 4096 */
+	uint32_t bindings;		 /* machines; default 16384 */
 	uint32_t head_size;		 /* request and response heads; default 16384 */
 	uint32_t head_count;		 /* header fields; default 100 */
 	uint64_t body_size;		 /* request bodies; default 1 MiB */
@@ -164,6 +171,7 @@ struct conf {
 	struct conf_guard guard;
 	struct conf_limits limits;
 	struct conf_log log;
+	struct conf_bindings bindings;
 	struct conf_service *services;
 	unsigned services_count;
 	struct conf_route *routes;

@@ -454,6 +454,10 @@ void conf_check(const struct conf *conf, struct conf_doc *doc, struct conf_repor
 	check_burst(&check, "log.", conf->log.rate, conf->log.burst);
 	look_at(&check, "log.access");
 	check_absolute(&check, "access", conf->log.access);
+	look_at(&check, "bindings.file");
+	check_absolute(&check, "file", conf->bindings.file);
+	look_at(&check, "bindings.store");
+	check_absolute(&check, "store", conf->bindings.store);
 	check_services(&check, conf);
 	check_routes(&check, conf);
 	check_tenants(&check, conf);

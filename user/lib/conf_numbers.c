@@ -35,6 +35,7 @@ const struct conf_number conf_numbers[CONF_NUMBERS] = {
 	OF(conf, guard.raise_drops,          20000,       1,  RATE_MOST),
 	OF(conf, guard.quiet_ms,             30000,     100,     DAY_MS),
 	OF(conf, limits.tenants,              4096,       1,      65536),
+	OF(conf, limits.bindings,            16384,       1,     100000),
 	OF(conf, limits.head_size,           16384,    1024,      65536),
 	OF(conf, limits.head_count,            100,       8,       1000),
 	OF(conf, limits.body_size,             MIB,       0, 1024 * 1024 * MIB),

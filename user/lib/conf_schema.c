@@ -65,6 +65,7 @@ static const cyaml_schema_field_t guard_fields[] = {
 
 static const cyaml_schema_field_t limits_fields[] = {
 	UINT("tenants", struct conf_limits, tenants),
+	UINT("bindings", struct conf_limits, bindings),
 	UINT("head_size", struct conf_limits, head_size),
 	UINT("head_count", struct conf_limits, head_count),
 	UINT("body_size", struct conf_limits, body_size),
@@ -86,6 +87,12 @@ static const cyaml_schema_field_t log_fields[] = {
 	WORD("format", struct conf_log, format, conf_log_format_words),
 	UINT("rate", struct conf_log, rate),
 	UINT("burst", struct conf_log, burst),
+	CYAML_FIELD_END
+};
+
+static const cyaml_schema_field_t bindings_fields[] = {
+	TEXT("file", struct conf_bindings, file),
+	TEXT("store", struct conf_bindings, store),
 	CYAML_FIELD_END
 };
 
@@ -165,6 +172,7 @@ static const cyaml_schema_field_t conf_fields[] = {
 	PART("guard", guard, guard_fields),
 	PART("limits", limits, limits_fields),
 	PART("log", log, log_fields),
+	PART("bindings", bindings, bindings_fields),
 	LIST("services", struct conf, services, &service_entry, 256),
 	LIST("routes", struct conf, routes, &route_entry, 1024),
 	LIST("tenants", struct conf, tenants, &tenant_entry, CONF_TENANTS_MAX),
