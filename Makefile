@@ -36,7 +36,7 @@ comma    := ,
 SANFLAGS := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) $(HARDEN) $(SANFLAGS) \
             -I$(BUILD)/gen -isystem /usr/include/libnl3
-BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now $(SANFLAGS)
+BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAGS)
 
 LIBS_LIB     := -lcyaml -lyaml -ljansson -lcrypto
 LIBS_sluiced := -lbpf -lelf -lnl-route-3 -lnl-3 -lnftables -luring -lseccomp $(LIBS_LIB)

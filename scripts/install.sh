@@ -19,17 +19,24 @@ files() {
 		755 $BUILD/sluice $PREFIX/bin/sluice
 		755 $BUILD/sluice-repod $PREFIX/sbin/sluice-repod
 		755 $BUILD/sluice-repo $PREFIX/bin/sluice-repo
+		755 $BUILD/sluice-agent $PREFIX/sbin/sluice-agent
 		644 docs/man/sluiced.8 $PREFIX/share/man/man8/sluiced.8
 		644 docs/man/sluice.8 $PREFIX/share/man/man8/sluice.8
 		644 docs/man/sluice.yaml.5 $PREFIX/share/man/man5/sluice.yaml.5
 		644 docs/man/sluice-repod.8 $PREFIX/share/man/man8/sluice-repod.8
 		644 docs/man/sluice-repo.1 $PREFIX/share/man/man1/sluice-repo.1
+		644 docs/man/sluice-agent.8 $PREFIX/share/man/man8/sluice-agent.8
 		644 scripts/completions/sluice.bash $PREFIX/share/bash-completion/completions/sluice
 		644 scripts/completions/_sluice $PREFIX/share/zsh/vendor-completions/_sluice
 		644 scripts/completions/sluice-repo.bash $PREFIX/share/bash-completion/completions/sluice-repo
 		644 scripts/completions/_sluice-repo $PREFIX/share/zsh/vendor-completions/_sluice-repo
+		644 scripts/completions/sluice-agent.bash $PREFIX/share/bash-completion/completions/sluice-agent
+		644 scripts/completions/sluice-agent.bash $PREFIX/share/bash-completion/completions/sluice-repod
+		644 scripts/completions/_sluice-agent $PREFIX/share/zsh/vendor-completions/_sluice-agent
+		644 scripts/completions/_sluice-repod $PREFIX/share/zsh/vendor-completions/_sluice-repod
 		644 scripts/sluiced.service $UNITDIR/sluiced.service
 		644 scripts/sluice-repod.service $UNITDIR/sluice-repod.service
+		644 scripts/sluice-agent.service $UNITDIR/sluice-agent.service
 		644 scripts/sluice.sysusers $PREFIX/lib/sysusers.d/sluice.conf
 		644 scripts/sluice-repo.sysusers $PREFIX/lib/sysusers.d/sluice-repo.conf
 		644 scripts/sluice.yaml $PREFIX/share/doc/sluice/examples/sluice.yaml
@@ -45,7 +52,11 @@ settings() {
 		644 scripts/sluice-repod.yaml $SYSCONFDIR/sluice/repod.yaml
 		644 scripts/sluiced.default $SYSCONFDIR/default/sluiced
 		644 scripts/sluice.logrotate $SYSCONFDIR/logrotate.d/sluice
+		644 scripts/sluice-repod.default $SYSCONFDIR/default/sluice-repod
+		644 scripts/sluice-agent.default $SYSCONFDIR/default/sluice-agent
 		755 scripts/sluiced.init $SYSCONFDIR/init.d/sluiced
+		755 scripts/sluice-repod.init $SYSCONFDIR/init.d/sluice-repod
+		755 scripts/sluice-agent.init $SYSCONFDIR/init.d/sluice-agent
 	END
 }
 

@@ -14,29 +14,40 @@ installer() {
 }
 
 installer install >"$LAB/install.log"
-expect_eq "$(cd "$root" && find . ! -type d -printf '%m %p\n' | LC_ALL=C sort)" "644 ./etc/default/sluiced
+expect_eq "$(cd "$root" && find . ! -type d -printf '%m %p\n' | LC_ALL=C sort)" "644 ./etc/default/sluice-agent
+644 ./etc/default/sluice-repod
+644 ./etc/default/sluiced
 644 ./etc/logrotate.d/sluice
 644 ./etc/sluice/repod.yaml
 644 ./etc/sluice/sluice.yaml
+644 ./lib/systemd/system/sluice-agent.service
 644 ./lib/systemd/system/sluice-repod.service
 644 ./lib/systemd/system/sluiced.service
 644 ./usr/lib/sysusers.d/sluice-repo.conf
 644 ./usr/lib/sysusers.d/sluice.conf
 644 ./usr/share/bash-completion/completions/sluice
+644 ./usr/share/bash-completion/completions/sluice-agent
 644 ./usr/share/bash-completion/completions/sluice-repo
+644 ./usr/share/bash-completion/completions/sluice-repod
 644 ./usr/share/doc/sluice/LICENSE
 644 ./usr/share/doc/sluice/examples/60-sluice.conf
 644 ./usr/share/doc/sluice/examples/sluice.yaml
 644 ./usr/share/man/man1/sluice-repo.1
 644 ./usr/share/man/man5/sluice.yaml.5
+644 ./usr/share/man/man8/sluice-agent.8
 644 ./usr/share/man/man8/sluice-repod.8
 644 ./usr/share/man/man8/sluice.8
 644 ./usr/share/man/man8/sluiced.8
 644 ./usr/share/zsh/vendor-completions/_sluice
+644 ./usr/share/zsh/vendor-completions/_sluice-agent
 644 ./usr/share/zsh/vendor-completions/_sluice-repo
+644 ./usr/share/zsh/vendor-completions/_sluice-repod
+755 ./etc/init.d/sluice-agent
+755 ./etc/init.d/sluice-repod
 755 ./etc/init.d/sluiced
 755 ./usr/bin/sluice
 755 ./usr/bin/sluice-repo
+755 ./usr/sbin/sluice-agent
 755 ./usr/sbin/sluice-repod
 755 ./usr/sbin/sluiced" "what is installed"
 
@@ -63,6 +74,17 @@ expect_eq "$(complete_words -i "$SL_ID" tenant show '')" "--instance --socket --
 start mock "$PYTHON" "$TOP/selftests/net/cli_mock.py" "$LAB/control.sock" "$LAB/requests"
 wait_for 5 "the mock to listen" test -S "$LAB/control.sock"
 expect_eq "$(complete_words -s "$LAB/control.sock" tenant show b)" "blue " "a tenant"
+# Each option of the agent and of the repository's daemon is offered, and nothing else.
+for program in sluice-agent sluice-repod; do
+	# shellcheck disable=SC2016 # the inner shell expands it
+	offered=$(bash -c '. "$1"; COMP_WORDS=("$2" --) COMP_CWORD=1; _sluice_agent; printf "%s\n" "${COMPREPLY[@]}"' bash \
+		"$root/usr/share/bash-completion/completions/$program" $program | sort)
+	expect_eq "$offered" "$("$root/usr/sbin/$program" --help | grep -oE -e '--[a-z]+' | sort -u)" "completion of $program"
+	for option in $offered; do
+		grep -q -e "$option\[" -e "$option}" "$root/usr/share/zsh/vendor-completions/_$program" ||
+			fail "completion of $program for zsh: $option is missing"
+	done
+done
 
 say "what was edited stays, and nothing else"
 echo '# mine' >>"$root/etc/sluice/sluice.yaml"
