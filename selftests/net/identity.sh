@@ -47,7 +47,7 @@ ROUTES_YAML='- {path: /new/headers, service: signed, methods: [GET, POST, DELETE
 NAMES='X-Forwarded-For X-Forwarded-Host X-Forwarded-Proto Forwarded X-Real-IP X-Instance-ID X-Tenant-ID
 	X-Instance-ID-Signature X-Neutron-Router-ID X-Neutron-Network-ID X-OVN-Network-ID X-Metadata-Provider
 	X-Metadata-Provider-Signature X-Sluice-Tenant X-Sluice-Client X-Sluice-Instance X-Sluice-Signature
-	X-Sluice-Time X-Sluice-Bridge X-Original-URL X-HTTP-Method-Override'
+	X-Sluice-Time X-Sluice-Bridge X-Original-URL X-HTTP-Method-Override Proxy'
 # In any case, with '_', and each twice; one request of them after the other, at most 100 fields.
 spoofs() {
 	local name spelled

@@ -51,8 +51,8 @@ static const struct request_case {
 	      "X-Sluice-Tenant: red\r\nx-sluice_SIGNATURE: 17\r\nTrue-Client-IP: 18\r\n\r\n",
 	  GET OUR "\r\n" },
 	{ "overrides of method and path",
-	  POST
-	  "X-HTTP-Method-Override: DELETE\r\nX-Original-URL: /admin\r\nX-Rewrite-Url: /a\r\n\r\n",
+	  POST "Proxy: http://evil\r\nX-HTTP-Method-Override: DELETE\r\nX-Original-URL: "
+	       "/admin\r\nX-Rewrite-Url: /a\r\n\r\n",
 	  POST OUR "\r\n" },
 	{ "names that only look alike",
 	  GET "X-Forward: 1\r\nX-Tenant: 2\r\nX-aws-ec2-metadata-token: 3\r\n"

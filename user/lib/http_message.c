@@ -118,10 +118,12 @@ bool http_name_is_identity(const char *name, size_t len)
 		"x-original-url",
 		"x-original-uri",
 		"x-rewrite-url",
+		/* CGI programs find it in HTTP_PROXY, and ask through it (httpoxy). */
+		"proxy",
 	};
 
 	/* Most names need no further look. */
-	if (!len || !strchr("xXfFtT", name[0]))
+	if (!len || !strchr("xXfFtTpP", name[0]))
 		return false;
 	return name_is_one_of(name, len, ours, sizeof(ours) / sizeof(ours[0]));
 }
