@@ -60,3 +60,22 @@ for _ in 1 2 3 4 5 6 7 8; do
 		expect_document "$bridge" 1024 "after parent and worker were killed"
 	done
 done
+
+# Nobody starts it again: pooled connections serve on; who needs a new one is told so, soon. A POST
+# never takes one from the pool.
+post() { vm_curl "$1" --no-fail -o "$LAB/answer" -D "$LAB/head" -w '%{http_code}' --data x "$META/upload/x"; }
+kill_sluiced
+for bridge in $BRIDGES; do
+	expect_eq "$(post "$bridge")" 503 "a request without a parent ($bridge)"
+	expect_has "$(cat "$LAB/answer")" "being restarted" "what a client is told ($bridge)"
+	started=$EPOCHREALTIME
+	expect_eq "$(post "$bridge")" 503 "a later request without a parent ($bridge)"
+	expect_le "$(awk -v a="$started" -v b="$EPOCHREALTIME" 'BEGIN { printf "%d", (b - a) * 1000 }')" \
+		$((1000 * SLOW)) "ms until it is told ($bridge)"
+	grep -qi '^retry-after: [1-9]' "$LAB/head" || fail "503 without Retry-After ($bridge)"
+done
+start sluiced "$BUILD/sluiced" --config "$LAB/sluiced.yaml" --instance "$INSTANCE"
+wait_sluiced
+for bridge in $BRIDGES; do
+	expect_ne "$(post "$bridge")" 503 "a request when there is a parent ($bridge)"
+done

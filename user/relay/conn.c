@@ -309,9 +309,7 @@ void conn_timeout(struct relay *relay, struct conn *conn)
 		conn_close(relay, conn, conn->reason);
 		break;
 	case CONN_WAITING:
-		pool_forget(relay, conn);
-		conn_refuse(relay, conn, 504, "no connection to the service in time",
-			    CONN_END_TIMEOUT);
+		conn_origin_late(relay, conn);
 		break;
 	case CONN_RESPONSE:
 		if (!conn->flow[CLIENT].done && (conn->client.polling & 1 << RING_READABLE ||

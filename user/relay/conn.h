@@ -180,6 +180,9 @@ uint32_t conn_response_timeout(const struct relay *relay, const struct conn *con
 void conn_origin_come(struct relay *relay, struct conn *conn);	/* conn->origin is set */
 void conn_origin_given(struct relay *relay, struct conn *conn); /* the same, after waiting */
 void conn_origin_failed(struct relay *relay, struct conn *conn, int error);
+/* For how long: a parent has connect_timeout, a successor of the parent has not. */
+void conn_await_origin(struct relay *relay, struct conn *conn);
+void conn_origin_late(struct relay *relay, struct conn *conn);
 void conn_origin_lost(struct relay *relay, struct conn *conn, const char *why);
 void conn_read_response(struct relay *relay, struct conn *conn); /* conn_response.c */
 void conn_send_interim(struct relay *relay, struct conn *conn);

@@ -12,6 +12,8 @@
 #define CONNECT_SLACK_MS 1000
 #define TRIES_MAX	 3 /* times a request is sent again */
 
+static const char no_parent[] = "The relay is being restarted; ask again.";
+
 static const struct conf_service *service_of(const struct relay *relay, const struct conn *conn)
 {
 	return &relay->conf->services[conn->service];
@@ -38,11 +40,29 @@ void conn_take_origin(struct relay *relay, struct conn *conn)
 		conn_origin_come(relay, conn);
 		return;
 	}
-	if (pool_wait(relay, conn) < 0) {
-		no_origin(relay, conn, "the relay is being restarted");
+	if (pool_wait(relay, conn) < 0)
+		no_origin(relay, conn, no_parent);
+	else
+		conn_await_origin(relay, conn);
+}
+
+void conn_await_origin(struct relay *relay, struct conn *conn)
+{
+	uint32_t wait = service_of(relay, conn)->connect_timeout + CONNECT_SLACK_MS;
+
+	if (relay->parent_fd < 0 && wait > pool_successor_ms(relay))
+		wait = pool_successor_ms(relay);
+	conn_deadline(relay, conn, wait);
+}
+
+void conn_origin_late(struct relay *relay, struct conn *conn)
+{
+	if (relay->parent_fd < 0) {
+		no_origin(relay, conn, no_parent);
 		return;
 	}
-	conn_deadline(relay, conn, service_of(relay, conn)->connect_timeout + CONNECT_SLACK_MS);
+	pool_forget(relay, conn);
+	conn_refuse(relay, conn, 504, "no connection to the service in time", CONN_END_TIMEOUT);
 }
 
 void conn_origin_come(struct relay *relay, struct conn *conn)

@@ -134,6 +134,5 @@ void handover_continue(struct relay *relay)
 		return; /* its end is seen where its messages are read */
 	}
 	log_info("worker %u: there is a new parent", relay->index);
-	relay->pool.stalled = false;
-	pool_ask(relay);
+	pool_resume(relay);
 }

@@ -14,6 +14,8 @@
 
 /* CONNECTs without a reply, of all services together. */
 #define ASKED_MAX 256
+/* A parent that died is started anew within so long, or not soon. */
+#define SUCCESSOR_MS 3000
 /* A FRONT worker's idle streams to BACK workers. */
 #define BRIDGE_IDLE    64
 #define BRIDGE_IDLE_MS 60000
@@ -200,11 +202,18 @@ static void unlink_waiter(struct pool_service *service, struct conn *conn)
 
 int pool_wait(struct relay *relay, struct conn *conn)
 {
-	if (relay->parent_fd < 0 && !handover_expected(relay))
+	if (relay->parent_fd < 0 && pool_successor_ms(relay) == 0)
 		return -EPIPE;
 	link_waiter(service_of(relay, conn), conn);
 	pool_ask(relay);
 	return 0;
+}
+
+uint32_t pool_successor_ms(const struct relay *relay)
+{
+	int64_t left = relay->pool.orphaned_ms + SUCCESSOR_MS - relay->now_ms;
+
+	return handover_expected(relay) && left > 0 ? (uint32_t)left : 0;
 }
 
 void pool_leave(struct relay *relay, struct conn *conn)
@@ -336,7 +345,7 @@ int pool_reply(struct relay *relay, const struct msg *msg, int fd)
 	struct origin *origin = NULL;
 	struct conn *conn;
 
-	if (index >= pool->service_count) {
+	if (index >= pool->service_count || reply->origin >= pool->services[index].origins) {
 		if (fd >= 0)
 			close(fd);
 		return -EBADMSG;
@@ -375,19 +384,26 @@ int pool_reply(struct relay *relay, const struct msg *msg, int fd)
 
 void pool_orphan(struct relay *relay)
 {
+	relay->pool.orphaned_ms = relay->now_ms;
 	for (uint32_t i = 0; i < relay->pool.service_count; i++) {
 		struct pool_service *service = &relay->pool.services[i];
 
 		service->asked = 0;
-		/* Whoever waits goes on waiting, as long as a connect may take. */
-		while (service->first_waiter && !handover_expected(relay)) {
-			struct conn *conn = service->first_waiter;
-
-			unlink_waiter(service, conn);
-			conn_origin_failed(relay, conn, EPIPE);
-		}
+		/* Whoever waits goes on waiting for a successor. */
+		for (struct conn *conn = service->first_waiter; conn; conn = conn->next_waiter)
+			conn_await_origin(relay, conn);
 	}
 	relay->pool.asked = 0;
+}
+
+void pool_resume(struct relay *relay)
+{
+	for (uint32_t i = 0; i < relay->pool.service_count; i++)
+		for (struct conn *conn = relay->pool.services[i].first_waiter; conn;
+		     conn = conn->next_waiter)
+			conn_await_origin(relay, conn);
+	relay->pool.stalled = false;
+	pool_ask(relay);
 }
 
 void pool_close_idle(struct relay *relay)

@@ -57,7 +57,8 @@ struct pool {
 	uint32_t service_count;
 	uint32_t asked;
 	uint32_t next_id;
-	bool stalled; /* the parent's socket is full */
+	bool stalled;	     /* the parent's socket is full */
+	int64_t orphaned_ms; /* when the last parent was lost */
 };
 
 /* Services as configured, or the bridge. Room for max origin connections. 0 or -ENOMEM. */
@@ -77,6 +78,8 @@ struct origin *pool_take(struct relay *relay, struct conn *conn);
  * or conn_origin_failed() is called. -EPIPE when there is nobody to ask.
  */
 int pool_wait(struct relay *relay, struct conn *conn);
+/* Without a parent: for how long a successor is still expected; 0: there is nobody to ask. */
+uint32_t pool_successor_ms(const struct relay *relay);
 /* Leaves the queue; harmless when not in it. */
 void pool_leave(struct relay *relay, struct conn *conn);
 /* Gives a BUSY connection back for others. */
@@ -95,6 +98,8 @@ int pool_reply(struct relay *relay, const struct msg *msg, int fd);
 void pool_ask(struct relay *relay);
 /* The parent is gone: nobody gets a new connection until there is a successor, if one can come. */
 void pool_orphan(struct relay *relay);
+/* There is a successor. */
+void pool_resume(struct relay *relay);
 /* Drain: idle connections are of no use any more. */
 void pool_close_idle(struct relay *relay);
 
