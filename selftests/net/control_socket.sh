@@ -36,3 +36,60 @@ expect_fails "an unknown namespace" sluice tenant attach x --netns none --interf
 expect_fails "an unknown interface" sluice tenant attach x --netns "$(ns_name fd)" --interface none
 expect_fails "what is no namespace" sluice tenant attach x --netns /etc/passwd --interface qr0
 expect_document fd 1024 "after all that"
+
+stop_sluiced
+
+# A machine with the group that may read, seen by sluiced alone.
+READERS=64997
+{ grep -v '^sluice:' /etc/group; printf 'sluice:x:%s:\n' $READERS; } >"$LAB/group"
+cat >"$LAB/sluiced-with-group" <<SH
+#!/bin/sh
+exec unshare --mount --propagation slave sh -c 'mount --bind "$LAB/group" /etc/group && exec "\$@"' \
+	sh "$BUILD/sluiced" "\$@"
+SH
+chmod 755 "$LAB/sluiced-with-group"
+start_sluiced inline "$LAB/sluiced-with-group"
+attach fd
+
+# Members of group sluice read and change nothing. However many connections they hold, and however
+# much they ask at once, others are answered.
+as_reader() { setpriv --reuid 64998 --regid "$READERS" --clear-groups -- "$@"; }
+as_reader "$BUILD/sluice" --instance "$INSTANCE" status >"$LAB/reader" || fail "a reader may not read"
+expect_fails "a reader detaches" as_reader "$BUILD/sluice" --instance "$INSTANCE" tenant detach fd
+cat >"$LAB/hold.py" <<'PY'
+import json, socket, sys, threading, time
+ask = b'{"command": "status"}\n'
+held, busy = [], 0
+for i in range(100):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    s.connect(sys.argv[1])
+    try:
+        s.sendall(ask)
+    except BrokenPipeError:
+        pass  # the answer is there already
+    answer = s.makefile("rb").readline()
+    if json.loads(answer)["ok"]:
+        held.append(s)
+    else:
+        assert json.loads(answer)["error"]["code"] == "busy", answer
+        busy += 1
+print("ready", len(held), busy, flush=True)
+def flood(s):
+    lines = s.makefile("rb")
+    while True:
+        s.sendall(ask * 500)
+        for _ in range(500):
+            assert json.loads(lines.readline())["ok"]
+for s in held[:4]:
+    threading.Thread(target=flood, args=(s,), daemon=True).start()
+time.sleep(60)
+PY
+start readers as_reader "$PYTHON" "$LAB/hold.py" "$socket"
+wait_for 20 "readers to hold all they can" grep -q ready "$LAB/readers.log"
+expect_eq "$(cut -d ' ' -f 2,3 "$LAB/readers.log")" "48 52" "readers served and turned away"
+for _ in 1 2 3 4 5; do
+	timeout 10 "$BUILD/sluice" --instance "$INSTANCE" status >"$LAB/status" || fail "an administrator is kept out"
+done
+expect_document fd 1024 "beside readers that flood"
+stop readers

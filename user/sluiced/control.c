@@ -18,9 +18,12 @@
 
 #include "../lib/log.h"
 #include "control_command.h"
+#include "control_reply.h"
 
 #define LINE_MAX_LEN 65536
 #define PEERS_MAX    64
+#define READERS_MAX  48 /* of those who may only read: the other places are for administrators */
+#define TURN	     8	/* requests of one peer before others get their turn */
 #define IDLE_MS	     300000
 #define STUCK_MS     10000 /* a peer that reads nothing of its reply */
 #define GROUPS_MAX   256
@@ -46,7 +49,7 @@ struct control {
 	int sock;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct peer *peers;
-	unsigned npeers;
+	unsigned npeers, nreaders;
 };
 
 /* ---- who asks ------------------------------------------------------------------------------ */
@@ -97,6 +100,8 @@ static void peer_free(struct peer *peer)
 	if (peer->next)
 		peer->next->prev = peer->prev;
 	control->npeers--;
+	if (peer->access == CONTROL_READ)
+		control->nreaders--;
 	if (peer->reply_fd >= 0)
 		close(peer->reply_fd);
 	free(peer->reply);
@@ -174,10 +179,16 @@ static bool set_reply(struct peer *peer, json_t *reply)
 	return true;
 }
 
-/* Answers the lines that are complete, one after the other. */
+/* A whole line waits to be answered. */
+static bool has_line(const struct peer *peer)
+{
+	return memchr(peer->line, '\n', peer->len) != NULL;
+}
+
+/* Answers lines that are complete, one after the other. */
 static bool answer(struct peer *peer)
 {
-	while (!peer->reply) {
+	for (int i = 0; i < TURN && !peer->reply; i++) {
 		char *end = memchr(peer->line, '\n', peer->len);
 		size_t used;
 
@@ -212,23 +223,32 @@ static void on_peer(struct loop_watch *watch, uint32_t events)
 {
 	struct peer *peer = container_of(watch, struct peer, watch);
 	struct loop *loop = &peer->control->sluiced->loop;
-	bool good = !(events & EPOLLERR);
+	bool good = !(events & EPOLLERR), busy;
 
 	if (good && peer->reply)
 		good = send_reply(peer);
-	else if (good)
+	else if (good && !has_line(peer))
 		good = receive(peer);
 	if (good)
 		good = answer(peer);
-	if (!good || (peer->ended && !peer->reply)) {
+	busy = peer->reply || has_line(peer);
+	if (!good || (peer->ended && !busy)) {
 		peer_free(peer);
 		return;
 	}
-	loop_rewatch(loop, watch, peer->reply ? EPOLLOUT : EPOLLIN);
-	loop_timer_start(loop, &peer->timer, peer->reply ? STUCK_MS : IDLE_MS, on_peer_timer);
+	loop_rewatch(loop, watch, busy ? EPOLLOUT : EPOLLIN);
+	loop_timer_start(loop, &peer->timer, busy ? STUCK_MS : IDLE_MS, on_peer_timer);
 }
 
 /* ---- the socket ------------------------------------------------------------------------------ */
+
+/* One answer at once, whatever they want: they must not take places from others. */
+static void turn_away(struct peer *peer, json_t *reply)
+{
+	if (set_reply(peer, reply))
+		send_reply(peer);
+	peer_free(peer);
+}
 
 static void on_connection(struct loop_watch *watch, uint32_t events)
 {
@@ -252,15 +272,15 @@ static void on_connection(struct loop_watch *watch, uint32_t events)
 		peer->next->prev = peer;
 	control->peers = peer;
 	control->npeers++;
-	if (peer->access == CONTROL_DENIED) {
-		/* Told at once, whatever they want: they must not take places from others. */
-		if (set_reply(peer, control_command(control->sluiced, CONTROL_DENIED, "", 0,
-						    &peer->reply_fd)))
-			send_reply(peer);
-		peer_free(peer);
-		return;
-	}
-	if (loop_watch(&control->sluiced->loop, &peer->watch, sock, EPOLLIN, on_peer))
+	if (peer->access == CONTROL_READ)
+		control->nreaders++;
+	if (peer->access == CONTROL_DENIED)
+		turn_away(peer, control_command(control->sluiced, CONTROL_DENIED, "", 0,
+						&peer->reply_fd));
+	else if (control->nreaders > READERS_MAX)
+		turn_away(peer, control_error("busy", "close some, or try again later",
+					      "%d others read already", READERS_MAX));
+	else if (loop_watch(&control->sluiced->loop, &peer->watch, sock, EPOLLIN, on_peer))
 		peer_free(peer);
 	else
 		loop_timer_start(&control->sluiced->loop, &peer->timer, IDLE_MS, on_peer_timer);

@@ -196,11 +196,14 @@ static int hear(struct rendezvous *met, uint64_t deadline)
 
 	while (!done) {
 		uint64_t now = loop_now();
-		int got = msg_recv(met->sock, rules, sizeof(rules) / sizeof(rules[0]), &msg);
+		int got;
 
+		/* Also of one that never stops talking. */
+		if (now >= deadline)
+			return -ETIMEDOUT;
+		got = msg_recv(met->sock, rules, sizeof(rules) / sizeof(rules[0]), &msg);
 		if (got == -EAGAIN) {
-			if (now >= deadline || poll(&wait, 1, (int)(deadline - now)) == 0)
-				return -ETIMEDOUT;
+			poll(&wait, 1, (int)(deadline - now));
 			continue;
 		}
 		if (got <= 0)
