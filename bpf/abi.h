@@ -243,6 +243,7 @@ struct sl_sample {
 	X(closed_protocol, "connections closed after a protocol error")                            \
 	X(closed_limit, "connections refused or closed by a limit")                                \
 	X(closed_shutdown, "connections cut by drain, detach or reload deadline")                  \
+	X(closed_binding, "connections reset because their port binding changed")                  \
 	X(over_budget, "requests answered 503 because the VM is over its budget")                  \
 	X(log_left_out, "requests left out of the access log by its rate limit")
 

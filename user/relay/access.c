@@ -341,6 +341,10 @@ static void put_request(struct line *line, const struct relay *relay, const stru
 	put_word(line, "id", id);
 	put_word(line, "tenant", conn->tenant_name);
 	put_client(line, conn);
+	if (bind_instance(relay, conn))
+		put_word(line, "instance", bind_instance(relay, conn));
+	else
+		put_none(line, "instance");
 	put_text(line, "method", entry->method, entry->method_len, false);
 	put_text(line, "path", entry->path, entry->path_len, entry->target_cut);
 	put_service(line, relay, conn, entry);

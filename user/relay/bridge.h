@@ -19,7 +19,7 @@ struct conn;
 struct relay;
 
 /* FRONT: the request's line, with CRLF. Its length, or -E2BIG. */
-int bridge_write(const struct conn *conn, char *out, size_t size);
+int bridge_write(const struct relay *relay, const struct conn *conn, char *out, size_t size);
 /* BACK: sets who the client is. -EBADMSG when the line is missing or malformed. */
 int bridge_read(struct relay *relay, struct conn *conn, const struct http_head *head,
 		const char *bytes);

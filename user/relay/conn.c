@@ -39,6 +39,7 @@ const char *conn_reason_name(enum conn_reason reason)
 		[CONN_END_PROTOCOL] = "protocol",
 		[CONN_END_LIMIT] = "limit",
 		[CONN_END_SHUTDOWN] = "shutdown",
+		[CONN_END_BINDING] = "binding",
 	};
 	static_assert(sizeof(names) / sizeof(names[0]) == CONN_REASONS, "a name each");
 
@@ -105,6 +106,7 @@ struct conn *conn_new(struct relay *relay, int fd)
 		.state = CONN_IDLE,
 		.client = { .fd = fd },
 		.total_deadline_ms = INT64_MAX,
+		.binding = BINDING_NONE,
 		.client_stats = &relay->unseen,
 		.origin_stats = &relay->unseen,
 	};
@@ -334,6 +336,7 @@ static void count_end(struct sl_relay *stats, enum conn_reason reason)
 		[CONN_END_PROTOCOL] = offsetof(struct sl_relay, closed_protocol),
 		[CONN_END_LIMIT] = offsetof(struct sl_relay, closed_limit),
 		[CONN_END_SHUTDOWN] = offsetof(struct sl_relay, closed_shutdown),
+		[CONN_END_BINDING] = offsetof(struct sl_relay, closed_binding),
 	};
 	static_assert(sizeof(counters) / sizeof(counters[0]) == CONN_REASONS, "a counter each");
 
@@ -342,11 +345,11 @@ static void count_end(struct sl_relay *stats, enum conn_reason reason)
 
 /*
  * A response that was cut must not look complete, and bytes still unsent would pin a
- * namespace that is being deleted.
+ * namespace that is being deleted, or reach who has the address now.
  */
 static bool ends_in_reset(const struct conn *conn, enum conn_reason reason)
 {
-	if (reason == CONN_END_SHUTDOWN)
+	if (reason == CONN_END_SHUTDOWN || reason == CONN_END_BINDING)
 		return true;
 	return reason != CONN_END_OK && (conn->state == CONN_WAITING ||
 					 conn->state == CONN_RESPONSE || conn->state == CONN_BODY);

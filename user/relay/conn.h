@@ -61,6 +61,7 @@ enum conn_reason {
 	CONN_END_PROTOCOL,
 	CONN_END_LIMIT,
 	CONN_END_SHUTDOWN, /* drain, detach */
+	CONN_END_BINDING,  /* its port binding changed */
 	CONN_REASONS,
 };
 
@@ -95,6 +96,9 @@ struct conn {
 	struct in6_addr address;
 	char tenant_name[SL_NAME_MAX], network[SL_NAME_MAX];
 	bool counted; /* in clients.h's table and its tenant's number */
+	bool has_mac;
+	uint8_t mac[6];
+	uint32_t binding; /* row of bind.h's table, or BINDING_NONE */
 	struct sl_relay *client_stats, *origin_stats;
 
 	/* The exchange. */

@@ -129,6 +129,8 @@ static int write_identity(struct relay *relay, struct conn *conn, const struct h
 	struct identity_input who = {
 		.tenant = conn->tenant_name,
 		.network = conn->network[0] ? conn->network : conn->tenant_name,
+		.instance = bind_instance(relay, conn),
+		.project = bind_project(relay, conn),
 		.client = conn->address,
 		.method = in->data + in->start + head->method_at.at,
 		.method_len = head->method_at.len,
@@ -137,9 +139,13 @@ static int write_identity(struct relay *relay, struct conn *conn, const struct h
 	};
 
 	if (relay->role == PROTO_ROLE_FRONT)
-		return bridge_write(conn, out, size);
+		return bridge_write(relay, conn, out, size);
 	if (service->identity == CONF_IDENTITY_NONE)
 		return 0;
+	if (relay->role == PROTO_ROLE_BACK) {
+		who.instance = relay->instance;
+		who.project = relay->project;
+	}
 	who.time = time(NULL);
 	return identity_write(service->identity, service->secret, &who, out, size);
 }

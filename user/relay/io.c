@@ -22,6 +22,7 @@ SANDBOX_ALLOW_IF(connect, 2, sizeof(sa_family_t));
 SANDBOX_ALLOW_OPTION(setsockopt, IPPROTO_TCP, TCP_NODELAY);
 SANDBOX_ALLOW_OPTION(setsockopt, IPPROTO_TCP, TCP_QUICKACK);
 SANDBOX_ALLOW_OPTION(getsockopt, SOL_SOCKET, SO_DOMAIN);
+SANDBOX_ALLOW_OPTION(getsockopt, IPPROTO_TCP, TCP_SAVED_SYN);
 
 ssize_t io_recv(int fd, void *data, size_t len)
 {
@@ -117,4 +118,11 @@ bool io_is_tcp(int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
 		return false;
 	return domain == AF_INET || domain == AF_INET6;
+}
+
+ssize_t io_saved_syn(int fd, void *data, size_t len)
+{
+	socklen_t n = (socklen_t)len;
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, data, &n) < 0 ? -errno : (ssize_t)n;
 }

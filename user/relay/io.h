@@ -29,5 +29,7 @@ void io_nodelay(int fd);
 void io_quickack(int fd);
 int io_peer_address(int fd, struct sockaddr_storage *ret_address);
 bool io_is_tcp(int fd);
+/* The headers of the SYN that opened it, if the listener kept them (TCP_SAVE_SYN): 0: none. */
+ssize_t io_saved_syn(int fd, void *data, size_t len);
 
 #endif

@@ -195,6 +195,14 @@ static void serve(struct relay *relay, const struct listener *listener, int fd)
 	memcpy(conn->network, listener->about.network, sizeof(conn->network));
 	conn->client_stats = stats;
 	conn->origin_stats = relay->role == PROTO_ROLE_FRONT ? &relay->unseen : stats;
+	if (!bind_client(relay, conn)) {
+		conn_drop(relay, conn);
+		stats->accepted++;
+		stats->closed_binding++;
+		io_reset(fd);
+		close(fd);
+		return;
+	}
 	if (clients_add(&relay->clients, conn->tenant, &conn->address,
 			limits->connections_per_client) < 0) {
 		conn_drop(relay, conn);

@@ -52,6 +52,10 @@ enum proto_type {
 	/* worker → the parent's successor */
 	PROTO_HELLO, /* proto_hello; fds: conf memfd, stats memfd */
 	PROTO_HELD,  /* empty; fds: listening sockets, as LISTEN brought them */
+	/* parent → worker that has listeners */
+	PROTO_BINDINGS, /* proto_bindings; fds: a table of lib/binding_table.h, a sealed memfd */
+	/* worker → parent */
+	PROTO_BOUND, /* proto_bindings: it is in force, and nothing that differs from it is left */
 };
 
 struct proto_config {
@@ -86,6 +90,11 @@ struct proto_listen {
 struct proto_unlisten {
 	uint32_t tenant;
 	uint32_t abort;
+};
+
+struct proto_bindings {
+	uint64_t serial; /* chosen by the parent; rises, also from one parent to the next */
+	uint64_t size;	 /* bytes of the table */
 };
 
 struct proto_origin {

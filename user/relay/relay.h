@@ -14,6 +14,7 @@
 #include "../lib/http_head.h"
 #include "../lib/latency.h"
 #include "access.h"
+#include "bind.h"
 #include "budget.h"
 #include "buf.h"
 #include "clients.h"
@@ -62,10 +63,13 @@ struct relay {
 	struct listeners listeners;
 	struct pool pool;
 	struct handover handover;
+	struct bindings bindings;
 	/* Valid within a step: the head being looked at and its normalised target. */
 	struct http_head head;
 	char *path;
 	size_t path_size;
+	/* BACK: who asks by its port binding, as the FRONT worker said; empty: not bound. */
+	char instance[SL_NAME_MAX], project[SL_NAME_MAX];
 };
 
 #endif

@@ -48,6 +48,7 @@ static const struct msg_rule parent_rules[] = {
 	{ PROTO_DRAIN, 0, 0, sizeof(struct proto_drain), sizeof(struct proto_drain) },
 	{ PROTO_KEEP, 1, 1, 0, 0 },
 	{ PROTO_LOG, 1, 1, 0, 0 },
+	{ PROTO_BINDINGS, 1, 1, sizeof(struct proto_bindings), sizeof(struct proto_bindings) },
 };
 
 static struct relay the_relay;
@@ -226,6 +227,8 @@ static int handle_message(struct relay *relay, struct msg *msg)
 		return handover_keep(relay, take_fd(msg, 0));
 	case PROTO_LOG:
 		return access_reopen(relay, take_fd(msg, 0));
+	case PROTO_BINDINGS:
+		return bind_change(relay, take_fd(msg, 0), (const void *)msg->body);
 	default:
 		return -EBADMSG;
 	}
@@ -380,6 +383,8 @@ static uint32_t wait_ms(const struct relay *relay)
 
 	if (relay->conns.ready)
 		return 0;
+	if (bind_settling(relay))
+		return 1;
 	wait = timer_next_ms(&relay->wheel, relay->now_ms, pulse > 1 ? (uint32_t)pulse : 1);
 	if ((relay->draining || relay->listeners.paused_until_ms || relay->handover.telling) &&
 	    wait > TIMER_TICK_MS)
@@ -406,6 +411,7 @@ static int serve(struct relay *relay)
 		}
 		conn_run_ready(relay);
 		tick(relay);
+		bind_turn(relay);
 	}
 	access_flush(relay);
 	if (relay->parent_fd >= 0)

@@ -345,6 +345,12 @@ int io_peer_address(int fd, struct sockaddr_storage *ret_address)
 	return 0;
 }
 
+/* No listener here keeps them. */
+ssize_t io_saved_syn(int fd, void *data, size_t len)
+{
+	return 0;
+}
+
 bool io_is_tcp(int fd)
 {
 	return held(fd)->tcp;
