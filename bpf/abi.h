@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define SL_ABI_VERSION 3
+#define SL_ABI_VERSION 4
 
 /* 169.254.169.254 and fe80::a9fe:a9fe, as bytes on the wire. */
 #define SL_META_IP4                                                                                \
@@ -97,6 +97,15 @@ enum sl_guard_at {
 	SL_GUARD_AT_XDP,
 };
 
+/*
+ * Token buckets as virtual scheduling (GCRA): what was admitted so far is paid for until that
+ * time. One word each, so that compare-and-swap keeps them exact without a lock.
+ */
+struct sl_iface_bucket {
+	__u64 packets_paid_ns;
+	__u64 samples_paid_ns; /* drop samples */
+};
+
 /* Map "ifaces" (hash, key sl_iface_key). Written by the gate, read by all programs. */
 struct sl_iface {
 	__u32 tenant;	  /* key of map "tenants" */
@@ -113,6 +122,8 @@ struct sl_iface {
 	__u32 iface_rate, iface_burst;	 /* all sources of the interface together */
 	__u32 source_rate, source_burst; /* one source address */
 	__u32 syn_rate, syn_burst;	 /* one source address, connection attempts */
+	__u32 pad;
+	struct sl_iface_bucket bucket; /* of all sources together; the programs write it */
 };
 
 /*
@@ -159,21 +170,12 @@ struct sl_slots {
 	__u64 open;
 };
 
-/* Maps "budget_iface" (hash, key sl_iface_key) and "budget_source" (LRU hash). */
+/* Map "budget_source" (LRU hash). */
 struct sl_source_key {
 	__u64 netns_cookie;
 	__u32 ifindex;
 	__u32 pad;
 	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
-};
-
-/*
- * Token buckets as virtual scheduling (GCRA): what was admitted so far is paid for until that
- * time. One word each, so that compare-and-swap keeps them exact without a lock.
- */
-struct sl_iface_bucket {
-	__u64 packets_paid_ns;
-	__u64 samples_paid_ns; /* drop samples */
 };
 
 struct sl_source_bucket {
@@ -263,11 +265,12 @@ struct sl_abi {
 struct sl_settings {
 	__u32 sample_interval_ns; /* between drop samples of an interface; 0: no samples */
 	__u32 sample_burst;
+	__u32 kern_ctx; /* 1: the kernel has bpf_cast_to_kern_ctx() (6.2) */
 };
 
 _Static_assert(sizeof(struct sl_verdicts) == 8 * (SL_V_COUNT + 2), "sl_verdicts");
 _Static_assert(sizeof(struct sl_iface_key) == 16, "sl_iface_key");
-_Static_assert(sizeof(struct sl_iface) == 60, "sl_iface");
+_Static_assert(sizeof(struct sl_iface) == 80, "sl_iface");
 _Static_assert(sizeof(struct sl_binding_key) == 40, "sl_binding_key");
 _Static_assert(sizeof(struct sl_binding) == 128, "sl_binding");
 _Static_assert(sizeof(struct sl_listener_key) == 16, "sl_listener_key");
@@ -279,6 +282,6 @@ _Static_assert(sizeof(struct sl_source_bucket) == 16, "sl_source_bucket");
 _Static_assert(sizeof(struct sl_tenant) == 80, "sl_tenant");
 _Static_assert(sizeof(struct sl_sample) == 64, "sl_sample");
 _Static_assert(sizeof(struct sl_abi) == 8, "sl_abi");
-_Static_assert(sizeof(struct sl_settings) == 8, "sl_settings");
+_Static_assert(sizeof(struct sl_settings) == 12, "sl_settings");
 
 #endif

@@ -9,6 +9,7 @@
 #define SLUICE_GUARD_H
 
 #include "maps.h"
+#include "netns.h"
 #include "parse.h"
 
 #define NSEC_PER_SEC 1000000000u /* 32 bits: a shorter division */
@@ -54,19 +55,19 @@ inline_always int budget_has(const __u64 *paid, __u64 now, __u32 interval, __u32
  * does not use up its neighbours' share; a source not yet known costs the interface first, so
  * that spoofed addresses make state no faster than the interface's budget allows.
  */
-inline_always int guard_charge(const struct sl_iface_key *key, const struct sl_iface *iface,
+inline_always int guard_charge(const struct sl_iface_key *key, struct sl_iface *iface,
 			       const struct frame *frame)
 {
 	int syn = frame->tcp_flags & TCP_SYN;
 	__u32 packet_interval = 0, syn_interval = 0;
 	struct sl_source_bucket *source = NULL;
-	struct sl_iface_bucket *all;
 	struct sl_source_key from;
 	__u64 now;
 
 	if (!(iface->iface_rate | iface->source_rate | iface->syn_rate))
 		return PARSE_OK;
-	now = bpf_ktime_get_ns();
+	/* A few ms off, as if the packet had come then: no bucket is too small for that. */
+	now = bpf_ktime_get_coarse_ns();
 	if (iface->source_rate)
 		packet_interval = NSEC_PER_SEC / iface->source_rate;
 	if (syn && iface->syn_rate)
@@ -87,12 +88,9 @@ inline_always int guard_charge(const struct sl_iface_key *key, const struct sl_i
 						   iface->source_burst))
 			return SL_V_PACKET_BUDGET;
 	}
-	if (iface->iface_rate) {
-		all = bpf_map_lookup_elem(&budget_iface, key);
-		if (all && !budget_take(&all->packets_paid_ns, now,
-					NSEC_PER_SEC / iface->iface_rate, iface->iface_burst))
-			return SL_V_IFACE_BUDGET;
-	}
+	if (iface->iface_rate && !budget_take(&iface->bucket.packets_paid_ns, now,
+					      NSEC_PER_SEC / iface->iface_rate, iface->iface_burst))
+		return SL_V_IFACE_BUDGET;
 	if (source) {
 		if (syn_interval &&
 		    !budget_take(&source->syns_paid_ns, now, syn_interval, iface->syn_burst))
@@ -147,21 +145,17 @@ inline_always void count_verdict(const struct sl_iface_key *key, __u32 verdict, 
 }
 
 /* Sends some drops to the ring buffer: so few per interface that a flood wakes nobody much. */
-inline_always void sample_drop(const struct sl_iface_key *key, const struct sl_iface *iface,
+inline_always void sample_drop(const struct sl_iface_key *key, struct sl_iface *iface,
 			       const struct frame *frame, const struct ethhdr *eth, __u32 verdict,
 			       __u8 hook)
 {
-	struct sl_iface_bucket *bucket;
 	struct sl_sample *sample;
 	__u64 now;
 
 	if (!settings.sample_interval_ns)
 		return;
-	bucket = bpf_map_lookup_elem(&budget_iface, key);
-	if (!bucket)
-		return;
 	now = bpf_ktime_get_coarse_ns(); /* some ms off, and much cheaper */
-	if (!budget_take(&bucket->samples_paid_ns, now, settings.sample_interval_ns,
+	if (!budget_take(&iface->bucket.samples_paid_ns, now, settings.sample_interval_ns,
 			 settings.sample_burst))
 		return;
 	sample = bpf_ringbuf_reserve(&samples, sizeof(*sample), 0);
@@ -193,7 +187,7 @@ inline_always void sample_drop(const struct sl_iface_key *key, const struct sl_i
 inline_always enum guard_answer guard_decide(const struct sl_iface_key *key, const void *data,
 					     const void *end, struct frame *frame, __u8 hook)
 {
-	const struct sl_iface *iface = bpf_map_lookup_elem(&ifaces, key);
+	struct sl_iface *iface = bpf_map_lookup_elem(&ifaces, key);
 	const struct ethhdr *eth = data;
 	int verdict;
 

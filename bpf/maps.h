@@ -27,8 +27,9 @@ struct {
 } abi __weak SEC(".maps");
 
 /*
- * Policy of a tenant interface. Written by the gate, read by all programs. A miss: not ours, the
- * packet passes untouched. One entry per attached interface.
+ * Policy of a tenant interface, and the budget of all its sources together. Written by the gate,
+ * read by all programs; the guard charges the budget. A miss: not ours, the packet passes
+ * untouched. One entry per attached interface; no flood can push one out.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -86,18 +87,6 @@ struct {
 	__type(key, struct sl_listener_key);
 	__type(value, struct sl_listener_info);
 } listener_info __weak SEC(".maps");
-
-/*
- * Budget of all sources of an interface together, and of its drop samples. Made by the gate with
- * the interface, updated by guard. A miss: no limit. Not LRU: no flood can push an entry out.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, SL_IFACES_DEFAULT);
-	__type(key, struct sl_iface_key);
-	__type(value, struct sl_iface_bucket);
-} budget_iface __weak SEC(".maps");
 
 /*
  * Budget of one source address. Made and updated by guard, behind the interface's budget. A miss:

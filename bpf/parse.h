@@ -4,9 +4,6 @@
  * frame, "is it for the metadata address?", from the linear bytes alone and
  * without touching a map. parse_frame() then says what it is or which drop
  * verdict it deserves, from nothing but its own bytes.
- *
- * Programs have no vmlinux.h: the few kernel structs read are declared here,
- * relocated by CO-RE.
  */
 #ifndef SLUICE_PARSE_H
 #define SLUICE_PARSE_H
@@ -19,50 +16,10 @@
 #include <linux/tcp.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>
-#include <bpf/bpf_core_read.h>
 
 #include "abi.h"
 
 #define inline_always static inline __attribute__((always_inline))
-
-struct net {
-	__u64 net_cookie;
-} __attribute__((preserve_access_index));
-
-typedef struct {
-	struct net *net;
-} __attribute__((preserve_access_index)) possible_net_t;
-
-struct net_device {
-	possible_net_t nd_net;
-} __attribute__((preserve_access_index));
-
-struct sk_buff {
-	struct net_device *dev;
-} __attribute__((preserve_access_index));
-
-struct xdp_rxq_info {
-	struct net_device *dev;
-} __attribute__((preserve_access_index));
-
-struct xdp_buff {
-	struct xdp_rxq_info *rxq;
-} __attribute__((preserve_access_index));
-
-/*
- * SO_NETNS_COOKIE of the receiving interface's namespace; bpf_get_netns_cookie() would name the
- * sender's on a veth. The kernel's own context stands behind both: no kfunc is needed, so that
- * this works on 6.1 too.
- */
-inline_always __u64 netns_of_skb(struct __sk_buff *skb)
-{
-	return BPF_CORE_READ((struct sk_buff *)skb, dev, nd_net.net, net_cookie);
-}
-
-inline_always __u64 netns_of_xdp(struct xdp_md *xdp)
-{
-	return BPF_CORE_READ((struct xdp_buff *)xdp, rxq, dev, nd_net.net, net_cookie);
-}
 
 #define META_IP4  bpf_htonl(0xa9fea9fe)
 #define META_IP6A bpf_htonl(0xfe800000)

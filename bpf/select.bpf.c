@@ -10,18 +10,6 @@
 
 #define AF_INET6 10
 
-struct sock_common {
-	possible_net_t skc_net;
-} __attribute__((preserve_access_index));
-
-struct sock {
-	struct sock_common __sk_common;
-} __attribute__((preserve_access_index));
-
-struct sk_reuseport_kern {
-	struct sock *sk;
-} __attribute__((preserve_access_index));
-
 SEC("sk_reuseport")
 int sl_select(struct sk_reuseport_md *md)
 {
@@ -29,8 +17,7 @@ int sl_select(struct sk_reuseport_md *md)
 	struct sl_slots *group;
 	__u64 open;
 
-	key.netns_cookie = BPF_CORE_READ((struct sk_reuseport_kern *)md, sk,
-					 __sk_common.skc_net.net, net_cookie);
+	key.netns_cookie = netns_of_listener(md);
 	key.l3_ifindex = md->sk->bound_dev_if;
 	key.port = bpf_htons(md->sk->src_port);
 	key.family = md->sk->family == AF_INET6 ? 6 : 4;

@@ -38,7 +38,6 @@ const char *const load_map_names[] = {
 	[LOAD_LISTENERS] = "listeners",
 	[LOAD_SLOTS] = "slots",
 	[LOAD_LISTENER_INFO] = "listener_info",
-	[LOAD_BUDGET_IFACE] = "budget_iface",
 	[LOAD_BUDGET_SOURCE] = "budget_source",
 	[LOAD_VERDICTS] = "verdicts",
 	[LOAD_TENANTS] = "tenants",
@@ -232,7 +231,6 @@ static void size_maps(struct sluice *skeleton, const struct gate_load_settings *
 	struct bpf_map *map;
 
 	bpf_map__set_max_entries(skeleton->maps.ifaces, interfaces);
-	bpf_map__set_max_entries(skeleton->maps.budget_iface, interfaces);
 	bpf_map__set_max_entries(skeleton->maps.verdicts, interfaces);
 	bpf_map__set_max_entries(skeleton->maps.tenants, interfaces);
 	bpf_map__set_max_entries(skeleton->maps.relay, interfaces);
@@ -324,6 +322,8 @@ static int load_programs(struct gate_load *load, const struct gate_load_settings
 	size_maps(load->skeleton, settings);
 	load->skeleton->rodata->settings.sample_interval_ns = 1000000000u / samples;
 	load->skeleton->rodata->settings.sample_burst = samples;
+	load->skeleton->rodata->settings.kern_ctx =
+		load->features.kernel_major > 6 || load->features.kernel_minor >= 2;
 	for (int i = 0; i < LOAD_MAPS; i++) {
 		map = bpf_object__find_map_by_name(load->skeleton->obj, load_map_names[i]);
 		if (!map)

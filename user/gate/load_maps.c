@@ -60,7 +60,7 @@ static int del(struct gate_load *load, enum load_map map, const void *key)
 int gate_load_iface_put(struct gate_load *load, const struct sl_iface_key *key,
 			const struct sl_iface *iface)
 {
-	const struct sl_iface_bucket bucket = { 0 };
+	struct sl_iface now = *iface, before;
 	struct sl_verdicts *zeroes;
 	int err;
 
@@ -71,10 +71,11 @@ int gate_load_iface_put(struct gate_load *load, const struct sl_iface_key *key,
 		return -ENOMEM;
 	/* Policy last: from then on packets count. */
 	err = put_new(load, LOAD_VERDICTS, key, zeroes);
+	/* What its packets have used up stays used up. */
+	if (!gate_load_iface_get(load, key, &before))
+		now.bucket = before.bucket;
 	if (!err)
-		err = put_new(load, LOAD_BUDGET_IFACE, key, &bucket);
-	if (!err)
-		err = put(load, LOAD_IFACES, key, iface);
+		err = put(load, LOAD_IFACES, key, &now);
 	free(zeroes);
 	return err;
 }
@@ -92,7 +93,7 @@ int gate_load_iface_get(struct gate_load *load, const struct sl_iface_key *key,
 
 int gate_load_iface_del(struct gate_load *load, const struct sl_iface_key *key)
 {
-	static const enum load_map order[] = { LOAD_IFACES, LOAD_BUDGET_IFACE, LOAD_VERDICTS };
+	static const enum load_map order[] = { LOAD_IFACES, LOAD_VERDICTS };
 	int err, first = 0;
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
