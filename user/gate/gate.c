@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Attach, detach and check of one gate. The TC filters come last and go first: until the
- * listeners, entries and routes stand, packets take the way they took before.
+ * Attach and detach of one gate. The TC filters come last and go first: until the listeners,
+ * entries and routes stand, packets take the way they took before.
  */
-#include "gate.h"
+#include "gate_priv.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,8 +17,8 @@
 #include "listen.h"
 #include "netns.h"
 
-static struct sl_listener_key listener_key(const struct gate *gate,
-					   const struct gate_listener *listener)
+struct sl_listener_key gate_listener_key(const struct gate *gate,
+					 const struct gate_listener *listener)
 {
 	return (struct sl_listener_key){
 		.netns_cookie = gate->key.netns_cookie,
@@ -75,8 +75,8 @@ static int find_links(struct gate *gate, const struct gate_spec *spec, struct li
 	return 0;
 }
 
-static int open_one(const struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
-		    struct gate_listener *listener, bool claim)
+int gate_open_one(const struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+		  struct gate_listener *listener, bool claim)
 {
 	struct listen_spec listen = {
 		.family = listener->family == 6 ? AF_INET6 : AF_INET,
@@ -85,6 +85,7 @@ static int open_one(const struct gate *gate, struct gate_load *load, const struc
 		.ifindex = gate->l3_ifindex,
 		.hop_limit = spec->hop_limit,
 		.congestion = spec->congestion,
+		.save_syn = spec->bound,
 		.group = gate_load_features(load)->reuseport_assign,
 	};
 	int fd = listen_open(&listen, claim);
@@ -111,7 +112,7 @@ static int open_listeners(struct gate *gate, struct gate_load *load, const struc
 			.port = spec->ports[i / spec->nworkers % spec->nports],
 		};
 		int family = listener.family == 6 ? AF_INET6 : AF_INET;
-		int err = open_one(gate, load, spec, &listener, listener.worker == 0);
+		int err = gate_open_one(gate, load, spec, &listener, listener.worker == 0);
 
 		if (err == -EADDRINUSE &&
 		    listen_holder(family, listener.port, spec->blame, why, GATE_WHY_MAX))
@@ -126,8 +127,7 @@ static int open_listeners(struct gate *gate, struct gate_load *load, const struc
 	return 0;
 }
 
-/* The part of an interface's entry that may change while it is attached. */
-static void set_policy(struct sl_iface *iface, const struct gate_spec *spec)
+void gate_set_policy(struct sl_iface *iface, const struct gate_spec *spec)
 {
 	iface->fail_policy = (uint8_t)spec->fail;
 	iface->iface_rate = spec->iface_rate;
@@ -138,10 +138,10 @@ static void set_policy(struct sl_iface *iface, const struct gate_spec *spec)
 	iface->syn_burst = spec->syn_burst;
 }
 
-static int put_listener(const struct gate *gate, struct gate_load *load,
-			struct gate_listener *listener)
+int gate_put_listener(const struct gate *gate, struct gate_load *load,
+		      struct gate_listener *listener)
 {
-	struct sl_listener_key key = listener_key(gate, listener);
+	struct sl_listener_key key = gate_listener_key(gate, listener);
 	struct sl_listener_info info = { .tenant = gate->tenant };
 	socklen_t len = sizeof(listener->cookie);
 
@@ -165,17 +165,18 @@ static int put_maps(struct gate *gate, struct gate_load *load, const struct gate
 		.nports = (uint8_t)spec->nports,
 		.nworkers = (uint8_t)spec->nworkers,
 		.guard_at = SL_GUARD_AT_TC,
+		.bound = spec->bound,
 	};
 	int err;
 
-	set_policy(&iface, spec);
+	gate_set_policy(&iface, spec);
 	snprintf(tenant.name, sizeof(tenant.name), "%s", spec->name);
 	memcpy(iface.mac, l3->mac, sizeof(iface.mac));
 	for (unsigned i = 0; i < spec->nports; i++)
 		iface.ports[i] = htons(spec->ports[i]);
 	err = gate_load_tenant_put(load, spec->tenant, &tenant);
 	for (unsigned i = 0; !err && i < gate->nlisteners; i++)
-		err = put_listener(gate, load, &gate->listeners[i]);
+		err = gate_put_listener(gate, load, &gate->listeners[i]);
 	return err ? err : gate_load_iface_put(load, &gate->key, &iface);
 }
 
@@ -183,7 +184,7 @@ static void del_maps(struct gate *gate, struct gate_load *load)
 {
 	gate_load_iface_del(load, &gate->key);
 	for (unsigned i = 0; i < gate->nlisteners; i++) {
-		struct sl_listener_key key = listener_key(gate, &gate->listeners[i]);
+		struct sl_listener_key key = gate_listener_key(gate, &gate->listeners[i]);
 
 		gate_load_listener_del(load, &key);
 	}
@@ -217,7 +218,7 @@ static void remove_routes(struct gate *gate)
 	gate->route4 = gate->route6 = false;
 }
 
-static void close_listener(struct gate_listener *listener)
+void gate_close_listener(struct gate_listener *listener)
 {
 	if (listener->fd < 0)
 		return;
@@ -229,17 +230,13 @@ static void close_listener(struct gate_listener *listener)
 static void close_listeners(struct gate *gate)
 {
 	for (unsigned i = 0; i < gate->nlisteners; i++)
-		close_listener(&gate->listeners[i]);
+		gate_close_listener(&gate->listeners[i]);
 	free(gate->listeners);
 	gate->listeners = NULL;
 	gate->nlisteners = 0;
 }
 
-/*
- * In the tenant's namespace: marks packets, or stops that, as its packet filter demands. Answers
- * carry the mark by their sockets, which inherit it.
- */
-static int fit_filter(struct gate *gate, struct gate_load *load, char *why)
+int gate_fit_filter(struct gate *gate, struct gate_load *load, char *why)
 {
 	struct sl_iface iface;
 	bool changed;
@@ -286,7 +283,7 @@ static int build(struct gate *gate, struct gate_load *load, const struct gate_sp
 		snprintf(why, GATE_WHY_MAX, "cannot write the BPF maps: %s", strerror(-err));
 		goto undo_maps;
 	}
-	err = fit_filter(gate, load, why);
+	err = gate_fit_filter(gate, load, why);
 	if (!err)
 		err = add_routes(gate, &l3, why);
 	if (err)
@@ -341,8 +338,7 @@ int gate_attach(struct gate *gate, struct gate_load *load, const struct gate_spe
 	return 0;
 }
 
-/* By its own sockets, because the namespace's name may be gone. */
-static int enter_gate(const struct gate *gate, struct netns_visit *visit)
+int gate_enter(const struct gate *gate, struct netns_visit *visit)
 {
 	int sock = -1, ns, err;
 
@@ -373,7 +369,7 @@ void gate_detach(struct gate *gate, struct gate_load *load, struct gate *heir4, 
 		heir6->route6 = true;
 		gate->route6 = false;
 	}
-	if (!enter_gate(gate, &visit)) {
+	if (!gate_enter(gate, &visit)) {
 		gate_load_detach_tc(load, gate->key.ifindex);
 		remove_routes(gate);
 		if (gate->notrack.needed)
@@ -383,218 +379,4 @@ void gate_detach(struct gate *gate, struct gate_load *load, struct gate *heir4, 
 	del_maps(gate, load);
 	close_listeners(gate);
 	gate->attached = false;
-}
-
-/* What ARP and neighbour replies say must be what the interface takes for its own. */
-static int follow_mac(struct gate *gate, struct gate_load *load, const struct link_info *l3)
-{
-	struct sl_iface iface;
-	int err = gate_load_iface_get(load, &gate->key, &iface);
-
-	if (err || !memcmp(iface.mac, l3->mac, sizeof(iface.mac)))
-		return err;
-	memcpy(iface.mac, l3->mac, sizeof(iface.mac));
-	return gate_load_iface_put(load, &gate->key, &iface);
-}
-
-/* In the tenant's namespace: puts back what others took away. */
-static int mend(struct gate *gate, struct gate_load *load)
-{
-	char why[GATE_WHY_MAX];
-	struct link_info link;
-	bool added;
-	int err = link_find(gate->interface, &link);
-
-	if (!err && link.ifindex != gate->key.ifindex)
-		err = -ENODEV;
-	if (!err)
-		err = link_find(gate->l3_interface, &link);
-	if (!err && link.ifindex != gate->l3_ifindex)
-		err = -ENODEV;
-	if (err)
-		return err;
-	err = follow_mac(gate, load, &link);
-	if (err)
-		return err;
-	fit_filter(gate, load, why); /* what fails is tried again at the next look */
-	if (gate->route4)
-		link_route_add(AF_INET, gate->l3_ifindex, &added);
-	if (gate->route6)
-		link_route_add(AF_INET6, gate->l3_ifindex, &added);
-	if (!gate_load_attached_tc(load, gate->key.ifindex))
-		return gate_load_attach_tc(load, gate->key.ifindex, NULL, NULL);
-	return 0;
-}
-
-int gate_check(struct gate *gate, struct gate_load *load, const char *netns)
-{
-	uint64_t inode = netns_inode(netns);
-	struct netns_visit visit;
-	int err;
-
-	if (!inode || inode != gate->netns_inode)
-		return -ENOENT;
-	err = enter_gate(gate, &visit);
-	if (err)
-		return err;
-	err = mend(gate, load);
-	netns_leave(&visit);
-	return err;
-}
-
-/* In the tenant's namespace. The group's first member claimed the address; others join it. */
-static int fill_listeners(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
-{
-	int err = 0;
-
-	for (unsigned i = 0; !err && i < gate->nlisteners; i++) {
-		struct gate_listener *listener = &gate->listeners[i];
-
-		if (listener->fd < 0)
-			err = open_one(gate, load, spec, listener, false);
-		if (!err)
-			err = put_listener(gate, load, listener);
-	}
-	return err;
-}
-
-int gate_adopt(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
-{
-	struct netns_visit visit;
-	struct sl_iface iface;
-	uint64_t cookie;
-	int err = gate_load_iface_get(load, &gate->key, &iface);
-
-	if (!err)
-		err = enter_gate(gate, &visit);
-	if (err)
-		return err;
-	err = netns_cookie(&cookie);
-	if (!err && cookie != gate->key.netns_cookie)
-		err = -ESTALE;
-	if (!err)
-		err = fill_listeners(gate, load, spec);
-	if (!err)
-		err = gate_load_attach_tc(load, gate->key.ifindex, NULL, NULL);
-	netns_leave(&visit);
-	return err ? err : gate_update(gate, load, spec);
-}
-
-static int grow(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
-		unsigned had)
-{
-	unsigned groups = gate->nlisteners / had, count = gate->nlisteners;
-	struct gate_listener *grown =
-		reallocarray(gate->listeners, (size_t)groups * spec->nworkers, sizeof(*grown));
-	struct netns_visit visit;
-	int err;
-
-	if (!grown)
-		return -ENOMEM;
-	gate->listeners = grown;
-	err = enter_gate(gate, &visit);
-	if (err)
-		return err;
-	for (unsigned i = 0; !err && i < count; i++) {
-		if (grown[i].worker != 0)
-			continue;
-		for (unsigned w = had; !err && w < spec->nworkers; w++) {
-			struct gate_listener listener = {
-				.family = grown[i].family,
-				.worker = (uint8_t)w,
-				.port = grown[i].port,
-			};
-
-			err = open_one(gate, load, spec, &listener, false);
-			if (err)
-				break;
-			grown[gate->nlisteners++] = listener;
-			err = put_listener(gate, load, &grown[gate->nlisteners - 1]);
-		}
-	}
-	netns_leave(&visit);
-	return err;
-}
-
-static void shrink(struct gate *gate, struct gate_load *load, unsigned nworkers)
-{
-	unsigned kept = 0;
-
-	for (unsigned i = 0; i < gate->nlisteners; i++) {
-		struct gate_listener *listener = &gate->listeners[i];
-		struct sl_listener_key key = listener_key(gate, listener);
-
-		if (listener->worker < nworkers) {
-			gate->listeners[kept++] = *listener;
-			continue;
-		}
-		gate_load_listener_del(load, &key);
-		close_listener(listener);
-	}
-	gate->nlisteners = kept;
-}
-
-int gate_resize(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
-{
-	unsigned had = 0;
-	int err = 0;
-
-	for (unsigned i = 0; i < gate->nlisteners; i++)
-		if (gate->listeners[i].worker >= had)
-			had = gate->listeners[i].worker + 1u;
-	if (spec->nworkers > had)
-		err = grow(gate, load, spec, had);
-	/* Also what a growth that failed has made: all groups have the same members. */
-	if (err || spec->nworkers < had)
-		shrink(gate, load, err ? had : spec->nworkers);
-	return err ? err : gate_update(gate, load, spec);
-}
-
-int gate_raise_xdp(struct gate *gate, struct gate_load *load, enum gate_load_xdp mode,
-		   char **ret_why)
-{
-	struct netns_visit visit;
-	int err = enter_gate(gate, &visit);
-
-	if (err)
-		return err;
-	err = gate_load_attach_xdp(load, &gate->key, mode, ret_why);
-	netns_leave(&visit);
-	return err;
-}
-
-int gate_update(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
-{
-	struct sl_iface iface;
-	int err = gate_load_iface_get(load, &gate->key, &iface);
-
-	if (err)
-		return err;
-	set_policy(&iface, spec);
-	iface.nworkers = (uint8_t)spec->nworkers;
-	for (unsigned i = 0; i < gate->nlisteners && spec->hop_limit; i++) {
-		err = listen_set_hop_limit(gate->listeners[i].fd,
-					   gate->listeners[i].family == 6 ? AF_INET6 : AF_INET,
-					   spec->hop_limit);
-		if (err)
-			return err;
-	}
-	return gate_load_iface_put(load, &gate->key, &iface);
-}
-
-void gate_publish_worker(const struct gate *gate, struct gate_load *load, unsigned worker,
-			 uint32_t pid)
-{
-	for (unsigned i = 0; i < gate->nlisteners; i++) {
-		const struct gate_listener *listener = &gate->listeners[i];
-		struct sl_listener_key key = listener_key(gate, listener);
-		struct sl_listener_info info = {
-			.socket_cookie = listener->cookie,
-			.tenant = gate->tenant,
-			.worker_pid = pid,
-		};
-
-		if (listener->worker == worker)
-			gate_load_listener_put(load, &key, -1, &info);
-	}
 }

@@ -31,6 +31,7 @@ struct gate_spec {
 	const char *congestion; /* used while listeners are opened; NULL: the system's */
 	unsigned nworkers;	/* listeners per family and port */
 	bool blame;		/* name the process that holds the address, which takes time */
+	bool bound;		/* port bindings: only who is in map "bindings" gets in */
 	enum sl_fail_policy fail;
 	uint32_t iface_rate, iface_burst, source_rate, source_burst, syn_rate, syn_burst;
 };
@@ -88,6 +89,12 @@ int gate_adopt(struct gate *gate, struct gate_load *load, const struct gate_spec
  * accept queues is reset. 0 or -errno.
  */
 int gate_resize(struct gate *gate, struct gate_load *load, const struct gate_spec *spec);
+/*
+ * Turns enforcement of port bindings on or off, and with it that listeners keep the MAC of who
+ * connects. Which bindings there are is the caller's (gate_load_binding_put()): on an interface
+ * that is bound, without any nobody gets in.
+ */
+int gate_bind(struct gate *gate, struct gate_load *load, bool bound);
 /* Notes in the readable map which process serves a worker slot; 0 for none. */
 void gate_publish_worker(const struct gate *gate, struct gate_load *load, unsigned worker,
 			 uint32_t pid);

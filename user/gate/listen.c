@@ -31,6 +31,12 @@ int listen_set_hop_limit(int sock, int family, uint32_t hop_limit)
 	return set_int(sock, IPPROTO_IP, IP_TTL, (int)hop_limit);
 }
 
+int listen_save_syn(int sock, bool save)
+{
+	/* 2: from the link-layer header on. */
+	return set_int(sock, IPPROTO_TCP, TCP_SAVE_SYN, save ? 2 : 0);
+}
+
 /* Options that accepted sockets inherit or that decide which packets match. */
 static int set_options(int sock, const struct listen_spec *spec, bool claim)
 {
@@ -51,6 +57,8 @@ static int set_options(int sock, const struct listen_spec *spec, bool claim)
 	if (!err && spec->hop_limit)
 		err = v6 ? set_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, (int)spec->hop_limit)
 			 : set_int(sock, IPPROTO_IP, IP_TTL, (int)spec->hop_limit);
+	if (!err && spec->save_syn)
+		err = listen_save_syn(sock, true);
 	/* A kernel that has no such algorithm goes on with its own. */
 	if (!err && spec->congestion)
 		setsockopt(sock, IPPROTO_TCP, TCP_CONGESTION, spec->congestion,

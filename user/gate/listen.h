@@ -18,6 +18,7 @@ struct listen_spec {
 	const char *device; /* name of the L3 interface */
 	uint32_t ifindex;   /* the same as a number */
 	uint32_t hop_limit; /* of what is sent on accepted connections; 0: default */
+	bool save_syn;	    /* as listen_save_syn() */
 	bool group;	    /* one of several; below 6.6 steer cannot assign sockets of groups */
 };
 
@@ -29,6 +30,8 @@ struct listen_spec {
 int listen_open(const struct listen_spec *spec, bool claim);
 /* Of connections accepted from now on. 0 or -errno. */
 int listen_set_hop_limit(int sock, int family, uint32_t hop_limit);
+/* Whether connections opened from now on keep their SYN, which holds the client's MAC. */
+int listen_save_syn(int sock, bool save);
 
 /* Says who listens on the metadata address's port in this namespace, e.g.
  * "haproxy (pid 812) on 169.254.169.254:80". False when nobody could be named. */

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A gate that stands: checked and mended, taken over from an earlier daemon, resized, bound.
+ */
+#include "gate_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "link.h"
+#include "listen.h"
+#include "netns.h"
+
+/* What ARP and neighbour replies say must be what the interface takes for its own. */
+static int follow_mac(struct gate *gate, struct gate_load *load, const struct link_info *l3)
+{
+	struct sl_iface iface;
+	int err = gate_load_iface_get(load, &gate->key, &iface);
+
+	if (err || !memcmp(iface.mac, l3->mac, sizeof(iface.mac)))
+		return err;
+	memcpy(iface.mac, l3->mac, sizeof(iface.mac));
+	return gate_load_iface_put(load, &gate->key, &iface);
+}
+
+/* In the tenant's namespace: puts back what others took away. */
+static int mend(struct gate *gate, struct gate_load *load)
+{
+	char why[GATE_WHY_MAX];
+	struct link_info link;
+	bool added;
+	int err = link_find(gate->interface, &link);
+
+	if (!err && link.ifindex != gate->key.ifindex)
+		err = -ENODEV;
+	if (!err)
+		err = link_find(gate->l3_interface, &link);
+	if (!err && link.ifindex != gate->l3_ifindex)
+		err = -ENODEV;
+	if (err)
+		return err;
+	err = follow_mac(gate, load, &link);
+	if (err)
+		return err;
+	gate_fit_filter(gate, load, why); /* what fails is tried again at the next look */
+	if (gate->route4)
+		link_route_add(AF_INET, gate->l3_ifindex, &added);
+	if (gate->route6)
+		link_route_add(AF_INET6, gate->l3_ifindex, &added);
+	if (!gate_load_attached_tc(load, gate->key.ifindex))
+		return gate_load_attach_tc(load, gate->key.ifindex, NULL, NULL);
+	return 0;
+}
+
+int gate_check(struct gate *gate, struct gate_load *load, const char *netns)
+{
+	uint64_t inode = netns_inode(netns);
+	struct netns_visit visit;
+	int err;
+
+	if (!inode || inode != gate->netns_inode)
+		return -ENOENT;
+	err = gate_enter(gate, &visit);
+	if (err)
+		return err;
+	err = mend(gate, load);
+	netns_leave(&visit);
+	return err;
+}
+
+/* In the tenant's namespace. The group's first member claimed the address; others join it. */
+static int fill_listeners(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < gate->nlisteners; i++) {
+		struct gate_listener *listener = &gate->listeners[i];
+
+		if (listener->fd < 0)
+			err = gate_open_one(gate, load, spec, listener, false);
+		if (!err)
+			err = gate_put_listener(gate, load, listener);
+	}
+	return err;
+}
+
+int gate_adopt(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
+{
+	struct netns_visit visit;
+	struct sl_iface iface;
+	uint64_t cookie;
+	int err = gate_load_iface_get(load, &gate->key, &iface);
+
+	if (!err)
+		err = gate_enter(gate, &visit);
+	if (err)
+		return err;
+	err = netns_cookie(&cookie);
+	if (!err && cookie != gate->key.netns_cookie)
+		err = -ESTALE;
+	if (!err)
+		err = fill_listeners(gate, load, spec);
+	if (!err)
+		err = gate_load_attach_tc(load, gate->key.ifindex, NULL, NULL);
+	netns_leave(&visit);
+	return err ? err : gate_update(gate, load, spec);
+}
+
+static int grow(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+		unsigned had)
+{
+	unsigned groups = gate->nlisteners / had, count = gate->nlisteners;
+	struct gate_listener *grown =
+		reallocarray(gate->listeners, (size_t)groups * spec->nworkers, sizeof(*grown));
+	struct netns_visit visit;
+	int err;
+
+	if (!grown)
+		return -ENOMEM;
+	gate->listeners = grown;
+	err = gate_enter(gate, &visit);
+	if (err)
+		return err;
+	for (unsigned i = 0; !err && i < count; i++) {
+		if (grown[i].worker != 0)
+			continue;
+		for (unsigned w = had; !err && w < spec->nworkers; w++) {
+			struct gate_listener listener = {
+				.family = grown[i].family,
+				.worker = (uint8_t)w,
+				.port = grown[i].port,
+			};
+
+			err = gate_open_one(gate, load, spec, &listener, false);
+			if (err)
+				break;
+			grown[gate->nlisteners++] = listener;
+			err = gate_put_listener(gate, load, &grown[gate->nlisteners - 1]);
+		}
+	}
+	netns_leave(&visit);
+	return err;
+}
+
+static void shrink(struct gate *gate, struct gate_load *load, unsigned nworkers)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < gate->nlisteners; i++) {
+		struct gate_listener *listener = &gate->listeners[i];
+		struct sl_listener_key key = gate_listener_key(gate, listener);
+
+		if (listener->worker < nworkers) {
+			gate->listeners[kept++] = *listener;
+			continue;
+		}
+		gate_load_listener_del(load, &key);
+		gate_close_listener(listener);
+	}
+	gate->nlisteners = kept;
+}
+
+int gate_resize(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
+{
+	unsigned had = 0;
+	int err = 0;
+
+	for (unsigned i = 0; i < gate->nlisteners; i++)
+		if (gate->listeners[i].worker >= had)
+			had = gate->listeners[i].worker + 1u;
+	if (spec->nworkers > had)
+		err = grow(gate, load, spec, had);
+	/* Also what a growth that failed has made: all groups have the same members. */
+	if (err || spec->nworkers < had)
+		shrink(gate, load, err ? had : spec->nworkers);
+	return err ? err : gate_update(gate, load, spec);
+}
+
+int gate_raise_xdp(struct gate *gate, struct gate_load *load, enum gate_load_xdp mode,
+		   char **ret_why)
+{
+	struct netns_visit visit;
+	int err = gate_enter(gate, &visit);
+
+	if (err)
+		return err;
+	err = gate_load_attach_xdp(load, &gate->key, mode, ret_why);
+	netns_leave(&visit);
+	return err;
+}
+
+int gate_update(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
+{
+	struct sl_iface iface;
+	int err = gate_load_iface_get(load, &gate->key, &iface);
+
+	if (err)
+		return err;
+	gate_set_policy(&iface, spec);
+	iface.nworkers = (uint8_t)spec->nworkers;
+	for (unsigned i = 0; i < gate->nlisteners && spec->hop_limit; i++) {
+		err = listen_set_hop_limit(gate->listeners[i].fd,
+					   gate->listeners[i].family == 6 ? AF_INET6 : AF_INET,
+					   spec->hop_limit);
+		if (err)
+			return err;
+	}
+	return gate_load_iface_put(load, &gate->key, &iface);
+}
+
+void gate_publish_worker(const struct gate *gate, struct gate_load *load, unsigned worker,
+			 uint32_t pid)
+{
+	for (unsigned i = 0; i < gate->nlisteners; i++) {
+		const struct gate_listener *listener = &gate->listeners[i];
+		struct sl_listener_key key = gate_listener_key(gate, listener);
+		struct sl_listener_info info = {
+			.socket_cookie = listener->cookie,
+			.tenant = gate->tenant,
+			.worker_pid = pid,
+		};
+
+		if (listener->worker == worker)
+			gate_load_listener_put(load, &key, -1, &info);
+	}
+}
+
+int gate_bind(struct gate *gate, struct gate_load *load, bool bound)
+{
+	int err = bound ? 0 : gate_load_iface_set_bound(load, &gate->key, false);
+
+	for (unsigned i = 0; !err && i < gate->nlisteners; i++)
+		if (gate->listeners[i].fd >= 0)
+			err = listen_save_syn(gate->listeners[i].fd, bound);
+	return err || !bound ? err : gate_load_iface_set_bound(load, &gate->key, true);
+}

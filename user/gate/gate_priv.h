@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What gate.c and gate_keep.c share. Nobody else includes this.
+ */
+#ifndef SLUICE_GATE_GATE_PRIV_H
+#define SLUICE_GATE_GATE_PRIV_H
+
+#include "gate.h"
+#include "netns.h"
+
+struct sl_listener_key gate_listener_key(const struct gate *gate,
+					 const struct gate_listener *listener);
+/* In the tenant's namespace: a listener's socket; claim: the first of its group. */
+int gate_open_one(const struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+		  struct gate_listener *listener, bool claim);
+int gate_put_listener(const struct gate *gate, struct gate_load *load,
+		      struct gate_listener *listener);
+void gate_close_listener(struct gate_listener *listener);
+/* The part of an interface's entry that may change while it is attached. */
+void gate_set_policy(struct sl_iface *iface, const struct gate_spec *spec);
+/*
+ * In the tenant's namespace: marks packets, or stops that, as its packet filter demands. Answers
+ * carry the mark by their sockets, which inherit it.
+ */
+int gate_fit_filter(struct gate *gate, struct gate_load *load, char *why);
+/* By its own sockets, because the namespace's name may be gone. */
+int gate_enter(const struct gate *gate, struct netns_visit *visit);
+
+#endif
