@@ -22,7 +22,7 @@ _sluice_repo() {
 			i=$((i + 1))
 			;;
 		-V | --visible | -n | --name | -r | --version | --role | -a | --arch | --tries | -k | --kind | \
-			-T | --tenant | -I | --instance | --key | --timeout | -o | --output | -g | --if-generation | -d | --days | --lines)
+			-T | --tenant | -I | --instance | --key | --timeout | -o | --output | -g | --if-generation | -d | --days | --lines | -u | --url | --suite | --component)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -39,10 +39,10 @@ _sluice_repo() {
 		return
 		;;
 	-s | --server | -n | --name | -a | --arch | --tries | -T | --tenant | -I | --instance | --timeout | -g | --if-generation | -d | \
-		--days | --lines | --version) return ;;
+		--days | --lines | --version | -u | --url | --suite | --component) return ;;
 	*)
 		case "${command[*]}" in
-		'') words='upload list search get delete visibility instruct instructions instruct-key publish key token log status fsck --help --version' ;;
+		'') words='upload list search get delete visibility instruct instructions instruct-key report user-data publish key token log status fsck --help --version' ;;
 		upload*)
 			mapfile -t COMPREPLY < <(
 				compgen -W "--visible --name --version --arch --tries --publish $options" -- "$cur"
@@ -55,9 +55,12 @@ _sluice_repo() {
 		delete) words="$(_sluice_repo_names) $options" ;;
 		visibility) words="$(_sluice_repo_names) $options" ;;
 		'visibility '*) words="public none $options" ;;
-		instruct) words="install remove upgrade --tenant --instance --key --days --watch --timeout $options" ;;
+		instruct) words="install remove upgrade cancel --tenant --instance --key --days --watch --timeout $options" ;;
+		'instruct cancel'*) words="--force --key $options" ;;
 		'instruct '*) words="$(_sluice_repo_names) --tenant --instance --key --days --watch --timeout $options" ;;
-		instructions) words="--tenant --instance --lines $options" ;;
+		instructions) words="--tenant --instance --lines --log $options" ;;
+		report) words="--tenant $options" ;;
+		user-data) words="--instance --url --suite --component $options" ;;
 		instruct-key) words='show create trust' ;;
 		'instruct-key trust')
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -18,7 +18,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 #include "../lib/instruction.h"
 
@@ -72,7 +71,7 @@ struct agent {
 	char *keys; /* public, PEM */
 	char instance[INSTRUCTION_INSTANCE_MAX + 1];
 	const char *operation; /* what is being done */
-	time_t told;
+	int64_t told_ms;
 	bool more;		/* there may be another operation: ask again at once */
 	char program[PATH_MAX]; /* what was executed; "" when that is not known */
 	char **argv;

@@ -15,9 +15,9 @@
 #include "../lib/log.h"
 #include "../lib/signed.h"
 
-#define ENDED_MAX    1000 /* results remembered */
-#define TELL_SECONDS 1
-#define CLOCK_SLACK  300
+#define ENDED_MAX   1000 /* results remembered */
+#define TELL_MS	    500
+#define CLOCK_SLACK 300
 
 /* ---- reporting ---- */
 
@@ -49,11 +49,14 @@ static bool post_event(struct agent *agent, const char *id, const char *state, u
 static void tell(unsigned percent, void *arg)
 {
 	struct agent *agent = arg;
-	time_t now = time(NULL);
+	struct timespec now;
+	int64_t now_ms;
 
-	if (now - agent->told < TELL_SECONDS)
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	if (now_ms - agent->told_ms < TELL_MS)
 		return;
-	agent->told = now;
+	agent->told_ms = now_ms;
 	post_event(agent, agent->operation, "running", percent, NULL, NULL);
 }
 

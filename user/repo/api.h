@@ -45,6 +45,8 @@ void api_desired(struct request *request);
 void api_events(struct request *request);
 void api_instruct(struct request *request);
 void api_instructions(struct request *request);
+void api_instruct_cancel(struct request *request);
+void api_instruct_report(struct request *request);
 void api_instruct_pending(struct request *request);
 void api_instruct_key_show(struct request *request);
 void api_instruct_key(struct request *request);
@@ -56,5 +58,8 @@ void tree_view(struct request *request);
 /* page.c */
 void page_packages(struct request *request);
 void page_log(struct request *request);
+
+/* page_instructions.c */
+void page_instructions(struct request *request);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +19,6 @@
 #define LIST_MAX	  10000
 #define EVENT_WINDOW	  10 /* seconds */
 #define EVENTS_PER_WINDOW 40
-#define LIFE_DEFAULT	  (7 * 86400)
 
 static bool known_instance(struct request *request)
 {
@@ -171,7 +171,7 @@ void api_instruct(struct request *request)
 	order.document = json_string_value(json_object_get(body, "document"));
 	order.packages = json_object_get(body, "packages");
 	lifetime = json_integer_value(json_object_get(body, "lifetime"));
-	order.lifetime = lifetime ? lifetime : LIFE_DEFAULT;
+	order.lifetime = lifetime ? lifetime : INSTRUCT_LIFE;
 	if (!order.tenant || !name_tenant_valid(order.tenant) || !order.instance ||
 	    !instruction_instance_valid(order.instance) ||
 	    (!order.document && (!order.action || !order.packages)) || lifetime < 0 ||
@@ -212,6 +212,75 @@ void api_instructions(struct request *request)
 				json_string_value(json_object_get(operation, "tenant")),
 				json_string_value(json_object_get(operation, "instance")))));
 	reply_json(request, 200, list ? json_pack("{s:o}", "operations", list) : NULL);
+}
+
+/* {"force"?: true, "document"?: signed by the operator} */
+void api_instruct_cancel(struct request *request)
+{
+	struct repod *repod = request->repod;
+	struct instruct_order order = { .who = request->who.name, .lifetime = INSTRUCT_LIFE };
+	json_t *body = request_json(request);
+	char id[INSTRUCTION_ID_LEN + 1];
+	int64_t generation;
+
+	snprintf(id, sizeof(id), "%.*s", (int)strcspn(request->rest, "/"), request->rest);
+	order.document = json_string_value(json_object_get(body, "document"));
+	if (body && !instruct_cancel(repod->db, repod->store, id,
+				     json_is_true(json_object_get(body, "force")), &order,
+				     &generation, &request->problem)) {
+		waiters_wake(repod->waiters, order.tenant, order.instance);
+		reply_json(request, 200,
+			   json_pack("{s:I, s:s}", "generation", (json_int_t)generation, "id", id));
+	} else {
+		reply_problem(request);
+	}
+	json_decref(body);
+}
+
+/* Adds up what instruct_report() says of each VM. */
+static void add_up(json_t *sums, const json_t *row)
+{
+	static const char *const fields[] = { "online", "pending", "running",
+					      "done",	"failed",  "cancelled" };
+	const char *tenant = json_string_value(json_object_get(row, "tenant"));
+	json_t *sum = json_array_get(sums, json_array_size(sums) - 1), *value;
+
+	/* Rows come sorted by tenant. */
+	if (!sum || strcmp(json_string_value(json_object_get(sum, "tenant")), tenant) != 0) {
+		sum = json_pack("{s:s, s:i}", "tenant", tenant, "instances", 0);
+		json_array_append_new(sums, sum);
+	}
+	value = json_object_get(sum, "instances");
+	json_integer_set(value, json_integer_value(value) + 1);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		const json_t *part = json_object_get(row, fields[i]);
+		json_int_t had = json_integer_value(json_object_get(sum, fields[i]));
+
+		json_object_set_new(
+			sum, fields[i],
+			json_integer(had + (json_is_boolean(part) ? json_is_true(part)
+								  : json_integer_value(part))));
+	}
+}
+
+void api_instruct_report(struct request *request)
+{
+	json_t *rows = instruct_report(db_reader(request->repod->db),
+				       request_argument(request, "tenant")),
+	       *sums = json_array(), *row;
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		json_object_set_new(row, "online",
+				    json_boolean(waiters_has(
+					    request->repod->waiters,
+					    json_string_value(json_object_get(row, "tenant")),
+					    json_string_value(json_object_get(row, "instance")))));
+		add_up(sums, row);
+	}
+	reply_json(request, 200,
+		   rows ? json_pack("{s:o, s:O}", "instances", rows, "tenants", sums) : NULL);
+	json_decref(sums);
 }
 
 /* /v1/instance?tenant=T&instance=ID: what the next document has to hold, for who signs elsewhere.

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FAMILIES 4
+#define FAMILIES 6
 
 static const struct opt common_options[] = {
 	{ OPT_TEXT, 's', "server", "URL",
@@ -34,6 +34,8 @@ static const struct family {
 	{ "Uploading", cli_upload_commands, &cli_upload_commands_count },
 	{ "Packages", cli_package_commands, &cli_package_commands_count },
 	{ "Instructions to VMs", cli_instruct_commands, &cli_instruct_commands_count },
+	{ "Following them", cli_report_commands, &cli_report_commands_count },
+	{ "Beginning in a VM", cli_userdata_commands, &cli_userdata_commands_count },
 	{ "Administration", cli_admin_commands, &cli_admin_commands_count },
 };
 

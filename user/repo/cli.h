@@ -41,9 +41,9 @@ struct cli_command {
 
 /* Every family's table. */
 extern const struct cli_command cli_upload_commands[], cli_package_commands[], cli_admin_commands[],
-	cli_instruct_commands[];
+	cli_instruct_commands[], cli_report_commands[], cli_userdata_commands[];
 extern const size_t cli_upload_commands_count, cli_package_commands_count, cli_admin_commands_count,
-	cli_instruct_commands_count;
+	cli_instruct_commands_count, cli_report_commands_count, cli_userdata_commands_count;
 
 /* Prints "sluice-repo: …" to stderr; returns 1, a command's exit status. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -74,6 +74,14 @@ long cli_http_fetch(struct cli *cli, const char *path, int fd, uint64_t offset, 
 		    const char *label, json_t **ret_reply, const char **ret_why);
 /* Percent-encodes, malloc'd; NULL when memory is out. */
 char *cli_http_escape(struct cli *cli, const char *text);
+
+/* ---- cli_instruct.c, cli_report.c ---- */
+
+/* GETs path with "&tenant=" and "&instance=", each unless NULL. NULL: said why. */
+json_t *cli_instruct_fetch(struct cli *cli, const char *path, const char *tenant,
+			   const char *instance);
+/* The operation of this id, a new reference. NULL: said why. */
+json_t *cli_report_operation(struct cli *cli, const char *id);
 
 /* ---- cli_print.c ---- */
 

@@ -17,7 +17,9 @@
 #include "../lib/signed.h"
 #include "../lib/digest.h"
 
-#define PEM_MAX 8192
+#define PEM_MAX	  8192
+#define BAR_WIDTH 30
+#define WATCH_MS  300
 
 static struct instruct_options {
 	const char *tenant, *instance, *key;
@@ -40,18 +42,16 @@ static const struct opt instruct_opts[] = {
 	  offsetof(struct instruct_options, timeout), 1, 86400, NULL },
 };
 
-static struct list_options {
-	const char *tenant, *instance;
-	uint32_t lines;
-} list_options = { .lines = 100 };
+static struct cancel_options {
+	const char *key;
+	bool force;
+} cancel_options;
 
-static const struct opt list_opts[] = {
-	{ OPT_TEXT, 'T', "tenant", "TENANT", "only this tenant's VMs",
-	  offsetof(struct list_options, tenant), 0, 0, NULL },
-	{ OPT_TEXT, 'I', "instance", "ID", "only this VM", offsetof(struct list_options, instance),
-	  0, 0, NULL },
-	{ OPT_NUMBER, 'n', "lines", "N", "how many (default 100)",
-	  offsetof(struct list_options, lines), 1, 10000, NULL },
+static const struct opt cancel_opts[] = {
+	{ OPT_FLAG, 'f', "force", NULL, "also one that an agent has begun",
+	  offsetof(struct cancel_options, force), 0, 0, NULL },
+	{ OPT_TEXT, 'k', "key", "FILE", "sign here, with this private key",
+	  offsetof(struct cancel_options, key), 0, 0, NULL },
 };
 
 static char *read_text(const char *path, bool secret)
@@ -75,7 +75,8 @@ static char *read_text(const char *path, bool secret)
 }
 
 /* path with "&tenant=" and "&instance=", each unless NULL. NULL: said why. */
-static json_t *fetch(struct cli *cli, const char *path, const char *tenant, const char *instance)
+json_t *cli_instruct_fetch(struct cli *cli, const char *path, const char *tenant,
+			   const char *instance)
 {
 	char *one = tenant ? cli_http_escape(cli, tenant) : NULL;
 	char *two = instance ? cli_http_escape(cli, instance) : NULL, *whole = NULL;
@@ -95,19 +96,37 @@ static json_t *fetch(struct cli *cli, const char *path, const char *tenant, cons
 	return NULL;
 }
 
-/* The document of the next generation: what is pending, and this operation. NULL: said why. */
+static void remove_operation(json_t *operations, const char *id)
+{
+	json_t *operation;
+	size_t i;
+
+	json_array_foreach (operations, i, operation)
+		if (!strcmp(cli_text(operation, "id"), id)) {
+			json_array_remove(operations, i);
+			return;
+		}
+}
+
+/*
+ * The document of the next generation: what is pending, and this operation; or, without an action,
+ * what is pending without the operation id. NULL: said why.
+ */
 static char *sign_here(struct cli *cli, const char *action, const json_t *packages, char id[17])
 {
-	json_t *pending =
-		fetch(cli, "/v1/instance?", instruct_options.tenant, instruct_options.instance);
+	json_t *pending = cli_instruct_fetch(cli, "/v1/instance?", instruct_options.tenant,
+					     instruct_options.instance);
 	char *key = pending ? read_text(instruct_options.key, true) : NULL;
 	char *payload = NULL, *document = NULL;
 	json_t *operations = json_object_get(pending, "operations");
 	int err = -EINVAL;
 
-	if (key && !digest_random_hex(INSTRUCTION_ID_LEN / 2, id) &&
-	    !json_array_append_new(operations, json_pack("{s:s, s:s, s:O}", "id", id, "action",
-							 action, "packages", packages)))
+	if (!action)
+		remove_operation(operations, id);
+	if (key && (!action || (!digest_random_hex(INSTRUCTION_ID_LEN / 2, id) &&
+				!json_array_append_new(
+					operations, json_pack("{s:s, s:s, s:O}", "id", id, "action",
+							      action, "packages", packages)))))
 		payload = instruction_payload(
 			instruct_options.tenant, instruct_options.instance,
 			(int64_t)json_integer_value(json_object_get(pending, "generation")) + 1,
@@ -136,38 +155,53 @@ static const json_t *find_operation(const json_t *reply, const char *id)
 	return NULL;
 }
 
-/* Polls once a second; the percentage is redrawn on a terminal, else printed when it moves. */
+/* One line, redrawn; at the end it is taken away. */
+static void draw(const char *state, unsigned percent, bool end)
+{
+	char bar[BAR_WIDTH + 1];
+
+	memset(bar, '.', BAR_WIDTH);
+	memset(bar, '#', percent * BAR_WIDTH / 100);
+	bar[BAR_WIDTH] = '\0';
+	if (end)
+		fputs("\r\033[K", stderr);
+	else
+		fprintf(stderr, "\r%-9s [%s] %3u %%\033[K", state, bar, percent);
+}
+
+/* Polls; the percentage is redrawn on a terminal, else printed when it moves. */
 static int watch(struct cli *cli, const char *id)
 {
-	int64_t end = cli_now_ms() + (int64_t)instruct_options.timeout * 1000, begun = cli_now_ms();
+	int64_t end = cli_now_ms() + (int64_t)instruct_options.timeout * 1000;
 	char last[64] = "", line[64];
 
 	while (cli_now_ms() < end) {
-		json_t *reply = fetch(cli, "/v1/instructions?limit=1000", instruct_options.tenant,
-				      instruct_options.instance);
+		json_t *reply =
+			cli_instruct_fetch(cli, "/v1/instructions?limit=1000",
+					   instruct_options.tenant, instruct_options.instance);
 		const json_t *operation = find_operation(reply, id);
 		const char *state = cli_text(operation, "state");
-		int failed = !strcmp(state, "failed");
+		int failed = !strcmp(state, "failed") || !strcmp(state, "cancelled");
 		json_int_t percent = json_integer_value(json_object_get(operation, "percent"));
 
 		if (!reply)
 			return 1;
 		snprintf(line, sizeof(line), "%.16s %lld %%", state, (long long)percent);
-		if (cli->progress && percent < 100)
-			cli_progress(state, (uint64_t)percent, 100, begun);
-		else if (strcmp(line, last) != 0 && !cli->options.json)
+		if (cli->progress)
+			draw(state, (unsigned)percent, failed || !strcmp(state, "done"));
+		if (!cli->progress && strcmp(line, last) != 0 && !cli->options.json)
 			printf("%s\n", line);
 		strcpy(last, line);
 		if (failed || !strcmp(state, "done")) {
 			cli_print_json(cli, operation);
 			if (failed)
-				cli_fail("%s", cli_text(operation, "message"));
+				cli_fail("%s: %s", state, cli_text(operation, "message"));
 			json_decref(reply);
 			return failed;
 		}
 		json_decref(reply);
 		fflush(stdout);
-		sleep(1);
+		usleep(WATCH_MS * 1000);
 	}
 	return cli_fail(
 		"not done after %u seconds; \"sluice-repo instructions\" shows how it goes on",
@@ -220,48 +254,46 @@ out:
 	return failed;
 }
 
-static void print_operation(const json_t *operation)
+static int run_cancel(struct cli *cli, int argc, char **argv)
 {
-	const json_t *package;
-	char when[20];
-	size_t i;
+	json_t *body = json_pack("{s:b}", "force", cancel_options.force), *reply = NULL;
+	char id[17], path[64], *document = NULL;
+	long status;
+	int failed = 1;
 
-	cli_print_time(json_integer_value(json_object_get(operation, "updated_at")), when);
-	printf("%s  %-12s  %-24s %-3s  %-7s %3lld %%  ", when, cli_text(operation, "tenant"),
-	       cli_text(operation, "instance"),
-	       json_is_true(json_object_get(operation, "online")) ? "on" : "-",
-	       cli_text(operation, "state"),
-	       (long long)json_integer_value(json_object_get(operation, "percent")));
-	cli_put(cli_text(operation, "action"));
-	json_array_foreach (json_object_get(operation, "packages"), i, package) {
-		putchar(' ');
-		cli_put(json_string_value(package));
+	snprintf(id, sizeof(id), "%s", argv[0]);
+	if (strlen(argv[0]) != INSTRUCTION_ID_LEN) {
+		json_decref(body);
+		return cli_fail(
+			"'%s' is no operation; \"sluice-repo instructions --json\" shows ids",
+			argv[0]);
 	}
-	if (*cli_text(operation, "message")) {
-		fputs(": ", stdout);
-		cli_put(cli_text(operation, "message"));
-	}
-	putchar('\n');
-}
+	if (cancel_options.key) {
+		json_t *operation = cli_report_operation(cli, id);
 
-static int run_instructions(struct cli *cli, int argc, char **argv)
-{
-	json_t *reply, *list;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/v1/instructions?limit=%u", list_options.lines);
-	reply = fetch(cli, path, list_options.tenant, list_options.instance);
-	if (!reply)
-		return 1;
-	list = json_object_get(reply, "operations");
-	if (!cli_print_json(cli, list)) {
-		printf("%-16s  %-12s  %-24s %-3s  %-7s %5s  %s\n", "CHANGED (UTC)", "TENANT",
-		       "INSTANCE", "ON", "STATE", "", "WHAT");
-		for (size_t i = json_array_size(list); i-- > 0;)
-			print_operation(json_array_get(list, i));
+		instruct_options.tenant = cli_text(operation, "tenant");
+		instruct_options.instance = cli_text(operation, "instance");
+		instruct_options.key = cancel_options.key;
+		document = operation ? sign_here(cli, NULL, NULL, id) : NULL;
+		json_decref(operation);
+		if (!document) {
+			json_decref(body);
+			return 1;
+		}
+		json_object_set_new(body, "document", json_string(document));
 	}
+	snprintf(path, sizeof(path), "/v1/instructions/%s/cancel", id);
+	status = cli_http_call(cli, "POST", path, body, &reply);
+	if (status != 200) {
+		failed = cli_fail_reply(status, reply);
+	} else {
+		failed = 0;
+		if (!cli_print_json(cli, reply))
+			printf("cancelled\n");
+	}
+	free(document);
 	json_decref(reply);
-	return 0;
+	return failed;
 }
 
 static int post_key(struct cli *cli, json_t *body)
@@ -308,11 +340,11 @@ static int run_key_show(struct cli *cli, int argc, char **argv)
 }
 
 const struct cli_command cli_instruct_commands[] = {
+	{ "instruct cancel", "ID", "take back what a VM has not begun", 1, 1, cancel_opts,
+	  sizeof(cancel_opts) / sizeof(cancel_opts[0]), &cancel_options, run_cancel },
 	{ "instruct", "ACTION [PACKAGE...]", "have a VM install, remove or upgrade", 1,
 	  INSTRUCTION_PACKAGES_MAX + 1, instruct_opts,
 	  sizeof(instruct_opts) / sizeof(instruct_opts[0]), &instruct_options, run_instruct },
-	{ "instructions", NULL, "what became of instructions", 0, 0, list_opts,
-	  sizeof(list_opts) / sizeof(list_opts[0]), &list_options, run_instructions },
 	{ "instruct-key show", NULL, "show the public key that agents pin", 0, 0, NULL, 0, NULL,
 	  run_key_show },
 	{ "instruct-key create", NULL, "make a key that signs instructions here", 0, 0, NULL, 0,

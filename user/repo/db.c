@@ -13,6 +13,17 @@
 #define APPLICATION_ID 0x736c7572 /* "slur": tells our files from others' */
 #define BUSY_MS	       10000
 
+#define OPERATIONS                                                                                 \
+	"CREATE TABLE operations ("                                                                \
+	" id TEXT PRIMARY KEY, tenant TEXT NOT NULL, instance TEXT NOT NULL,"                      \
+	" generation INTEGER NOT NULL, action TEXT NOT NULL, packages TEXT NOT NULL,"              \
+	" state TEXT NOT NULL CHECK"                                                               \
+	" (state IN ('pending', 'running', 'done', 'failed', 'cancelled')),"                       \
+	" percent INTEGER NOT NULL, message TEXT NOT NULL, log TEXT NOT NULL,"                     \
+	" created_by TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) "    \
+	"STRICT;"                                                                                  \
+	"CREATE INDEX operations_instance ON operations (tenant, instance, state);"
+
 /*
  * times are seconds since the epoch; digests lower-case hex. A package row without its
  * blob, or the reverse, is what fsck looks for. No foreign key ties audit to anything:
@@ -47,15 +58,14 @@ static const char schema[] =
 	" action TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL) STRICT;"
 	"CREATE TABLE documents ("
 	" tenant TEXT NOT NULL, instance TEXT NOT NULL, generation INTEGER NOT NULL,"
-	" document TEXT NOT NULL, PRIMARY KEY (tenant, instance)) STRICT, WITHOUT ROWID;"
-	"CREATE TABLE operations ("
-	" id TEXT PRIMARY KEY, tenant TEXT NOT NULL, instance TEXT NOT NULL,"
-	" generation INTEGER NOT NULL, action TEXT NOT NULL, packages TEXT NOT NULL,"
-	" state TEXT NOT NULL CHECK (state IN ('pending', 'running', 'done', 'failed')),"
-	" percent INTEGER NOT NULL, message TEXT NOT NULL, log TEXT NOT NULL,"
-	" created_by TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) "
-	"STRICT;"
-	"CREATE INDEX operations_instance ON operations (tenant, instance, state);";
+	" document TEXT NOT NULL, PRIMARY KEY (tenant, instance)) STRICT, WITHOUT "
+	"ROWID;" OPERATIONS;
+
+/* From version 1, which knew no cancelled operations; a CHECK cannot be altered in place. */
+static const char upgrade_1[] = "DROP INDEX operations_instance;"
+				"ALTER TABLE operations RENAME TO operations_1;" OPERATIONS
+				"INSERT INTO operations SELECT * FROM operations_1;"
+				"DROP TABLE operations_1;";
 
 struct db {
 	char *path;
@@ -140,11 +150,31 @@ static int read_pragma(sqlite3 *sql_db, const char *sql, int64_t *ret_value)
 	return db_errno(result);
 }
 
-/* A new file gets the schema; a file of another program or version is refused, not touched. */
+/* Runs sql and notes the version, both or neither. */
+static int write_schema(sqlite3 *writer, const char *sql)
+{
+	char pragmas[96];
+	int err;
+
+	snprintf(pragmas, sizeof(pragmas), "PRAGMA application_id = %d; PRAGMA user_version = %d;",
+		 APPLICATION_ID, DB_VERSION);
+	err = db_errno(sqlite3_exec(writer, "BEGIN IMMEDIATE", NULL, NULL, NULL));
+	if (!err)
+		err = db_errno(sqlite3_exec(writer, sql, NULL, NULL, NULL));
+	if (!err)
+		err = db_errno(sqlite3_exec(writer, pragmas, NULL, NULL, NULL));
+	if (!err)
+		err = db_errno(sqlite3_exec(writer, "COMMIT", NULL, NULL, NULL));
+	return err;
+}
+
+/*
+ * A new file gets the schema, one of version 1 is brought to this one; a file of another program
+ * or a later version is refused, not touched.
+ */
 static int prepare_schema(const char *path, sqlite3 *writer, char **ret_why)
 {
 	int64_t version = -1, application = -1;
-	char pragmas[96];
 	int err;
 
 	err = read_pragma(writer, "PRAGMA user_version", &version);
@@ -154,7 +184,11 @@ static int prepare_schema(const char *path, sqlite3 *writer, char **ret_why)
 		goto unreadable;
 	if (version == DB_VERSION && application == APPLICATION_ID)
 		return 0;
-	if (version != 0 || application != 0) {
+	if (version == 1 && application == APPLICATION_ID)
+		err = write_schema(writer, upgrade_1);
+	else if (!version && !application)
+		err = write_schema(writer, schema);
+	else {
 		if (asprintf(ret_why,
 			     "%s has schema version %lld of application %#llx; this program knows "
 			     "version %d: run the sluice-repod that wrote it, or restore a backup",
@@ -163,15 +197,6 @@ static int prepare_schema(const char *path, sqlite3 *writer, char **ret_why)
 			*ret_why = NULL;
 		return -EPROTO;
 	}
-	snprintf(pragmas, sizeof(pragmas), "PRAGMA application_id = %d; PRAGMA user_version = %d;",
-		 APPLICATION_ID, DB_VERSION);
-	err = db_errno(sqlite3_exec(writer, "BEGIN IMMEDIATE", NULL, NULL, NULL));
-	if (!err)
-		err = db_errno(sqlite3_exec(writer, schema, NULL, NULL, NULL));
-	if (!err)
-		err = db_errno(sqlite3_exec(writer, pragmas, NULL, NULL, NULL));
-	if (!err)
-		err = db_errno(sqlite3_exec(writer, "COMMIT", NULL, NULL, NULL));
 	if (!err)
 		return 0;
 unreadable:

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DB_VERSION 1
+#define DB_VERSION 2
 
 struct db;
 

@@ -9,6 +9,8 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "../lib/instruction.h"
+#include "../lib/name.h"
 #include "db.h"
 #include "problem.h"
 #include "store.h"
@@ -17,11 +19,14 @@
 #define INSTRUCT_MESSAGE_MAX 300
 #define INSTRUCT_LOG_MAX     4096 /* of an operation's log tail */
 #define INSTRUCT_LIFE_MAX    (366 * 86400)
+#define INSTRUCT_LIFE	     (7 * 86400) /* unless somebody says otherwise */
 
 /* The key that signs when the operator's does not: STATE/instruct.key and instruct.pub. */
 int instruct_key_create(struct store *store, struct problem *problem);
 /* Public keys (PEM) that documents signed elsewhere are checked against. */
 int instruct_key_trust(struct store *store, const char *public_pem, struct problem *problem);
+/* The text of one of the two files, malloc'd, or NULL. */
+char *instruct_key_read(struct store *store, const char *name);
 
 struct instruct_order {
 	const char *tenant, *instance, *who;
@@ -29,10 +34,20 @@ struct instruct_order {
 	const json_t *packages;
 	int64_t lifetime;     /* seconds the document is valid */
 	const char *document; /* or: signed elsewhere */
+	/* Where tenant and instance of a cancelled operation are kept. */
+	char room_tenant[NAME_TENANT_MAX + 1], room_instance[INSTRUCTION_INSTANCE_MAX + 1];
 };
 /* 0 with the generation and the operation's id ("" for a foreign document), or -1. */
 int instruct_add(struct db *db, struct store *store, const struct instruct_order *order,
 		 int64_t *ret_generation, char ret_id[17], struct problem *problem);
+
+/*
+ * Takes an operation out of what its instance is to do, with a document that is signed here or
+ * brought along. One that an agent has begun only with force: should that agent still report,
+ * its word counts. 0, or -1 and *problem.
+ */
+int instruct_cancel(struct db *db, struct store *store, const char *id, bool force,
+		    struct instruct_order *order, int64_t *ret_generation, struct problem *problem);
 
 /* The instance's document when it is newer than generation: text malloc'd and 1; 0; -errno. */
 int instruct_desired(sqlite3 *reader, const char *tenant, const char *instance, int64_t generation,
@@ -45,5 +60,10 @@ int instruct_events(struct db *db, const char *tenant, const char *instance, con
 json_t *instruct_pending(sqlite3 *reader, const char *tenant, const char *instance);
 /* Operations with their states, newest first; tenant and instance may be NULL. */
 json_t *instruct_list(sqlite3 *reader, const char *tenant, const char *instance, int64_t limit);
+/*
+ * How far each VM is: [{"tenant", "instance", "generation", "pending", "running", "done", "failed",
+ * "cancelled", "changed_at"}], the counts being of its operations. tenant may be NULL.
+ */
+json_t *instruct_report(sqlite3 *reader, const char *tenant);
 
 #endif
