@@ -189,20 +189,27 @@ soak: deps ## mixed traffic for SECONDS (default 600): memory and descriptors st
 # libFuzzer targets, from the same sources as the programs; always clang.
 FUZZ_BIN := $(patsubst selftests/fuzz/%.c,build/fuzz/%,$(sort $(wildcard selftests/fuzz/fuzz_*.c)))
 FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) -g -O1 \
-              -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Ibuild/gen
+              -fsanitize=address,undefined -fno-sanitize-recover=all -Ibuild/gen
+FUZZ_LIB := $(patsubst %.c,build/fuzz/obj/%.o,$(sort $(wildcard user/lib/*.c)))
+# What a target is linked with beside user/lib/.
 # A whole connection: relay/ over I/O in memory; fuzz_conn.c includes worker.c itself.
-FUZZ_CONN := selftests/fuzz/lib/fake.c selftests/fuzz/lib/peer.c -Wl,--wrap=close,--wrap=fcntl,--wrap=sendmsg \
+FUZZ_WITH_conn := selftests/fuzz/lib/fake.c selftests/fuzz/lib/peer.c -Wl,--wrap=close,--wrap=fcntl,--wrap=sendmsg \
              $(filter-out %/io.c %/ring.c %/sandbox.c %/worker.c,$(wildcard user/relay/*.c))
-build/fuzz/fuzz_conn: $(wildcard selftests/fuzz/lib/*.[ch] user/relay/*.c)
+# The parent as a worker meets it, without what would start or reach anything.
+FUZZ_WITH_proto := $(patsubst %,user/sluiced/%.c,worker origins mailbox loop) -Wl,--wrap=syscall,--wrap=connect
 TIME ?= 60
 fuzzers: $(FUZZ_BIN)
-build/fuzz/%: selftests/fuzz/%.c $(wildcard user/lib/*.c user/lib/*.h user/relay/*.h user/relay/route.c user/relay/identity.c) \
-		$(wildcard user/repo/package*.[ch])
+build/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+build/fuzz/libsluice.a: $(FUZZ_LIB)
+	$(Q)rm -f $@ && ar rcs $@ $^
+build/fuzz/%: selftests/fuzz/%.c build/fuzz/libsluice.a $(wildcard selftests/fuzz/*.h selftests/fuzz/lib/*.[ch] \
+		user/relay/*.[ch] user/sluiced/*.[ch] user/repo/package*.[ch])
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(FUZZ_FLAGS) -o $@ $< $(if $(filter fuzz_conn,$*),$(FUZZ_CONN)) \
-		$(wildcard user/lib/*.c) $(LIBS_LIB) \
-		$(if $(filter fuzz_package,$*),-larchive)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_WITH_$(patsubst fuzz_%,%,$*)) \
+		build/fuzz/libsluice.a $(LIBS_LIB) -larchive
 
 fuzz: deps ## run every fuzz target for TIME seconds (default 60)
 	@$(MAKE) --no-print-directory fuzzers
@@ -228,4 +235,4 @@ clean: ## remove build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/bpf build/fuzz/obj -name '*.d' 2>/dev/null)
