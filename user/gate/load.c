@@ -424,6 +424,7 @@ void gate_load_close(struct gate_load *load)
 	if (!load)
 		return;
 	load_ring_close(load);
+	load_inspect_close(load);
 	sluice__destroy(load->skeleton);
 	free(load);
 }

@@ -56,6 +56,13 @@ struct gate_load_features {
  */
 int gate_load_open(const char *instance, const struct gate_load_settings *settings,
 		   struct gate_load **ret, char **ret_why);
+/*
+ * For somebody who only looks: opens the pins of an instance and changes nothing. The functions
+ * that read maps and look at interfaces work, others do not. -ENOENT: there are no pins; -EPROTO:
+ * their layout is another one.
+ */
+int gate_load_inspect(const char *instance, struct gate_load **ret, char **ret_why);
+bool gate_load_bpffs_mounted(void);
 /* Lets go of everything in this process; pins and what is attached stay. NULL is fine. */
 void gate_load_close(struct gate_load *load);
 /*

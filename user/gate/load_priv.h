@@ -40,6 +40,7 @@ struct ring_buffer;
 struct gate_load {
 	char dir[64]; /* LOAD_PINS/INSTANCE */
 	struct sluice *skeleton;
+	bool inspected;	      /* no skeleton: the fds are ours */
 	int map[LOAD_MAPS];   /* fds, owned by the skeleton */
 	int prog[LOAD_PROGS]; /* likewise */
 	uint32_t ifaces_id;   /* the kernel's id of map "ifaces": what makes a program ours */
@@ -62,5 +63,7 @@ void load_complaint_clear(void);
 /* Opens the ring buffer's reader. */
 int load_ring_open(struct gate_load *load);
 void load_ring_close(struct gate_load *load);
+/* Closes what gate_load_inspect() opened; harmless for others. */
+void load_inspect_close(struct gate_load *load);
 
 #endif

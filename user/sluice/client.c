@@ -34,10 +34,10 @@ static int socket_path(const struct common *common, char *ret, size_t cap)
 	return n < 0 || (size_t)n >= cap ? -ENAMETOOLONG : 0;
 }
 
-static int connect_to(const char *path)
+static int connect_to(const char *path, unsigned timeout_s)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct timeval timeout = { .tv_sec = REPLY_TIMEOUT_S };
+	struct timeval timeout = { .tv_sec = (time_t)timeout_s };
 	int sock, err;
 
 	strcpy(address.sun_path, path);
@@ -251,8 +251,9 @@ static enum status read_reply(int sock, const char *command, bool quiet, json_t 
 	return status;
 }
 
+/* quiet: that nobody answers is not said. */
 static enum status call(const struct common *common, const char *command, json_t *arguments,
-			bool quiet, json_t **ret_data, int *ret_fd)
+			bool quiet, unsigned timeout_s, json_t **ret_data, int *ret_fd)
 {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)], typed[64];
 	enum status status;
@@ -271,7 +272,7 @@ static enum status call(const struct common *common, const char *command, json_t
 				common->socket ? " socket: its path is too long" : "n instance");
 		return STATUS_USAGE;
 	}
-	sock = connect_to(path);
+	sock = connect_to(path, timeout_s);
 	if (sock < 0) {
 		json_decref(arguments);
 		return quiet ? STATUS_NO_DAEMON : say_unreachable(common, path, sock);
@@ -292,7 +293,8 @@ static enum status call_plain(const struct common *common, const char *command, 
 			      bool quiet, json_t **ret_data)
 {
 	int fd = -1;
-	enum status status = call(common, command, arguments, quiet, ret_data, &fd);
+	enum status status =
+		call(common, command, arguments, quiet, REPLY_TIMEOUT_S, ret_data, &fd);
 
 	if (fd >= 0)
 		close(fd);
@@ -310,13 +312,19 @@ enum status client_try(const struct common *common, const char *command, json_t 
 	return call_plain(common, command, NULL, true, ret_data);
 }
 
-enum status client_open(const struct common *common, const char *command, json_t **ret_data,
-			int *ret_fd)
+enum status client_ask(const struct common *common, const char *command, json_t *arguments,
+		       unsigned timeout_s, json_t **ret_data, int *ret_fd)
+{
+	return call(common, command, arguments, true, timeout_s, ret_data, ret_fd);
+}
+
+enum status client_open(const struct common *common, const char *command, json_t *arguments,
+			json_t **ret_data, int *ret_fd)
 {
 	enum status status;
 
 	*ret_fd = -1;
-	status = call(common, command, NULL, false, ret_data, ret_fd);
+	status = call(common, command, arguments, false, REPLY_TIMEOUT_S, ret_data, ret_fd);
 	if (status == STATUS_OK && *ret_fd < 0) {
 		fprintf(stderr, "sluice: the answer to %s came without a descriptor\n", command);
 		json_decref(*ret_data);

@@ -48,6 +48,8 @@ extern const struct command command_tenant_create, command_tenant_delete, comman
 	command_gateway_delete;
 /* status.c */
 extern const struct command command_status;
+/* doctor.c */
+extern const struct command command_doctor;
 /* log.c */
 extern const struct command command_log, command_log_rotate;
 /* daemon.c */

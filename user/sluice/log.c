@@ -215,7 +215,7 @@ static enum status open_log(const struct common *common, FILE **ret_file)
 {
 	json_t *data;
 	int fd;
-	enum status status = client_open(common, "log.open", &data, &fd);
+	enum status status = client_open(common, "log.open", NULL, &data, &fd);
 
 	if (status != STATUS_OK)
 		return status;

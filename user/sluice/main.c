@@ -32,6 +32,7 @@ static const struct command *const commands[] = {
 	&command_tenant_delete,
 	&command_gateway_create,
 	&command_gateway_delete,
+	&command_doctor,
 	&command_log_rotate,
 	&command_log,
 	&command_reload,

@@ -13,8 +13,10 @@
 
 #include "access_log.h"
 #include "control_create.h"
+#include "control_port.h"
 #include "control_reply.h"
 #include "control_report.h"
+#include "doctor_run.h"
 #include "generation.h"
 #include "tenants.h"
 #include "upgrade.h"
@@ -219,6 +221,27 @@ static json_t *do_log_rotate(struct sluiced *sluiced, json_t *arguments)
 	return reply;
 }
 
+static int open_log(struct sluiced *sluiced, json_t *arguments)
+{
+	return access_log_read(sluiced);
+}
+
+/* What opened it has said all; the answer is in the descriptor. */
+static json_t *do_open(struct sluiced *sluiced, json_t *arguments)
+{
+	return control_data(json_object());
+}
+
+static int open_doctor(struct sluiced *sluiced, json_t *arguments)
+{
+	const char *bad = NULL;
+	const char *tenant = control_text(arguments, "tenant", &bad);
+
+	if (bad || (tenant && !want_name_valid(tenant)))
+		return -EINVAL;
+	return doctor_run_start(sluiced->doctor, tenant);
+}
+
 static json_t *do_upgrade(struct sluiced *sluiced, json_t *arguments)
 {
 	int err = upgrade_begin(sluiced->upgrade);
@@ -232,6 +255,7 @@ static json_t *do_upgrade(struct sluiced *sluiced, json_t *arguments)
 }
 
 static const char *const no_keys[] = { NULL };
+static const char *const doctor_keys[] = { "tenant", NULL };
 static const char *const name_keys[] = { "name", NULL };
 static const char *const attach_keys[] = { "name", "netns", "interface", "l3_interface", "bridge",
 					   "fail", "guard", "ports",	 "ipv6",	 NULL };
@@ -242,7 +266,7 @@ static const struct command {
 	const char *const *keys;
 	json_t *(*run)(struct sluiced *sluiced, json_t *arguments);
 	/* Opens what goes along with the reply; NULL: nothing does. */
-	int (*open)(struct sluiced *sluiced);
+	int (*open)(struct sluiced *sluiced, json_t *arguments);
 } commands[] = {
 	{ "status", CONTROL_READ, no_keys, do_status, NULL },
 	{ "tenant.list", CONTROL_READ, no_keys, do_tenant_list, NULL },
@@ -255,9 +279,13 @@ static const struct command {
 	  NULL },
 	{ "gateway.delete", CONTROL_ADMIN, control_delete_gateway_keys, control_delete_gateway,
 	  NULL },
+	{ "port.list", CONTROL_READ, control_port_keys, control_port_list, NULL },
+	{ "port.set", CONTROL_ADMIN, control_port_set_keys, control_port_set, NULL },
+	{ "port.del", CONTROL_ADMIN, control_port_keys, control_port_del, NULL },
 	{ "reload", CONTROL_ADMIN, no_keys, do_reload, NULL },
 	{ "upgrade", CONTROL_ADMIN, no_keys, do_upgrade, NULL },
-	{ "log.open", CONTROL_READ, no_keys, do_log_open, access_log_read },
+	{ "doctor", CONTROL_READ, doctor_keys, do_open, open_doctor },
+	{ "log.open", CONTROL_READ, no_keys, do_log_open, open_log },
 	{ "log.rotate", CONTROL_ADMIN, no_keys, do_log_rotate, NULL },
 };
 
@@ -275,7 +303,13 @@ static json_t *run_command(struct sluiced *sluiced, const struct command *comman
 	int fd = -1;
 
 	if (command->open) {
-		fd = command->open(sluiced);
+		fd = command->open(sluiced, arguments);
+		if (fd == -EINVAL)
+			return control_error("usage", "see docs/control.md for what it may be",
+					     "an argument is wrong");
+		if (fd == -EBUSY)
+			return control_error("busy", "try again in a moment",
+					     "another %s is under way", command->name);
 		if (fd == -ENOENT)
 			return control_error("not-found", "set log.access in sluice.yaml",
 					     "there is no access log");

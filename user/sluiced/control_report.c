@@ -144,13 +144,14 @@ static json_t *report_workers(struct sluiced *sluiced)
 	while ((worker = supervise_next(sluiced->supervise, worker)))
 		json_array_insert_new(
 			list, 0,
-			json_pack("{s:i, s:s, s:i, s:I, s:s, s:I, s:I}", "index",
+			json_pack("{s:i, s:s, s:i, s:I, s:s, s:I, s:I, s:I}", "index",
 				  (int)worker->index, "role", worker_role_name(worker->role), "pid",
 				  (int)worker->pid, "generation",
 				  (json_int_t)worker->generation->number, "state",
 				  worker_state_name(worker->state), "connections",
 				  (json_int_t)stats_connections(worker), "restarts",
-				  (json_int_t)supervise_restarts(sluiced->supervise, worker)));
+				  (json_int_t)supervise_restarts(sluiced->supervise, worker),
+				  "silent_ms", (json_int_t)(loop_now() - worker->pulse_ms)));
 	return list;
 }
 
@@ -204,4 +205,24 @@ json_t *report_status(struct sluiced *sluiced)
 		conf->management.source, "engine", conf_engine_name(conf->relay.engine), "workers",
 		report_workers(sluiced), "services", report_services(sluiced->generation),
 		"tenants", report_tenants(sluiced));
+}
+
+json_t *report_doctor(struct sluiced *sluiced)
+{
+	const struct conf *conf = sluiced->generation->conf;
+	json_t *status = report_status(sluiced), *routes = json_array();
+
+	for (unsigned i = 0; i < conf->routes_count; i++) {
+		const struct conf_route *route = &conf->routes[i];
+		json_t *methods = json_array();
+
+		for (unsigned m = 0; m < route->methods_count; m++)
+			json_array_append_new(methods, json_string(route->methods[m]));
+		json_array_append_new(routes,
+				      json_pack("{s:s, s:s, s:o, s:s?}", "path", route->path,
+						"service", route->service, "methods", methods,
+						"require_header", route->require_header));
+	}
+	json_object_set_new(status, "routes", routes);
+	return status;
 }

@@ -26,6 +26,8 @@
 #include "control.h"
 #include "created.h"
 #include "discover.h"
+#include "doctor.h"
+#include "doctor_run.h"
 #include "generation.h"
 #include "guard_auto.h"
 #include "handover.h"
@@ -43,8 +45,8 @@
 #define DESCRIPTORS 1048576
 
 struct settings {
-	const char *config, *instance, *log_level, *upgrade_from;
-	bool check_config, check_upgrade, clean, foreground, version, help;
+	const char *config, *instance, *log_level, *upgrade_from, *tenant;
+	bool check_config, check_upgrade, clean, doctor, foreground, version, help;
 };
 
 static const char *const log_words[] = { "error", "warning", "info", "debug", NULL };
@@ -63,6 +65,10 @@ static const struct opt options[] = {
 	{ OPT_FLAG, 0, "check-upgrade", NULL,
 	  "say whether this program can take over from the sluiced that runs it",
 	  offsetof(struct settings, check_upgrade), 0, 0, NULL },
+	{ OPT_FLAG, 0, "doctor", NULL, "look for what is broken, for \"sluice doctor\", and exit",
+	  offsetof(struct settings, doctor), 0, 0, NULL },
+	{ OPT_TEXT, 0, "tenant", "NAME", "the one that the doctor looks at",
+	  offsetof(struct settings, tenant), 0, 0, NULL },
 	{ OPT_TEXT, 0, "upgrade-from", "FILE",
 	  "the program that an upgrade executes (default: this one's path)",
 	  offsetof(struct settings, upgrade_from), 0, 0, NULL },
@@ -258,6 +264,8 @@ static int start_modules(struct sluiced *sluiced, struct state *state)
 		err = discover_new(sluiced, &sluiced->discover);
 	if (!err)
 		err = handover_new(sluiced, &sluiced->handover);
+	if (!err)
+		err = doctor_run_new(sluiced, &sluiced->doctor);
 	if (!err) {
 		if (state)
 			state->control_fd = -1;
@@ -274,6 +282,7 @@ static void stop_modules(struct sluiced *sluiced, bool taken)
 {
 	upgrade_free(sluiced->upgrade);
 	control_free(sluiced->control);
+	doctor_run_free(sluiced->doctor);
 	discover_free(sluiced->discover);
 	created_free(sluiced->created);
 	tenants_detach_all(sluiced->tenants);
@@ -511,5 +520,7 @@ int main(int argc, char **argv)
 		return check_config(settings.config);
 	if (settings.check_upgrade)
 		return check_upgrade(&settings);
+	if (settings.doctor)
+		return doctor_main(settings.instance, settings.tenant, settings.config);
 	return serve(&settings, argv);
 }

@@ -10,14 +10,17 @@
 
 #include "loop.h"
 
+struct binder;
 struct control;
 struct created;
 struct discover;
+struct doctor_run;
 struct gate_load;
 struct generation;
 struct guard_auto;
 struct handover;
 struct origins;
+struct ports;
 struct supervise;
 struct tenants;
 struct upgrade;
@@ -33,6 +36,8 @@ struct sluiced {
 	struct gate_load *load;
 	struct generation *generation; /* of the configuration in force */
 	struct tenants *tenants;
+	struct binder *binder;
+	struct ports *ports;
 	struct supervise *supervise;
 	struct origins *origins;
 	struct guard_auto *guard;
@@ -40,6 +45,7 @@ struct sluiced {
 	struct created *created;
 	struct control *control;
 	struct handover *handover;
+	struct doctor_run *doctor;
 	struct upgrade *upgrade;
 };
 

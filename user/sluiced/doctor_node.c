@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What all tenants stand on: kernel, bpffs, pins, programs, the daemon and its workers. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "doctor.h"
+
+#define SILENT_MS 2500 /* a worker says each second that it turns */
+
+static void look_at_kernel(struct doctor *doctor)
+{
+	json_t *features = json_object_get(doctor->report, "features"), *value;
+	unsigned major = 0, minor = 0;
+	struct utsname name;
+	const char *feature;
+
+	if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2)
+		snprintf(name.release, sizeof(name.release), "?");
+	if (major < 6 || (major == 6 && minor < 1))
+		doctor_say(doctor, NULL, "kernel", DOCTOR_FAIL,
+			   "sluiced does not start below 6.1: its BPF programs need what came then",
+			   "apt install linux-image-amd64 && reboot", "kernel %s", name.release);
+	else
+		doctor_say(doctor, NULL, "kernel", DOCTOR_OK, NULL, NULL, "kernel %s",
+			   name.release);
+	if (major == 6 && minor >= 1 && minor < 6)
+		doctor_say(doctor, NULL, "features", DOCTOR_WARN,
+			   "workers share one listener, and one of them may take most connections",
+			   NULL, "kernel %s is older than 6.6", name.release);
+	json_object_foreach (features, feature, value)
+		if (!json_is_true(value) && strcmp(feature, "reuseport_assign"))
+			doctor_say(doctor, NULL, "features", DOCTOR_WARN,
+				   "sluiced does without, more slowly (see sluice status)", NULL,
+				   "the kernel lacks %s", feature);
+}
+
+static void look_at_io_uring(struct doctor *doctor)
+{
+	FILE *file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
+	int disabled = 0;
+
+	if (file && fscanf(file, "%d", &disabled) != 1)
+		disabled = 0;
+	if (file)
+		fclose(file);
+	if (disabled)
+		doctor_say(doctor, NULL, "io_uring", DOCTOR_FAIL,
+			   "workers cannot make their event loop, and do not start",
+			   "sysctl -w kernel.io_uring_disabled=0", "kernel.io_uring_disabled is %d",
+			   disabled);
+	else
+		doctor_say(doctor, NULL, "io_uring", DOCTOR_OK, NULL, NULL, "io_uring may be used");
+}
+
+static const char *start_command(const struct doctor *doctor)
+{
+	if (!strcmp(doctor->instance, "default"))
+		return access("/run/systemd/system", F_OK) ? "/etc/init.d/sluiced start"
+							   : "systemctl start sluiced";
+	return doctor_text("sluiced --instance %s --config FILE", doctor_word(doctor->instance));
+}
+
+static void look_at_pins(struct doctor *doctor)
+{
+	char *why = NULL;
+	int err;
+
+	if (!gate_load_bpffs_mounted()) {
+		doctor_say(doctor, NULL, "bpffs", DOCTOR_FAIL,
+			   "pins of programs and maps have no place, or are hidden from here",
+			   doctor_text("mount -t bpf bpf /sys/fs/bpf && %s", start_command(doctor)),
+			   "no bpffs is mounted at /sys/fs/bpf");
+		return;
+	}
+	doctor_say(doctor, NULL, "bpffs", DOCTOR_OK, NULL, NULL, "mounted at /sys/fs/bpf");
+	err = gate_load_inspect(doctor->instance, &doctor->load, &why);
+	if (!err)
+		doctor_say(doctor, NULL, "pins", DOCTOR_OK, NULL, NULL,
+			   "maps and programs are pinned, layout %u", SL_ABI_VERSION);
+	else if (err == -ENOENT && !doctor->report)
+		doctor_say(doctor, NULL, "pins", DOCTOR_OK, NULL, NULL,
+			   "none, as no sluiced of this instance runs");
+	else if (err == -EPROTO)
+		doctor_say(
+			doctor, NULL, "pins", DOCTOR_FAIL,
+			"program and maps are of different versions; this one would misread them",
+			doctor_text("sluice --instance %s upgrade", doctor_word(doctor->instance)),
+			"%s", why ? why : strerror(-err));
+	else
+		doctor_say(doctor, NULL, "pins", DOCTOR_FAIL,
+			   "the running programs go on, but a successor, bpftool and this check "
+			   "do not find them; a restart pins them anew and cuts connections",
+			   "systemctl restart sluiced", "%s", why ? why : strerror(-err));
+	free(why);
+}
+
+/* The letter of /proc/PID/stat; 0: no such process. */
+static char process_state(pid_t pid)
+{
+	char path[64], line[512], *end, state = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	/* The name is in brackets and may hold anything. */
+	if (fgets(line, sizeof(line), file)) {
+		end = strrchr(line, ')');
+		state = end && end[1] == ' ' ? end[2] : 0;
+	}
+	fclose(file);
+	return state;
+}
+
+/* Whoever holds the instance's lock wrote his number into it; 0: nobody does. */
+static pid_t lock_holder(const struct doctor *doctor)
+{
+	char path[96], text[16] = "";
+	int fd;
+	pid_t pid = 0;
+
+	snprintf(path, sizeof(path), "/run/sluice/%s/lock", doctor->instance);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return 0;
+	if (flock(fd, LOCK_SH | LOCK_NB) && read(fd, text, sizeof(text) - 1) > 0)
+		pid = (pid_t)strtol(text, NULL, 10);
+	close(fd);
+	return pid;
+}
+
+static void look_at_daemon(struct doctor *doctor)
+{
+	pid_t pid = lock_holder(doctor);
+	char state = pid > 0 ? process_state(pid) : 0;
+
+	if (doctor->report) {
+		doctor_say(doctor, NULL, "daemon", DOCTOR_OK, NULL, NULL, "sluiced answers, pid %d",
+			   (int)json_integer_value(json_object_get(doctor->report, "pid")));
+	} else if (state == 'T' || state == 't') {
+		doctor_say(doctor, NULL, "daemon", DOCTOR_FAIL,
+			   "it was stopped by a signal or a debugger: nobody mends, attaches or "
+			   "connects to origins",
+			   doctor_text("kill -CONT %d", pid), "sluiced, pid %d, is stopped", pid);
+	} else if (state && state != 'Z') {
+		doctor_say(doctor, NULL, "daemon", DOCTOR_FAIL,
+			   "its loop hangs: nobody mends, attaches or connects to origins",
+			   doctor_text("kill -ABRT %d   # and report the core; then: %s", pid,
+				       start_command(doctor)),
+			   "sluiced, pid %d, does not answer", pid);
+	} else {
+		doctor_say(
+			doctor, NULL, "daemon", DOCTOR_FAIL,
+			"workers that outlived it serve on, without new origin connections; else "
+			"tenants get what their \"fail\" says",
+			start_command(doctor), "no sluiced runs for instance %s", doctor->instance);
+	}
+}
+
+static void look_at_worker(struct doctor *doctor, const json_t *worker)
+{
+	unsigned failed = doctor->count[DOCTOR_FAIL];
+	int pid = (int)json_integer_value(json_object_get(worker, "pid"));
+	int index = (int)json_integer_value(json_object_get(worker, "index"));
+	long long silent = json_integer_value(json_object_get(worker, "silent_ms"));
+	const char *state = json_string_value(json_object_get(worker, "state"));
+	char now = process_state(pid);
+
+	if (now == 'T' || now == 't')
+		doctor_say(doctor, NULL, "worker", DOCTOR_FAIL,
+			   "its connections stand still, and new ones wait in its queue; sluiced "
+			   "replaces a worker that is silent for 5 s, which cuts them",
+			   doctor_text("kill -CONT %d", pid), "worker %d, pid %d, is stopped",
+			   index, pid);
+	else if (!now || now == 'Z')
+		doctor_say(doctor, NULL, "worker", DOCTOR_FAIL,
+			   "sluiced starts another one; others take its connections meanwhile",
+			   doctor_text("sluice --instance %s status   # RESTARTS must not rise",
+				       doctor_word(doctor->instance)),
+			   "worker %d, pid %d, has ended", index, pid);
+	else if (silent > SILENT_MS && state && strcmp(state, "starting"))
+		doctor_say(doctor, NULL, "worker", DOCTOR_FAIL,
+			   "its loop hangs; sluiced replaces it when it is silent for 5 s",
+			   doctor_text("kill -KILL %d", pid),
+			   "worker %d, pid %d, was last heard of %lld ms ago", index, pid, silent);
+	else if (json_integer_value(json_object_get(worker, "restarts")) > 0)
+		doctor_say(doctor, NULL, "worker", DOCTOR_WARN,
+			   "a worker ended that should not have; sluiced's log says how", NULL,
+			   "worker %d, pid %d, is %s and was restarted %lld times", index, pid,
+			   state ? state : "?",
+			   (long long)json_integer_value(json_object_get(worker, "restarts")));
+	else
+		doctor_say(doctor, NULL, "worker", DOCTOR_OK, NULL, NULL,
+			   "worker %d, pid %d, is %s", index, pid, state ? state : "?");
+	doctor->hurried |= doctor->count[DOCTOR_FAIL] != failed;
+}
+
+static void look_at_workers(struct doctor *doctor)
+{
+	json_t *workers = json_object_get(doctor->report, "workers"), *worker;
+	size_t i;
+
+	if (doctor->report && !json_array_size(workers) &&
+	    json_array_size(json_object_get(doctor->report, "tenants")))
+		doctor_say(
+			doctor, NULL, "worker", DOCTOR_FAIL, "nobody serves the tenants' listeners",
+			doctor_text("sluice --instance %s reload", doctor_word(doctor->instance)),
+			"there are no workers");
+	json_array_foreach (workers, i, worker)
+		look_at_worker(doctor, worker);
+}
+
+void doctor_node(struct doctor *doctor)
+{
+	look_at_kernel(doctor);
+	look_at_io_uring(doctor);
+	look_at_pins(doctor);
+	look_at_daemon(doctor);
+	look_at_workers(doctor);
+}

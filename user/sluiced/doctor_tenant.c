@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One tenant after the other, seen from inside its gateway. With a report, the tenants are the
+ * daemon's; without, those the pinned maps know, whose namespaces are found by their cookies.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../gate/netns.h"
+#include "doctor.h"
+#include "doctor_gate.h"
+
+#define PROBES_MAX 16 /* tenants that are probed without being named */
+
+static const char *text(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+static uint64_t number(const json_t *object, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+/* An address that somebody else serves: "… (pid N) …" in the reason names them. */
+static void explain_conflict(struct doctor *doctor, const char *name, const char *reason)
+{
+	const char *at = strstr(reason, "(pid ");
+	long pid = at ? strtol(at + 5, NULL, 10) : 0;
+
+	doctor_say(doctor, name, "listener", DOCTOR_FAIL,
+		   "its packets are left to whoever has the address; sluice serves within 3 s of "
+		   "their leaving",
+		   pid > 0 ? doctor_text("kill %ld", pid) : NULL, "%s", reason);
+}
+
+static void explain_unattached(struct doctor *doctor, const json_t *tenant)
+{
+	const char *state = text(tenant, "state"), *reason = text(tenant, "reason");
+	const char *name = text(tenant, "name");
+
+	if (state && !strcmp(state, "conflict"))
+		explain_conflict(doctor, name, reason ? reason : "the address is taken");
+	else
+		doctor_say(doctor, name, "attach", DOCTOR_FAIL,
+			   "VMs of this tenant reach no service; sluiced tries again every 3 s",
+			   doctor_text("sluice --instance %s tenant detach %s   # or mend what the "
+				       "reason names",
+				       doctor_word(doctor->instance), doctor_word(name)),
+			   "%s", reason && *reason ? reason : "not attached");
+}
+
+static void from_report(const json_t *tenant, char *netns, size_t size, struct doctor_gate *ret)
+{
+	json_t *ns = json_object_get(tenant, "netns"), *port;
+	size_t i;
+
+	if (json_is_integer(ns))
+		snprintf(netns, size, "pid:%lld", (long long)json_integer_value(ns));
+	else
+		snprintf(netns, size, "%s", json_string_value(ns) ? json_string_value(ns) : "");
+	*ret = (struct doctor_gate){
+		.name = text(tenant, "name"),
+		.netns = netns,
+		.key = { .netns_cookie = number(tenant, "netns_cookie"),
+			 .ifindex = (uint32_t)number(tenant, "ifindex") },
+		.l3_ifindex = (uint32_t)number(tenant, "l3_ifindex"),
+		.ipv6 = json_is_true(json_object_get(tenant, "ipv6")),
+	};
+	json_array_foreach (json_object_get(tenant, "ports"), i, port)
+		if (ret->nports < SL_PORTS_MAX)
+			ret->ports[ret->nports++] = (uint16_t)json_integer_value(port);
+}
+
+/* Enters and has a look; the namespace stays open for the probe in *ret_ns. */
+static bool look_inside(struct doctor *doctor, const struct doctor_gate *gate, int *ret_ns)
+{
+	struct netns_visit visit;
+	uint64_t cookie = 0;
+	int ns = netns_open(gate->netns);
+	int err = ns < 0 ? ns : netns_enter(&visit, ns);
+	bool whole;
+
+	*ret_ns = ns;
+	if (err) {
+		doctor_say(
+			doctor, gate->name, "namespace", DOCTOR_FAIL,
+			"the gateway is gone, or its name is; sluiced lets it go at its next look",
+			doctor_text("sluice --instance %s tenant detach %s",
+				    doctor_word(doctor->instance), doctor_word(gate->name)),
+			"namespace %s: %s", gate->netns, strerror(-err));
+		return false;
+	}
+	whole = !netns_cookie(&cookie) && cookie == gate->key.netns_cookie;
+	if (whole)
+		whole = doctor_gate(doctor, gate);
+	else
+		doctor_say(
+			doctor, gate->name, "namespace", DOCTOR_FAIL,
+			"the name belongs to another namespace than the one sluice serves",
+			doctor_text("sluice --instance %s reload", doctor_word(doctor->instance)),
+			"namespace %s was made anew", gate->netns);
+	netns_leave(&visit);
+	return whole;
+}
+
+/* dnsmasq of a gateway that "tenant create" built: its directory is there as long as it is. */
+static void look_at_dhcp(struct doctor *doctor, const char *name)
+{
+	char path[256], proc[64];
+	int pid = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/run/sluice/%s/created/tenant-%s/dnsmasq.conf",
+		 doctor->instance, name);
+	if (access(path, F_OK))
+		return;
+	snprintf(path, sizeof(path), "/run/sluice/%s/created/tenant-%s/dnsmasq.pid",
+		 doctor->instance, name);
+	file = fopen(path, "re");
+	if (file && fscanf(file, "%d", &pid) != 1)
+		pid = 0;
+	if (file)
+		fclose(file);
+	snprintf(proc, sizeof(proc), "/proc/%d", pid);
+	if (pid > 0 && !access(proc, F_OK))
+		doctor_say(doctor, name, "dhcp", DOCTOR_OK, NULL, NULL, "dnsmasq runs, pid %d",
+			   pid);
+	else
+		doctor_say(doctor, name, "dhcp", DOCTOR_FAIL,
+			   "VMs get no address; sluiced starts it again within seconds, unless it "
+			   "cannot run",
+			   access("/usr/sbin/dnsmasq", X_OK) ? "apt install dnsmasq-base"
+							     : "see sluiced's log",
+			   "dnsmasq does not run");
+}
+
+static void look_at(struct doctor *doctor, const json_t *tenant, bool probe)
+{
+	const char *state = text(tenant, "state");
+	struct doctor_gate gate;
+	char netns[4096];
+	int ns = -1;
+	bool whole;
+
+	if (!state || strcmp(state, "attached")) {
+		explain_unattached(doctor, tenant);
+		return;
+	}
+	from_report(tenant, netns, sizeof(netns), &gate);
+	look_at_dhcp(doctor, gate.name);
+	if (!doctor->load) {
+		doctor_say(doctor, gate.name, "filters", DOCTOR_SKIPPED, NULL, NULL,
+			   "without the pins it cannot be told whose filters are there");
+		return;
+	}
+	whole = look_inside(doctor, &gate, &ns);
+	if (!whole)
+		doctor_say(doctor, gate.name, "probe", DOCTOR_SKIPPED, NULL, NULL,
+			   "mend first what is broken above");
+	else if (probe)
+		doctor_probe(doctor, tenant, ns, &gate.key, gate.l3_ifindex);
+	if (ns >= 0)
+		close(ns);
+}
+
+/* ---- without a daemon --------------------------------------------------------------------- */
+
+struct pinned {
+	struct doctor *doctor;
+	unsigned count;
+};
+
+/* The name of the namespace with this cookie, below /run/netns. */
+static bool find_namespace(uint64_t wanted, char *ret, size_t size)
+{
+	DIR *dir = opendir("/run/netns");
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		struct netns_visit visit;
+		uint64_t cookie;
+		int ns = entry->d_name[0] == '.' ? -1 : netns_open(entry->d_name);
+
+		if (ns < 0)
+			continue;
+		if (!netns_enter(&visit, ns)) {
+			found = !netns_cookie(&cookie) && cookie == wanted;
+			netns_leave(&visit);
+		}
+		close(ns);
+		if (found)
+			snprintf(ret, size, "%s", entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static int look_at_pinned(uint32_t id, const struct sl_tenant *tenant, void *arg)
+{
+	struct pinned *pinned = arg;
+	struct doctor *doctor = pinned->doctor;
+	char netns[256], name[SL_NAME_MAX];
+	struct doctor_gate gate = {
+		.name = name,
+		.netns = netns,
+		.key = { .netns_cookie = tenant->netns_cookie, .ifindex = tenant->ifindex },
+		.l3_ifindex = tenant->l3_ifindex,
+	};
+	struct sl_iface iface;
+	int ns = -1;
+
+	snprintf(name, sizeof(name), "%.*s", (int)sizeof(tenant->name) - 1, tenant->name);
+	if (doctor->only && strcmp(doctor->only, name))
+		return 0;
+	pinned->count++;
+	if (!find_namespace(tenant->netns_cookie, netns, sizeof(netns))) {
+		doctor_say(doctor, name, "namespace", DOCTOR_SKIPPED, NULL, NULL,
+			   "its namespace has no name below /run/netns");
+		return 0;
+	}
+	if (!gate_load_iface_get(doctor->load, &gate.key, &iface))
+		for (; gate.nports < iface.nports && gate.nports < SL_PORTS_MAX; gate.nports++)
+			gate.ports[gate.nports] = (uint16_t)(iface.ports[gate.nports] >> 8 |
+							     iface.ports[gate.nports] << 8);
+	look_inside(doctor, &gate, &ns);
+	if (ns >= 0)
+		close(ns);
+	doctor_say(doctor, name, "probe", DOCTOR_SKIPPED, NULL, NULL,
+		   "the daemon alone knows what may be asked for");
+	return 0;
+}
+
+void doctor_tenants(struct doctor *doctor)
+{
+	json_t *tenants = json_object_get(doctor->report, "tenants"), *tenant;
+	struct pinned pinned = { .doctor = doctor };
+	bool probe = doctor->only || json_array_size(tenants) <= PROBES_MAX;
+	size_t i, count = 0;
+
+	if (!doctor->report && doctor->load)
+		gate_load_tenant_each(doctor->load, look_at_pinned, &pinned);
+	count = pinned.count;
+	json_array_foreach (tenants, i, tenant) {
+		if (doctor->only && strcmp(text(tenant, "name"), doctor->only))
+			continue;
+		count++;
+		look_at(doctor, tenant, probe);
+	}
+	if (!probe)
+		doctor_say(doctor, NULL, "probe", DOCTOR_SKIPPED, NULL, NULL,
+			   "%zu tenants are too many to probe each: sluice doctor TENANT", count);
+	if (!count && doctor->only)
+		doctor_say(doctor, doctor->only, "attach", DOCTOR_FAIL, "it is served by nobody",
+			   doctor_text("sluice --instance %s tenant attach %s --netns NS "
+				       "--interface IF",
+				       doctor_word(doctor->instance), doctor_word(doctor->only)),
+			   "there is no tenant %s", doctor->only);
+}
