@@ -223,7 +223,7 @@ static bool known_key(const char *key)
 }
 
 /* One block: the struct, its addresses, its strings. */
-static struct binding *make(const struct binding *from)
+struct binding *binding_copy(const struct binding *from)
 {
 	size_t lengths[3] = { strlen(from->tenant) + 1, strlen(from->instance) + 1,
 			      strlen(from->project) + 1 };
@@ -279,7 +279,7 @@ int binding_read(json_t *object, struct binding **ret, char why[BINDING_WHY_MAX]
 		err = read_expires(object, &binding.expires, why);
 	if (err)
 		return err;
-	*ret = make(&binding);
+	*ret = binding_copy(&binding);
 	return *ret ? 0 : -ENOMEM;
 }
 

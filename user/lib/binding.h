@@ -39,7 +39,9 @@ struct binding_list {
  */
 #define BINDING_WHY_MAX 256
 int binding_read(json_t *object, struct binding **ret, char why[BINDING_WHY_MAX]);
-/* The reverse; NULL: no memory. */
+/* NULL: no memory. */
+struct binding *binding_copy(const struct binding *from);
+/* The reverse of reading; NULL: no memory. */
 json_t *binding_write(const struct binding *binding);
 
 /* "02:00:00:00:00:05", in any case; not of a group, not zero. 0 or -EINVAL. */

@@ -311,6 +311,8 @@ static int read_file(int fd, char **ret_text, size_t *ret_len)
 		return -ENOTSUP;
 	if (st.st_size > BINDINGS_FILE_MAX)
 		return -EFBIG;
+	if (!st.st_size)
+		return -ENODATA;
 	/* A byte more: one that is being written to shows. */
 	text = malloc((size_t)st.st_size + 1);
 	if (!text)
@@ -344,9 +346,10 @@ int bindings_load(const char *path, struct binding_list *ret, char **ret_why)
 		return err;
 	}
 	if (asprintf(ret_why, "%s: cannot be read: %s", path,
-		     err == -ENOTSUP  ? "it is no regular file"
-		     : err == -EAGAIN ? "it is being written; write another one and rename it"
-				      : strerror(-err)) < 0)
+		     err == -ENOTSUP   ? "it is no regular file"
+		     : err == -ENODATA ? "it is empty; should nobody be bound, write a line '#'"
+		     : err == -EAGAIN  ? "it is being written; write another one and rename it"
+				       : strerror(-err)) < 0)
 		*ret_why = NULL;
 	return err;
 }

@@ -12,6 +12,7 @@
 
 #include "../gate/load.h"
 #include "generation.h"
+#include "ports.h"
 #include "stats.h"
 #include "supervise.h"
 #include "tenants.h"
@@ -195,7 +196,7 @@ json_t *report_status(struct sluiced *sluiced)
 	uname(&kernel);
 	return json_pack(
 		"{s:s, s:s, s:i, s:I, s:I, s:{s:b, s:s?}, s:s, s:o, s:o, s:{s:s?, s:s?}, s:s, s:o, "
-		"s:o, s:o}",
+		"s:o, s:o, s:o}",
 		"version", SLUICE_VERSION, "instance", sluiced->instance, "pid", (int)getpid(),
 		"uptime_s", (json_int_t)((loop_now() - sluiced->started_ms) / 1000), "upgrades",
 		(json_int_t)sluiced->upgrades, "upgrade", "active",
@@ -204,7 +205,7 @@ json_t *report_status(struct sluiced *sluiced)
 		report_degraded(sluiced), "management", "netns", conf->management.netns, "source",
 		conf->management.source, "engine", conf_engine_name(conf->relay.engine), "workers",
 		report_workers(sluiced), "services", report_services(sluiced->generation),
-		"tenants", report_tenants(sluiced));
+		"bindings", ports_report(sluiced->ports), "tenants", report_tenants(sluiced));
 }
 
 json_t *report_doctor(struct sluiced *sluiced)

@@ -23,6 +23,7 @@
 #include "../lib/opt.h"
 #include "../relay/worker.h"
 #include "access_log.h"
+#include "binder.h"
 #include "control.h"
 #include "created.h"
 #include "discover.h"
@@ -33,6 +34,7 @@
 #include "handover.h"
 #include "notify.h"
 #include "origins.h"
+#include "ports.h"
 #include "rendezvous.h"
 #include "rundir.h"
 #include "sluiced.h"
@@ -93,6 +95,7 @@ static enum log_level find_level(const char *word)
 
 static int check_config(const char *path)
 {
+	struct binding_list bindings = { 0 };
 	struct conf *conf;
 	char *why = NULL;
 	int err = conf_load(path, &conf, &why);
@@ -102,9 +105,16 @@ static int check_config(const char *path)
 		free(why);
 		return EXIT_FAILURE;
 	}
+	/* One that comes later is no mistake. */
+	err = conf->bindings.file ? bindings_load(conf->bindings.file, &bindings, &why) : 0;
 	conf_free(conf);
-	printf("%s: ok\n", path);
-	return EXIT_SUCCESS;
+	bindings_free(&bindings);
+	if (err && err != -ENOENT)
+		fprintf(stderr, "%s\n", why ? why : strerror(-err));
+	else
+		printf("%s: ok\n", path);
+	free(why);
+	return err && err != -ENOENT ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* What starting would need, and that our state can be read: nothing is changed. */
@@ -234,6 +244,7 @@ static int open_load(struct sluiced *sluiced)
 		.interfaces = conf->limits.tenants,
 		/* relay.workers may grow, the map cannot. */
 		.listeners = most_ports(conf) * 2 * (workers < 8 ? 8 : workers),
+		.bindings = conf->limits.bindings * PORTS_KEYS,
 	};
 	char *why = NULL;
 	int err;
@@ -253,7 +264,12 @@ static int start_modules(struct sluiced *sluiced, struct state *state)
 				     &why);
 	if (err)
 		return complain(err, "management namespace", why);
-	err = tenants_new(sluiced, &sluiced->tenants);
+	err = ports_new(sluiced, &sluiced->ports, &why);
+	if (err)
+		return complain(err, "port bindings", why);
+	err = binder_new(sluiced, &sluiced->binder);
+	if (!err)
+		err = tenants_new(sluiced, &sluiced->tenants);
 	if (!err)
 		err = supervise_new(sluiced, &sluiced->supervise);
 	if (!err)
@@ -289,6 +305,8 @@ static void stop_modules(struct sluiced *sluiced, bool taken)
 	supervise_free(sluiced->supervise);
 	handover_free(sluiced->handover, taken);
 	tenants_free(sluiced->tenants);
+	ports_free(sluiced->ports);
+	binder_free(sluiced->binder);
 	guard_auto_free(sluiced->guard);
 	origins_free(sluiced->origins);
 	if (sluiced->load && taken && gate_load_unpin(sluiced->load))
@@ -349,6 +367,7 @@ static int begin(struct sluiced *sluiced, struct state *state)
 
 	if (state)
 		handover_adopt(sluiced, state);
+	ports_begin(sluiced->ports);
 	err = gate_clean_stale(sluiced->load, is_attached, sluiced);
 	if (err > 0)
 		log_info("an earlier sluiced did not end in order: %d interfaces cleaned", err);

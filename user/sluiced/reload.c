@@ -11,6 +11,7 @@
 #include "discover.h"
 #include "generation.h"
 #include "origins.h"
+#include "ports.h"
 #include "sluiced.h"
 #include "supervise.h"
 #include "tenants.h"
@@ -28,6 +29,7 @@ int sluiced_reload(struct sluiced *sluiced, char **ret_why)
 		goto fail;
 	}
 	sluiced->generation = new;
+	ports_reload(sluiced->ports);
 	tenants_apply(sluiced->tenants);
 	supervise_apply(sluiced->supervise);
 	discover_apply(sluiced->discover);

@@ -16,6 +16,7 @@
 
 #include "../gate/load.h"
 #include "../lib/log.h"
+#include "binder.h"
 #include "generation.h"
 #include "handover.h"
 #include "origins.h"
@@ -235,6 +236,7 @@ void supervise_ended(struct supervise *supervise, struct worker *worker)
 	origins_forget(supervise->sluiced->origins, worker);
 	stats_retire(supervise->sluiced, worker);
 	worker_free(worker);
+	binder_look(supervise->sluiced->binder);
 	if (!current || supervise->ending)
 		return;
 	slot->restarts++;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../lib/log.h"
+#include "binder.h"
 #include "discover.h"
 #include "generation.h"
 #include "guard_auto.h"
@@ -111,6 +112,7 @@ static struct gate_spec to_spec(struct tenants *tenants, const struct tenant *te
 		.hop_limit = conf->listen.hop_limit,
 		.congestion = conf_congestion_name(conf->relay.congestion),
 		.nworkers = supervise_listeners(tenants->sluiced->supervise),
+		.bound = binder_bound(tenants->sluiced->binder, want->name),
 		.fail = want->fail == CONF_FAIL_DROP ? SL_FAIL_DROP : SL_FAIL_PASS,
 		.iface_rate = conf->guard.interface_rate,
 		.iface_burst = conf->guard.interface_burst,
@@ -185,6 +187,7 @@ static int try_attach(struct tenants *tenants, struct tenant *tenant)
 	if (tenant->want.ipv6 && !tenant->gate.ipv6)
 		log_warn("tenant %s: IPv6 is disabled on %s; only IPv4 is served",
 			 tenant->want.name, tenant->gate.l3_interface);
+	binder_attached(tenants->sluiced->binder, tenant);
 	supervise_listen(tenants->sluiced->supervise, tenant);
 	guard_auto_attached(tenants->sluiced->guard, tenant);
 	return 0;
@@ -197,6 +200,7 @@ static void detach_gate(struct tenants *tenants, struct tenant *tenant)
 	if (!gate->attached)
 		return;
 	supervise_unlisten(tenants->sluiced->supervise, tenant, true);
+	binder_detached(tenants->sluiced->binder, tenant);
 	gate_detach(gate, tenants->sluiced->load, neighbour(tenants, gate, false),
 		    neighbour(tenants, gate, true));
 	tenant->guard.raised_now = false;

@@ -38,6 +38,7 @@ struct tenant {
 	char reason[GATE_WHY_MAX]; /* empty while attached */
 	uint64_t blamed_ms;	   /* when the owner of its address was last looked for */
 	struct gate gate;
+	bool unopened; /* its port bindings are not in the guard's map yet */
 	struct tenant_guard guard;
 	struct sl_relay retired;	 /* what workers that are gone have counted */
 	struct latency *retired_latency; /* likewise; NULL: nothing. Not handed on to a successor */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../lib/log.h"
+#include "binder.h"
 #include "generation.h"
 #include "origins.h"
 #include "rendezvous.h"
@@ -41,6 +42,9 @@ static const struct msg_rule rules[] = {
 	  .len_max = sizeof(struct proto_connect) },
 	{ .type = PROTO_DRAINED },
 	{ .type = PROTO_PULSE },
+	{ .type = PROTO_BOUND,
+	  .len_min = sizeof(struct proto_bindings),
+	  .len_max = sizeof(struct proto_bindings) },
 	{ .type = PROTO_FAILED,
 	  .len_min = sizeof(struct proto_connect),
 	  .len_max = sizeof(struct proto_connect) },
@@ -276,6 +280,13 @@ static void handle(struct worker *worker, struct msg *msg)
 		origins_blame(worker, &blamed);
 		break;
 	}
+	case PROTO_BOUND: {
+		struct proto_bindings bound;
+
+		memcpy(&bound, msg->body, sizeof(bound));
+		binder_said(worker->sluiced->binder, worker, bound.serial);
+		break;
+	}
 	case PROTO_DRAINED:
 		if (worker->state != WORKER_DRAINING)
 			worker_kill(worker, "drained without being asked");
@@ -352,6 +363,8 @@ static int equip(struct worker *worker)
 		err = send_pipes(worker, conf->relay.pipes_small, SMALL_PIPE);
 	if (!err)
 		err = send_pipes(worker, conf->relay.pipes_large, LARGE_PIPE);
+	if (!err)
+		err = binder_equip(worker->sluiced->binder, worker);
 	while (!err && (tenant = tenants_next(worker->sluiced->tenants, tenant)))
 		worker_listen(worker, tenant);
 	return err;

@@ -37,6 +37,7 @@ struct worker {
 	struct loop_watch message, ended;
 	struct mailbox mailbox;
 	bool wants_write;
+	uint64_t bound;	     /* serial of the last PROTO_BOUND */
 	unsigned connecting; /* PROTO_CONNECTs not answered yet */
 	/* Shared with the worker: one struct sl_relay per tenant slot. */
 	struct sl_relay *stats;

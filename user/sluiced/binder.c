@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Three lists: the one in force, the one on its way, the one that came meanwhile. The map of the
+ * guard holds nothing that is not in the first; workers get the second as a table in a memfd.
+ */
+#include "binder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../gate/gate.h"
+#include "../lib/binding_table.h"
+#include "../lib/log.h"
+#include "supervise.h"
+#include "tenants.h"
+#include "worker.h"
+
+#define LATE_MS 5000 /* a worker that hangs is ended by its missing pulse at about this time */
+
+struct binder {
+	struct sluiced *sluiced;
+	struct binding_list now, next, later;
+	bool begun, changing, has_later;
+	int table; /* memfd of next's table while changing, else of now's; -1: none was needed */
+	struct proto_bindings about;
+	struct loop_timer late;
+};
+
+int binder_new(struct sluiced *sluiced, struct binder **ret)
+{
+	struct binder *binder = calloc(1, sizeof(*binder));
+
+	if (!binder)
+		return -ENOMEM;
+	binder->sluiced = sluiced;
+	binder->table = -1;
+	*ret = binder;
+	return 0;
+}
+
+void binder_free(struct binder *binder)
+{
+	if (!binder)
+		return;
+	loop_timer_stop(&binder->sluiced->loop, &binder->late);
+	if (binder->table >= 0)
+		close(binder->table);
+	bindings_free(&binder->now);
+	bindings_free(&binder->next);
+	bindings_free(&binder->later);
+	free(binder);
+}
+
+static const struct binding_list *target(const struct binder *binder)
+{
+	return binder->changing ? &binder->next : &binder->now;
+}
+
+static bool is_bound(const struct binding_list *list, const char *tenant)
+{
+	size_t at = bindings_first(list, tenant);
+
+	return at < list->count && !strcmp(list->list[at]->tenant, tenant);
+}
+
+bool binder_bound(const struct binder *binder, const char *tenant)
+{
+	return is_bound(target(binder), tenant);
+}
+
+bool binder_holds(const struct binder *binder, const struct binding *binding)
+{
+	const struct binding *held = bindings_find(&binder->now, binding->tenant, binding->mac);
+
+	return !binder->changing && held && binding_same(held, binding) &&
+	       held->naddresses == binding->naddresses &&
+	       !memcmp(held->addresses, binding->addresses, 16 * (size_t)held->naddresses);
+}
+
+bool binder_changing(const struct binder *binder)
+{
+	return binder->changing;
+}
+
+size_t binder_count(const struct binder *binder)
+{
+	return binder->now.count;
+}
+
+/* ---- the guard's map --------------------------------------------------------------------------
+ */
+
+static const uint8_t nowhere[16];
+
+static struct sl_binding_key key_of(const struct gate *gate, const struct binding *binding,
+				    const uint8_t address[16])
+{
+	struct sl_binding_key key = {
+		.netns_cookie = gate->key.netns_cookie,
+		.l3_ifindex = gate->l3_ifindex,
+	};
+
+	memcpy(key.mac, binding->mac, sizeof(key.mac));
+	memcpy(key.address, address, sizeof(key.address));
+	return key;
+}
+
+static struct sl_binding value_of(const struct binding *binding)
+{
+	struct sl_binding value = { 0 };
+
+	strncpy(value.instance, binding->instance, sizeof(value.instance) - 1);
+	strncpy(value.project, binding->project, sizeof(value.project) - 1);
+	return value;
+}
+
+/* Index 0 is the MAC alone. */
+static const uint8_t *address_of(const struct binding *binding, unsigned index)
+{
+	return index ? binding->addresses[index - 1] : nowhere;
+}
+
+/* Whether list has the same machine under this MAC and address. */
+static bool covers(const struct binding_list *list, const struct binding *binding, unsigned index)
+{
+	const struct binding *other = bindings_find(list, binding->tenant, binding->mac);
+
+	return other && binding_same(other, binding) &&
+	       (!index || binding_has(other, address_of(binding, index)));
+}
+
+static void report(const struct tenant *tenant, const char *what, int err)
+{
+	static struct log_limit limit = LOG_LIMIT(10000, 3);
+	uint32_t left_out;
+
+	if (err && log_allowed(&limit, &left_out))
+		log_error("tenant %s: %s: %s (%u lines left out)", tenant->want.name, what,
+			  err == -E2BIG ? "the map of port bindings is full: raise limits.bindings "
+					  "and restart"
+					: strerror(-err),
+			  left_out);
+}
+
+/* Takes what is in from, and not in the list kept, out of the guard's map. */
+static void close_guard(struct binder *binder, const struct tenant *tenant,
+			const struct binding_list *from, const struct binding_list *kept)
+{
+	for (size_t at = bindings_first(from, tenant->want.name); at < from->count; at++) {
+		const struct binding *binding = from->list[at];
+
+		if (strcmp(binding->tenant, tenant->want.name))
+			return;
+		for (unsigned i = 0; i <= binding->naddresses; i++) {
+			struct sl_binding_key key =
+				key_of(&tenant->gate, binding, address_of(binding, i));
+
+			if (!kept || !covers(kept, binding, i))
+				report(tenant, "a port binding cannot be taken back",
+				       gate_load_binding_del(binder->sluiced->load, &key));
+		}
+	}
+}
+
+/* Puts what is in to, and not in the list had, into the guard's map. */
+static void open_guard(struct binder *binder, const struct tenant *tenant,
+		       const struct binding_list *to, const struct binding_list *had)
+{
+	for (size_t at = bindings_first(to, tenant->want.name); at < to->count; at++) {
+		const struct binding *binding = to->list[at];
+		struct sl_binding value = value_of(binding);
+
+		if (strcmp(binding->tenant, tenant->want.name))
+			return;
+		for (unsigned i = 0; i <= binding->naddresses; i++) {
+			struct sl_binding_key key =
+				key_of(&tenant->gate, binding, address_of(binding, i));
+
+			if (!had || !covers(had, binding, i))
+				report(tenant, "a machine with a port binding is kept out",
+				       gate_load_binding_put(binder->sluiced->load, &key, &value));
+		}
+	}
+}
+
+/* What an earlier parent left, against the list to come. */
+struct sweep {
+	const struct binder *binder;
+	const struct tenant **tenants; /* in the order of their gates */
+	size_t count;
+};
+
+static int by_gate(const void *a, const void *b)
+{
+	const struct tenant *x = *(const struct tenant *const *)a;
+	const struct tenant *y = *(const struct tenant *const *)b;
+
+	if (x->gate.key.netns_cookie != y->gate.key.netns_cookie)
+		return x->gate.key.netns_cookie < y->gate.key.netns_cookie ? -1 : 1;
+	return (x->gate.l3_ifindex > y->gate.l3_ifindex) -
+	       (x->gate.l3_ifindex < y->gate.l3_ifindex);
+}
+
+static bool is_wanted(const struct sl_binding_key *key, const struct sl_binding *value, void *arg)
+{
+	const struct sweep *sweep = arg;
+	const struct tenant wanted = { .gate = { .key.netns_cookie = key->netns_cookie,
+						 .l3_ifindex = key->l3_ifindex } };
+	const struct tenant *pointer = &wanted, **found;
+	const struct binding *binding;
+	struct sl_binding should;
+
+	found = bsearch(&pointer, sweep->tenants, sweep->count, sizeof(struct tenant *), by_gate);
+	binding = found ? bindings_find(&sweep->binder->next, (*found)->want.name, key->mac) : NULL;
+	if (!binding ||
+	    (memcmp(key->address, nowhere, sizeof(nowhere)) && !binding_has(binding, key->address)))
+		return false;
+	should = value_of(binding);
+	return !memcmp(&should, value, sizeof(should));
+}
+
+static void sweep_guard(struct binder *binder)
+{
+	struct tenants *all = binder->sluiced->tenants;
+	struct sweep sweep = { .binder = binder };
+	struct tenant *tenant = NULL;
+	int gone;
+
+	sweep.tenants = calloc(tenants_count(all) + 1u, sizeof(struct tenant *));
+	while (sweep.tenants && (tenant = tenants_next(all, tenant)))
+		if (tenant->gate.attached)
+			sweep.tenants[sweep.count++] = tenant;
+	if (sweep.count)
+		qsort(sweep.tenants, sweep.count, sizeof(struct tenant *), by_gate);
+	gone = gate_load_binding_sweep(binder->sluiced->load, is_wanted, &sweep);
+	if (gone > 0)
+		log_info("%d entries of earlier port bindings removed", gone);
+	free(sweep.tenants);
+}
+
+/* ---- the workers
+ * ---------------------------------------------------------------------------------
+ */
+
+static uint64_t new_serial(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int make_table(struct binder *binder)
+{
+	size_t size, done = 0;
+	char *bytes = binding_table_build(&binder->next, &size);
+	int fd = bytes ? memfd_create("sluice-bindings", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
+	int err = bytes ? (fd < 0 ? -errno : 0) : -ENOMEM;
+
+	while (!err && done < size) {
+		ssize_t n = write(fd, bytes + done, size - done);
+
+		if (n < 0)
+			err = -errno;
+		else
+			done += (size_t)n;
+	}
+	/* Cut short, it would kill whoever maps it. */
+	if (!err &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+		err = -errno;
+	free(bytes);
+	if (err) {
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	if (binder->table >= 0)
+		close(binder->table);
+	binder->table = fd;
+	binder->about = (struct proto_bindings){ .serial = new_serial(), .size = size };
+	return 0;
+}
+
+/* A BACK worker learns who a client is from FRONT ones. */
+static bool concerns(const struct worker *worker)
+{
+	return worker->role != PROTO_ROLE_BACK && worker->state != WORKER_ENDING;
+}
+
+static int send_table(struct binder *binder, struct worker *worker)
+{
+	return worker_send(worker, PROTO_BINDINGS, 0, &binder->about, sizeof(binder->about),
+			   &binder->table, 1);
+}
+
+int binder_equip(struct binder *binder, struct worker *worker)
+{
+	int err;
+
+	if (binder->table < 0 || !concerns(worker))
+		return 0;
+	err = send_table(binder, worker);
+	/* It can accept nothing before it has read this. */
+	if (!err)
+		worker->bound = binder->about.serial;
+	return err;
+}
+
+/* ---- one change
+ * ------------------------------------------------------------------------------------
+ */
+
+static void finish(struct binder *binder)
+{
+	struct tenants *tenants = binder->sluiced->tenants;
+	struct gate_load *load = binder->sluiced->load;
+	struct tenant *tenant = NULL;
+
+	loop_timer_stop(&binder->sluiced->loop, &binder->late);
+	while ((tenant = tenants_next(tenants, tenant))) {
+		bool whole = !binder->begun || tenant->unopened;
+
+		if (!tenant->gate.attached)
+			continue;
+		tenant->unopened = false;
+		open_guard(binder, tenant, &binder->next, whole ? NULL : &binder->now);
+		if (!is_bound(&binder->next, tenant->want.name) &&
+		    (!binder->begun || is_bound(&binder->now, tenant->want.name)))
+			report(tenant, "port bindings cannot be lifted",
+			       gate_bind(&tenant->gate, load, false));
+	}
+	if (binder->begun || binder->next.count)
+		log_info("port bindings in force: %zu", binder->next.count);
+	bindings_free(&binder->now);
+	binder->now = binder->next;
+	binder->next = (struct binding_list){ 0 };
+	binder->begun = true;
+	binder->changing = false;
+}
+
+static void start(struct binder *binder, struct binding_list *list);
+
+void binder_look(struct binder *binder)
+{
+	struct worker *worker = NULL;
+
+	if (!binder || !binder->changing)
+		return;
+	while ((worker = supervise_next(binder->sluiced->supervise, worker)))
+		if (concerns(worker) && worker->bound != binder->about.serial)
+			return;
+	finish(binder);
+	if (binder->has_later) {
+		binder->has_later = false;
+		start(binder, &binder->later);
+	}
+}
+
+void binder_said(struct binder *binder, struct worker *worker, uint64_t serial)
+{
+	worker->bound = serial;
+	binder_look(binder);
+}
+
+static void on_late(struct loop_timer *timer)
+{
+	struct binder *binder = container_of(timer, struct binder, late);
+
+	log_warn(
+		"port bindings: a worker has not answered for %d s; what changed is kept out until "
+		"then",
+		LATE_MS / 1000);
+	binder_look(binder);
+}
+
+static bool equal(const struct binding_list *a, const struct binding_list *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		const struct binding *x = a->list[i], *y = b->list[i];
+
+		if (strcmp(x->tenant, y->tenant) || memcmp(x->mac, y->mac, sizeof(x->mac)) ||
+		    !binding_same(x, y) || x->naddresses != y->naddresses ||
+		    memcmp(x->addresses, y->addresses, 16 * (size_t)x->naddresses))
+			return false;
+	}
+	return true;
+}
+
+static void close_all(struct binder *binder)
+{
+	struct tenant *tenant = NULL;
+
+	if (!binder->begun)
+		sweep_guard(binder);
+	while ((tenant = tenants_next(binder->sluiced->tenants, tenant))) {
+		if (!tenant->gate.attached)
+			continue;
+		close_guard(binder, tenant, &binder->now, &binder->next);
+		/* From here on nobody gets in whose SYN was not kept. */
+		if (is_bound(&binder->next, tenant->want.name) &&
+		    (!binder->begun || !is_bound(&binder->now, tenant->want.name)))
+			report(tenant, "port bindings cannot be enforced",
+			       gate_bind(&tenant->gate, binder->sluiced->load, true));
+	}
+}
+
+/* Takes list over. */
+static void start(struct binder *binder, struct binding_list *list)
+{
+	struct worker *worker = NULL;
+	int err;
+
+	if (binder->begun && equal(&binder->now, list)) {
+		bindings_free(list);
+		return;
+	}
+	binder->next = *list;
+	*list = (struct binding_list){ 0 };
+	err = make_table(binder);
+	if (err) {
+		log_error("port bindings: %s; the old ones stay in force", strerror(-err));
+		bindings_free(&binder->next);
+		return;
+	}
+	binder->changing = true;
+	close_all(binder);
+	while ((worker = supervise_next(binder->sluiced->supervise, worker)))
+		if (concerns(worker))
+			send_table(binder, worker);
+	loop_timer_start(&binder->sluiced->loop, &binder->late, LATE_MS, on_late);
+	binder_look(binder);
+}
+
+void binder_change(struct binder *binder, struct binding_list *list)
+{
+	if (!binder->changing) {
+		start(binder, list);
+		return;
+	}
+	bindings_free(&binder->later);
+	binder->later = *list;
+	binder->has_later = true;
+	*list = (struct binding_list){ 0 };
+}
+
+/* ---- tenants that come and go -------------------------------------------------------------------
+ */
+
+void binder_attached(struct binder *binder, struct tenant *tenant)
+{
+	/* While a change is on its way, its end opens the guard. */
+	tenant->unopened = binder->changing;
+	if (!binder->changing)
+		open_guard(binder, tenant, &binder->now, NULL);
+}
+
+void binder_detached(struct binder *binder, const struct tenant *tenant)
+{
+	close_guard(binder, tenant, &binder->now, NULL);
+	/* What an earlier parent left may be of the first list. */
+	if (!binder->begun)
+		close_guard(binder, tenant, &binder->next, NULL);
+}
