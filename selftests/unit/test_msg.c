@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -158,6 +159,29 @@ static void test_both_ends(void)
 	CHECK(msg_recv(pair[1], rules, NRULES, &msg) == -EBADF);
 }
 
+/* Only room of them come; the message is known for what it was, and nothing stays open. */
+static void test_no_descriptors(unsigned room)
+{
+	static const int fds[2] = { STDIN_FILENO, STDIN_FILENO };
+	unsigned before = open_fds();
+	int lowest = dup(STDIN_FILENO);
+	struct rlimit was, limit;
+	static struct msg msg;
+
+	unit_case = "no descriptor to be had";
+	close(lowest);
+	CHECK(msg_send(pair[0], PIPES, 42, NULL, 0, fds, 2) == 0);
+	getrlimit(RLIMIT_NOFILE, &was);
+	limit = (struct rlimit){ (rlim_t)lowest + room, was.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &limit);
+	CHECK(msg_recv(pair[1], rules, NRULES, &msg) == -EMFILE);
+	setrlimit(RLIMIT_NOFILE, &was);
+	CHECK(msg.head.type == PIPES && msg.head.id == 42);
+	for (unsigned i = 0; i < MSG_FDS_MAX; i++)
+		CHECK(msg.fds[i] == -1);
+	CHECK_THAT(open_fds() == before, "%u descriptors left", open_fds() - before);
+}
+
 int main(void)
 {
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)) {
@@ -166,6 +190,8 @@ int main(void)
 	}
 	for (size_t i = 0; i < sizeof(raw_cases) / sizeof(raw_cases[0]); i++)
 		test_raw(&raw_cases[i]);
+	test_no_descriptors(0);
+	test_no_descriptors(1);
 	test_both_ends();
 	return unit_end();
 }

@@ -98,6 +98,7 @@ int msg_recv(int sock, const struct msg_rule *rules, size_t nrules, struct msg *
 		.msg_controllen = sizeof(control.space),
 	};
 	ssize_t got;
+	bool cut;
 	int nfds;
 
 	memset(&control, 0, sizeof(control));
@@ -111,14 +112,18 @@ int msg_recv(int sock, const struct msg_rule *rules, size_t nrules, struct msg *
 	/* An empty packet reads like the end of the stream; no honest peer sends one. */
 	if (!got && !nfds)
 		return 0;
-	if (nfds < 0 || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
-	    (size_t)got < sizeof(ret_msg->head) || ret_msg->head.nfds != nfds ||
+	/* Some have not come: the limit of open files, or more than a message may have. */
+	cut = message.msg_flags & MSG_CTRUNC;
+	if (nfds < 0 || (message.msg_flags & MSG_TRUNC) || (size_t)got < sizeof(ret_msg->head) ||
+	    (cut ? ret_msg->head.nfds <= nfds : ret_msg->head.nfds != nfds) ||
 	    ret_msg->head.len != (size_t)got - sizeof(ret_msg->head) ||
 	    !is_allowed(&ret_msg->head, rules, nrules)) {
 		msg_close_fds(ret_msg);
 		return -EBADMSG;
 	}
-	return 1;
+	if (cut)
+		msg_close_fds(ret_msg);
+	return cut ? -EMFILE : 1;
 }
 
 void msg_close_fds(struct msg *msg)

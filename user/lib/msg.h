@@ -43,6 +43,7 @@ int msg_send(int sock, uint16_t type, uint64_t id, const void *body, size_t len,
  * Receives one message and checks it against rules. Returns 1, 0 at end of stream,
  * -EAGAIN when there is none, -EBADMSG when no rule allows it (received fds are
  * closed), or -errno. Received fds have O_CLOEXEC.
+ * -EMFILE: it is a good one, in *ret_msg, but this process may not have its fds; all are closed.
  */
 int msg_recv(int sock, const struct msg_rule *rules, size_t nrules, struct msg *ret_msg);
 /* Closes what msg still holds. */

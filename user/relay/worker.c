@@ -75,8 +75,7 @@ static int map_stats(struct relay *relay, int fd, uint32_t count)
 	void *memory;
 
 	relay->stats_count = count;
-	if (count == 0 || fstat(fd, &st) < 0 ||
-	    (uint64_t)st.st_size < proto_stats_size(count))
+	if (count == 0 || fstat(fd, &st) < 0 || (uint64_t)st.st_size < proto_stats_size(count))
 		return -EINVAL;
 	memory = mmap(NULL, proto_stats_size(count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED)
@@ -268,6 +267,22 @@ static void change_parent(struct relay *relay, int fd)
 	handover_begin(relay);
 }
 
+/* A message came without its descriptors: this process may open no more. Who waits is told. */
+static void lost_message(struct relay *relay, struct msg *msg)
+{
+	static struct log_limit limit = LOG_LIMIT(10000, 5);
+	struct proto_origin *reply = (void *)msg->body;
+	uint32_t left_out;
+
+	if (log_allowed(&limit, &left_out))
+		log_error("worker %u: no descriptor left for message %u (%u lines left out)",
+			  relay->index, msg->head.type, left_out);
+	if (msg->head.type != PROTO_ORIGIN)
+		return;
+	reply->error = EMFILE;
+	pool_reply(relay, msg, -1);
+}
+
 /* Takes all messages there are. */
 static void read_messages(struct relay *relay)
 {
@@ -281,6 +296,10 @@ static void read_messages(struct relay *relay)
 			break;
 		if (rc == -EBADMSG) {
 			log_error("worker %u: unknown message from the parent", relay->index);
+			continue;
+		}
+		if (rc == -EMFILE) {
+			lost_message(relay, &msg);
 			continue;
 		}
 		if (rc <= 0) {
