@@ -1,38 +1,44 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 120
+# timeout: 150
 #
 # Pipes run out: bodies are copied, counted, and right. Descriptors run out in a worker and in the
 # parent: some requests fail, in words or by waiting; nothing ends, and all is well afterwards.
+# Memory runs out: a worker, which allocates nothing once it serves, does not notice; the parent may
+# fail at what it is asked, and lives.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 path_lab 1024 $((4 * MIB))
 WORKERS=1
 RELAY_YAML=$'pipes_small: 1\npipes_large: 1'
-start_sluiced
-for bridge in $BRIDGES; do
-	attach "$bridge" --bridge "$bridge"
-done
-
-for bridge in $BRIDGES; do
+# without_pipes ENGINE BRIDGE: eight bodies for two pipes
+without_pipes() {
+	local engine=$1 bridge=$2 i
 	for i in 1 2 3 4 5 6 7 8; do
 		start "many-$i" in_ns "$bridge-vm" curl -qsS --fail --noproxy '*' --limit-rate 4M \
 			-o "$LAB/many-$i" "$META/$((4 * MIB))"
 	done
 	for i in 1 2 3 4 5 6 7 8; do
-		collect "many-$i" || fail "body $i without pipes ($bridge)"
+		collect "many-$i" || fail "body $i without pipes ($engine, $bridge)"
 		expect_eq "$(sha256sum <"$LAB/many-$i" | cut -d ' ' -f 1)" "${SUM[$((4 * MIB))]}" \
-			"body $i without pipes ($bridge)"
+			"body $i without pipes ($engine, $bridge)"
 	done
-	expect_ge "$(tenant "$bridge" .relay.pipe_shortage)" 1 "shortages of $bridge that were counted"
+	[ "$engine" = copy ] ||
+		expect_ge "$(tenant "$bridge" .relay.pipe_shortage)" 1 "shortages of $bridge that were counted ($engine)"
+}
+each_path without_pipes
+
+start_sluiced inline
+for bridge in $BRIDGES; do
+	attach "$bridge" --bridge "$bridge"
 done
 
-# limit PID SOFT:HARD: as the process's own user, which needs no CAP_SYS_RESOURCE
+# limit PID WHAT SOFT:HARD: as the process's own user, which needs no CAP_SYS_RESOURCE
 limit() {
 	local uid
 	uid=$(awk '/^Uid:/ { print $2 }' "/proc/$1/status")
-	setpriv --reuid "$uid" --regid "$uid" --clear-groups prlimit --pid "$1" --nofile="$2"
+	setpriv --reuid "$uid" --regid "$uid" --clear-groups prlimit --pid "$1" "--$2=$3"
 }
 
 # short PID COMMAND…: with no descriptor to be had in that process
@@ -41,9 +47,19 @@ short() {
 	shift
 	used=$(find "/proc/$pid/fd" -mindepth 1 | wc -l)
 	was=$(awk '/Max open files/ { print $4 ":" $5 }' "/proc/$pid/limits")
-	limit "$pid" "$used:${was#*:}"
+	limit "$pid" nofile "$used:${was#*:}"
 	"$@"
-	limit "$pid" "$was"
+	limit "$pid" nofile "$was"
+}
+
+# starved PID COMMAND…: with no memory to be had from the kernel beyond what the process has
+starved() {
+	local pid=$1 size
+	shift
+	size=$(awk '/^VmSize:/ { print $2 * 1024 }' "/proc/$pid/status")
+	limit "$pid" as "$size:unlimited"
+	"$@"
+	limit "$pid" as unlimited:unlimited
 }
 many_fail() {
 	for i in $(seq 20); do
@@ -51,6 +67,12 @@ many_fail() {
 	done
 	# shellcheck disable=SC2046 # a list of pids
 	wait $(jobs -p | tail -n 20) || true
+}
+many_succeed() {
+	local i
+	for i in 1 2 3 4 5 6 7 8; do
+		expect_document "$1" $((i % 2 ? 1024 : 4 * MIB)) "body $i without memory to be had ($1)"
+	done
 }
 served() { (expect_document "$1" 1024) 2>/dev/null; }
 pid=$(pid_of sluiced)
@@ -61,6 +83,14 @@ for bridge in $BRIDGES; do
 	short "$worker" many_fail "$bridge"
 	alive "$worker" || fail "worker $worker ended for want of descriptors ($bridge)"
 	wait_for 10 "$bridge to be served after its worker's shortage" served "$bridge"
+
+	# The sanitizers' own memory would be counted, too.
+	if [ -z "${SANITIZE:-}" ]; then
+		starved "$worker" many_succeed "$bridge"
+		starved "$pid" many_fail "$bridge"
+		alive "$pid" || fail "sluiced ended for want of memory ($bridge)"
+		wait_for 10 "$bridge to be served after a shortage of memory" served "$bridge"
+	fi
 
 	kill -KILL "$worker"
 	wait_for 15 "$bridge to be served after a restart" served "$bridge"
