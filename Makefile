@@ -39,10 +39,11 @@ BASE_CFLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) 
 BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAGS)
 
 LIBS_LIB     := -lcyaml -lyaml -ljansson -lcrypto
-LIBS_sluiced := -lbpf -lelf -lnl-route-3 -lnl-3 -lnftables -luring -lseccomp $(LIBS_LIB)
+LIBS_sluiced := -lbpf -lelf -lnl-route-3 -lnl-3 -lnftables -luring -lseccomp -lmicrohttpd $(LIBS_LIB)
 LIBS_sluice  := $(LIBS_LIB)
 LIBS_repod   := -lmicrohttpd -lsqlite3 -larchive $(LIBS_LIB) -lpthread
 LIBS_repo    := -lcurl $(LIBS_LIB)
+LIBS_bundle  := -larchive -lcurl $(LIBS_LIB)
 
 objs      = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(addsuffix /*.c,$(1)))))
 LIB_OBJ  := $(call objs,user/lib)
@@ -54,7 +55,7 @@ REPO_CLI_OBJ  := $(filter $(BUILD)/obj/user/repo/cli%,$(call objs,user/repo))
 REPO_FAULT    := $(BUILD)/obj/user/repo/fault.o
 REPOD_OBJ     := $(filter-out $(BUILD)/obj/user/repo/cli% $(REPO_FAULT),$(call objs,user/repo))
 PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluice $(BUILD)/sluice-repod $(BUILD)/sluice-repo \
-            $(BUILD)/sluice-agent
+            $(BUILD)/sluice-agent $(BUILD)/sluice-bundle
 
 # ---- BPF ----------------------------------------------------------------------------------
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
@@ -88,6 +89,10 @@ $(BUILD)/sluice-repo: $(REPO_CLI_OBJ) $(BUILD)/libsluice.a
 $(BUILD)/sluice-agent: $(call objs,user/agent) $(BUILD)/libsluice.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_repo)
+
+$(BUILD)/sluice-bundle: $(call objs,user/bundle) $(BUILD)/libsluice.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_bundle)
 
 # The same daemon with fault points that kill it: what the crash test runs.
 REPO_TEST := $(BUILD)/selftests/repo/sluice-repod

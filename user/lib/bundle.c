@@ -51,6 +51,11 @@ const char *bundle_index(const struct bundle *bundle, size_t *ret_len)
 	return bundle->index;
 }
 
+void bundle_oci_blob(const struct bundle *bundle, struct bundle_blob *ret_blob)
+{
+	*ret_blob = bundle->oci_blob;
+}
+
 const struct bundle_place *bundle_place(const struct bundle *bundle, size_t i)
 {
 	return i < bundle->places_count ? &bundle->places[i] : NULL;

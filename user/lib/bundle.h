@@ -187,6 +187,19 @@ int bundle_item_blobs(const struct bundle_manifest *manifest, const struct bundl
 int bundle_expand(const char *text, const char *(*lookup)(const char *name, void *arg), void *arg,
 		  char **ret_text, struct bundle_error *error);
 
+struct bundle_unpacked {
+	uint64_t bytes, entries;
+};
+/*
+ * Unpacks an item's tarball (tar; plain, gzip, xz or zstd) from fd's position into the directory
+ * target; NULL: only checks it. More than limit bytes (needs.space), the same name twice, paths or
+ * links that lead out of the target, and devices are refused with -EBADMSG; what was unpacked until
+ * then stays. Files belong to the caller, without set-id bits. Changes the working directory while
+ * it runs.
+ */
+int bundle_untar(int fd, const char *target, uint64_t limit, struct bundle_unpacked *ret_unpacked,
+		 struct bundle_error *error);
+
 /* ---- the container ------------------------------------------------------------------------ */
 
 struct bundle;

@@ -91,3 +91,15 @@ char *bundle_index_make(const struct bundle_manifest *manifest, const struct bun
 			      TYPE_INDEX, "manifests", list, "annotations", SIGNATURES,
 			      signatures));
 }
+
+char *bundle_image_index_make(const struct bundle_item *item)
+{
+	json_t *list = json_array();
+
+	if (!list || refer(list, &item->image, item->reference)) {
+		json_decref(list);
+		return NULL;
+	}
+	return dump(json_pack("{s:i, s:s, s:o}", "schemaVersion", 2, "mediaType", TYPE_INDEX,
+			      "manifests", list));
+}

@@ -66,6 +66,9 @@ char *bundle_oci_make(const struct bundle_manifest *manifest,
 		      const struct bundle_blob *manifest_blob);
 char *bundle_index_make(const struct bundle_manifest *manifest, const struct bundle_blob *oci,
 			const char *signatures);
+/* The index.json of one image alone. */
+char *bundle_image_index_make(const struct bundle_item *item);
+void bundle_oci_blob(const struct bundle *bundle, struct bundle_blob *ret_blob);
 #define BUNDLE_LAYOUT "{\"imageLayoutVersion\": \"1.0.0\"}\n"
 
 /* ---- reading JSON strictly ----------------------------------------------------------------- */

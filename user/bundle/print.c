@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What sluice-bundle shows people and programs; and the keys every command reads. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+#include "file.h"
+
+#define BAR_WIDTH 24
+#define KEYS_MAX  (64 * 1024)
+
+int cli_fail(const char *format, ...)
+{
+	va_list args;
+
+	fputs("sluice-bundle: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return 1;
+}
+
+int cli_fail_bundle(const struct cli *cli, int err, const struct bundle_error *error)
+{
+	if (cli->options.json) {
+		json_t *json = json_pack("{s:{s:s}}", "error", "text", error->text);
+
+		if (*error->blob)
+			json_object_set_new(json_object_get(json, "error"), "blob",
+					    json_string(error->blob));
+		cli_print_json(cli, json);
+	}
+	cli_fail("%s", error->text);
+	return err == -EBADMSG || err == -EKEYREJECTED || err == -ESTALE || err == -ENODATA ? 3 : 1;
+}
+
+bool cli_print_json(const struct cli *cli, json_t *json)
+{
+	if (cli->options.json) {
+		json_dumpf(json, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(json);
+	return cli->options.json;
+}
+
+void cli_print_size(uint64_t size, char out[16])
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	double value = (double)size;
+	unsigned unit = 0;
+
+	for (; value >= 1024 && unit < 4; unit++)
+		value /= 1024;
+	snprintf(out, 16, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}
+
+void cli_print_time(uint64_t when, char out[20])
+{
+	time_t seconds = (time_t)when;
+	struct tm utc;
+
+	gmtime_r(&seconds, &utc);
+	strftime(out, 20, "%Y-%m-%d %H:%M", &utc);
+}
+
+void cli_put(const char *text)
+{
+	for (; *text; text++)
+		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+}
+
+int cli_read_keys(const struct cli *cli, bool wanted, char **ret_keys)
+{
+	size_t len;
+	int err;
+
+	*ret_keys = NULL;
+	if (!cli->options.keys)
+		return wanted ? cli_fail("--keys FILE: the public keys to trust are missing") : 0;
+	err = file_read(cli->options.keys, KEYS_MAX, ret_keys, &len);
+	return err ? cli_fail("%s: %s", cli->options.keys, strerror(-err)) : 0;
+}
+
+int cli_split(char *text, const char *list[CLI_LIST_MAX])
+{
+	int count = 0;
+
+	for (char *next; text; text = next) {
+		next = strchr(text, ',');
+		if (next)
+			*next++ = '\0';
+		if (count == CLI_LIST_MAX)
+			return -1;
+		list[count++] = text;
+	}
+	return count;
+}
+
+/* ---- progress ------------------------------------------------------------------------------ */
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void cli_bar_start(struct cli_bar *bar, const struct cli *cli, const char *label, uint64_t total)
+{
+	*bar = (struct cli_bar){ .cli = cli, .label = label, .total = total };
+	bar->started_ms = now_ms();
+}
+
+int cli_bar_move(uint64_t bytes, void *arg)
+{
+	struct cli_bar *bar = arg;
+	int64_t now, spent;
+	unsigned percent;
+	char line[BAR_WIDTH + 1], rate[16];
+
+	bar->done += bytes;
+	if (!bar->cli->progress)
+		return 0;
+	now = now_ms();
+	if (now - bar->drawn_ms < 100)
+		return 0;
+	bar->drawn_ms = now;
+	spent = now - bar->started_ms;
+	percent = bar->total ? (unsigned)(bar->done * 100 / bar->total) : 100;
+	if (percent > 100)
+		percent = 100;
+	memset(line, '.', BAR_WIDTH);
+	memset(line, '#', percent * BAR_WIDTH / 100);
+	line[BAR_WIDTH] = '\0';
+	cli_print_size(spent > 0 ? bar->done * 1000 / (uint64_t)spent : bar->done, rate);
+	fprintf(stderr, "\r%.40s [%s] %3u %%  %s/s\033[K", bar->label, line, percent, rate);
+	return 0;
+}
+
+void cli_bar_end(struct cli_bar *bar)
+{
+	if (bar->cli->progress)
+		fputs("\r\033[K", stderr);
+}
+
+void cli_say(const struct cli *cli, const char *what, const char *name)
+{
+	if (cli->progress)
+		fprintf(stderr, "\r%s %.60s\033[K", what, name);
+}
