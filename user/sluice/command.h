@@ -46,6 +46,8 @@ extern const struct command command_tenant_attach, command_tenant_detach, comman
 /* create.c */
 extern const struct command command_tenant_create, command_tenant_delete, command_gateway_create,
 	command_gateway_delete;
+/* port.c */
+extern const struct command command_port_set, command_port_del, command_port_list;
 /* status.c */
 extern const struct command command_status;
 /* doctor.c */

@@ -27,6 +27,21 @@ static void show_daemon(json_t *status)
 	printf("; engine %s\n", json_text(status, "engine"));
 }
 
+/* One line when there is anything to say. */
+static void show_bindings(const json_t *bindings)
+{
+	const char *problem = json_text(bindings, "problem");
+
+	if (json_number(bindings, "in_force") || strcmp(json_text(bindings, "state"), "none"))
+		printf("port bindings: %llu in force%s\n",
+		       (unsigned long long)json_number(bindings, "in_force"),
+		       json_flag(bindings, "changing") ? ", changing" : "");
+	if (strcmp(problem, "-")) {
+		render_tinted(TINT_BAD, "port bindings: ");
+		printf("%s\n", problem);
+	}
+}
+
 static void show_features(json_t *status)
 {
 	json_t *features = json_object_get(status, "features"), *value, *degraded, *line;
@@ -198,6 +213,7 @@ static enum status run_status(const struct common *common, char **arguments, int
 	} else {
 		show_daemon(data);
 		show_features(data);
+		show_bindings(json_object_get(data, "bindings"));
 		show_workers(json_object_get(data, "workers"));
 		show_services(json_object_get(data, "services"));
 		show_tenants(json_object_get(data, "tenants"));

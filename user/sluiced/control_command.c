@@ -280,6 +280,7 @@ static const struct command {
 	{ "gateway.delete", CONTROL_ADMIN, control_delete_gateway_keys, control_delete_gateway,
 	  NULL },
 	{ "port.list", CONTROL_READ, control_port_keys, control_port_list, NULL },
+	{ "port.status", CONTROL_READ, no_keys, control_port_status, NULL },
 	{ "port.set", CONTROL_ADMIN, control_port_set_keys, control_port_set, NULL },
 	{ "port.del", CONTROL_ADMIN, control_port_keys, control_port_del, NULL },
 	{ "reload", CONTROL_ADMIN, no_keys, do_reload, NULL },

@@ -90,3 +90,8 @@ json_t *control_port_list(struct sluiced *sluiced, json_t *arguments)
 		return refuse(bad);
 	return control_data(ports_list(sluiced->ports, tenant, has_mac ? mac : NULL));
 }
+
+json_t *control_port_status(struct sluiced *sluiced, json_t *arguments)
+{
+	return control_data(ports_report(sluiced->ports));
+}

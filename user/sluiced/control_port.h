@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The commands "port.set", "port.del" and "port.list". */
+/* The commands "port.*". */
 #ifndef SLUICE_SLUICED_CONTROL_PORT_H
 #define SLUICE_SLUICED_CONTROL_PORT_H
 
@@ -12,6 +12,7 @@ extern const char *const control_port_keys[];
 
 json_t *control_port_set(struct sluiced *sluiced, json_t *arguments);
 json_t *control_port_del(struct sluiced *sluiced, json_t *arguments);
+json_t *control_port_status(struct sluiced *sluiced, json_t *arguments);
 json_t *control_port_list(struct sluiced *sluiced, json_t *arguments);
 
 #endif
