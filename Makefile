@@ -44,6 +44,8 @@ LIBS_sluice  := $(LIBS_LIB)
 LIBS_repod   := -lmicrohttpd -lsqlite3 -larchive $(LIBS_LIB) -lpthread
 LIBS_repo    := -lcurl $(LIBS_LIB)
 LIBS_bundle  := -larchive -lcurl $(LIBS_LIB)
+LIBS_agent   := -lcurl -lsqlite3 -larchive $(LIBS_LIB) -lpthread
+LIBS_cluster := -lmicrohttpd -lgnutls -lsqlite3 -larchive $(LIBS_LIB) -lpthread
 
 objs      = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(addsuffix /*.c,$(1)))))
 LIB_OBJ  := $(call objs,user/lib)
@@ -55,7 +57,7 @@ REPO_CLI_OBJ  := $(filter $(BUILD)/obj/user/repo/cli%,$(call objs,user/repo))
 REPO_FAULT    := $(BUILD)/obj/user/repo/fault.o
 REPOD_OBJ     := $(filter-out $(BUILD)/obj/user/repo/cli% $(REPO_FAULT),$(call objs,user/repo))
 PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluice $(BUILD)/sluice-repod $(BUILD)/sluice-repo \
-            $(BUILD)/sluice-agent $(BUILD)/sluice-bundle
+            $(BUILD)/sluice-agent $(BUILD)/sluice-bundle $(BUILD)/sluice-cluster
 
 # ---- BPF ----------------------------------------------------------------------------------
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
@@ -88,7 +90,11 @@ $(BUILD)/sluice-repo: $(REPO_CLI_OBJ) $(BUILD)/libsluice.a
 
 $(BUILD)/sluice-agent: $(call objs,user/agent) $(BUILD)/libsluice.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_repo)
+	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_agent)
+
+$(BUILD)/sluice-cluster: $(call objs,user/cluster) $(BUILD)/libsluice.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_cluster)
 
 $(BUILD)/sluice-bundle: $(call objs,user/bundle) $(BUILD)/libsluice.a
 	$(call say,LINK,$@)

@@ -15,6 +15,7 @@
 
 #include "../lib/log.h"
 #include "../lib/opt.h"
+#include "cluster.h"
 
 #define KEYS_MAX  8192
 #define PAUSE_MAX 60
@@ -215,6 +216,8 @@ int main(int argc, char **argv)
 	char *why;
 	int first, status;
 
+	if (argc > 1 && !strcmp(argv[1], "cluster"))
+		return cluster_main(argc - 1, argv + 1);
 	if (opt_parse(&spec, argc, argv, &first, &why)) {
 		fprintf(stderr, "%s\n", why ? why : "out of memory");
 		free(why);

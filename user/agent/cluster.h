@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * sluice-agent on a node of a cluster: dials the control machine, learns what this machine is to
+ * be, and makes it so.
+ *
+ *   cluster.c          options, the thread that polls and reports
+ *   cluster_enrol.c    becoming a node: key, request, certificate
+ *   cluster_http.c     HTTPS with both sides' certificates
+ *   cluster_journal.c  what survives a kill (SQLite)
+ *   cluster_fetch.c    thread: brings blobs, verifies them      sending → staged → verified
+ *   cluster_install.c  thread: one item after the other         installing → configured → healthy
+ *   cluster_payload.c  packages, tarball, image
+ *   cluster_undo.c     takes an item away again                 removing → removed
+ *   cluster_config.c   files from templates, with the old ones kept
+ *   cluster_network.c, cluster_storage.c   the two schemes
+ *   cluster_exec.c     runs a program or a step
+ *   cluster_facts.c    what this machine is and has
+ *
+ * Fetching and installing run side by side, so that one item installs while the next is on its
+ * way. Both follow the journal alone; killed anywhere, they go on from there.
+ */
+#ifndef AGENT_CLUSTER_H
+#define AGENT_CLUSTER_H
+
+#include <jansson.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../lib/bundle.h"
+#include "../lib/desired.h"
+
+#define CLUSTER_DIRECTORY "/var/lib/sluice-node"
+#define CLUSTER_LOG_MAX	  4000
+#define CLUSTER_WHY_MAX	  400
+#define CLUSTER_PATH_MAX  4096
+#define CLUSTER_PEM_MAX	  (64 * 1024)
+
+struct node {
+	const char *directory;
+	char name[64], cluster[64], server[96]; /* server: "https://10.0.0.1:8443" */
+	char *control, *publishers;		/* public keys */
+	sqlite3 *db;
+	pthread_mutex_t lock;	/* the journal */
+	pthread_cond_t changed; /* the journal's items or document */
+	bool ending;
+	bool once;
+	uint32_t wait;
+};
+
+/* Why something could not be done, and what programs said last. */
+struct outcome {
+	char why[CLUSTER_WHY_MAX + 1];
+	char log[CLUSTER_LOG_MAX + 1];
+};
+
+/* -errno with a sentence in outcome->why. */
+int outcome_fail(struct outcome *outcome, int err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* cluster.c: "sluice-agent cluster …"; returns the exit status. */
+int cluster_main(int argc, char **argv);
+/* A path below the node's directory; ret has CLUSTER_PATH_MAX bytes. */
+void node_path(const struct node *node, const char *name, char *ret_path);
+/* Waits until the journal changes, at most that long. False: the agent ends. */
+bool node_wait(struct node *node, unsigned milliseconds);
+
+/* Set by SIGTERM: transfers end, the item at hand is finished. */
+extern volatile sig_atomic_t cluster_signalled;
+
+/* cluster_enrol.c */
+struct enrol_options {
+	const char *server, *token, *ca_hash, *name, *directory;
+	uint32_t wait;
+};
+int cluster_enrol(const struct enrol_options *options);
+
+/* ---- cluster_http.c: status, or -1 and *ret_why (malloc'd) --------------------------------- */
+
+struct http {
+	const char *ca, *certificate, *key; /* paths; ca NULL: whoever answers (for the CA alone) */
+	unsigned timeout;
+};
+long http_call(const struct http *http, const char *url, const char *body, char **ret_body,
+	       char **ret_why);
+/* Appends from offset to fd. arrived() is told each piece; not 0 ends the transfer. */
+long http_fetch(const struct http *http, const char *url, int fd, uint64_t offset,
+		int (*arrived)(uint64_t bytes, void *arg), void *arg, char **ret_why);
+void node_http(const struct node *node, struct http *ret_http, char paths[3][CLUSTER_PATH_MAX]);
+
+/* ---- cluster_journal.c --------------------------------------------------------------------- */
+
+int journal_open(struct node *node);
+/* Texts are malloc'd; NULL: not there. */
+char *journal_get(struct node *node, const char *key);
+int journal_set(struct node *node, const char *key, const char *value);
+int64_t journal_number(struct node *node, const char *key);
+
+struct journal_item {
+	char id[DESIRED_ID_LEN + 1], run[DESIRED_RUN_LEN + 1], state[16];
+};
+/* False: nothing is known of it. */
+bool journal_item(struct node *node, const char *name, struct journal_item *ret_item);
+/*
+ * An item's new state, and the event that tells the control machine, in one commit. outcome may be
+ * NULL. Wakes the other thread.
+ */
+int journal_move(struct node *node, const json_t *item, const char *state, unsigned percent,
+		 uint64_t bytes, uint64_t rate, const struct outcome *outcome);
+/* Only an event: progress within a state. */
+void journal_tell(struct node *node, const json_t *item, const char *state, unsigned percent,
+		  uint64_t bytes, uint64_t rate);
+int journal_forget(struct node *node, const char *name);
+/* {name: {"id", "run", "state"}} */
+json_t *journal_items(struct node *node);
+/* The document in force, and its generation; NULL: none yet. */
+json_t *journal_document(struct node *node);
+int journal_follow(struct node *node, const char *payload, int64_t generation);
+/* Events not told yet, {"events": […]}, the last one's number; NULL: none. */
+json_t *journal_events(struct node *node, int64_t *ret_last);
+void journal_told(struct node *node, int64_t last);
+
+/* What an item added, so that it can be taken away: rows (kind, name, value). */
+int journal_add(struct node *node, const char *item, const char *kind, const char *name,
+		const void *value, size_t len);
+bool journal_has(struct node *node, const char *item, const char *kind, const char *name);
+typedef int journal_each(struct node *node, const char *name, const void *value, size_t len,
+			 void *arg);
+/* In reverse order of adding; stops at the first failure, which it returns. */
+int journal_undo(struct node *node, const char *item, const char *kind, journal_each *each,
+		 void *arg);
+int journal_drop(struct node *node, const char *item, const char *kind);
+
+/* ---- doing ----------------------------------------------------------------------------------- */
+
+/* What the functions below work with. */
+struct work {
+	struct node *node;
+	const json_t *document, *desired; /* the document's entry */
+	struct bundle *bundle;
+	const struct bundle_item *item; /* NULL for schemes */
+	bool resumed;			/* begun before and cut short */
+	struct outcome outcome;
+};
+
+void *fetch_thread(void *node);
+void *install_thread(void *node);
+
+/* The bundle that the document names, from what was fetched. 0 or -errno with outcome. */
+int node_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
+		struct outcome *outcome);
+
+int payload_install(struct work *work);
+int payload_remove(struct node *node, const char *item, struct outcome *outcome);
+/* dpkg, when it was cut in two. */
+int payload_recover(struct outcome *outcome);
+int undo_item(struct node *node, const json_t *desired, const struct bundle_item *item,
+	      const json_t *document, struct outcome *outcome);
+int config_write(struct work *work, enum bundle_when when);
+int config_restore(struct node *node, const char *item, struct outcome *outcome);
+/* The same for any file that a scheme writes. */
+int config_put(struct node *node, const char *item, const char *path, const char *text,
+	       unsigned mode, const char *owner, const char *group, struct outcome *outcome);
+int network_apply(struct work *work);
+int network_remove(struct node *node, struct outcome *outcome);
+int storage_apply(struct work *work);
+int storage_remove(struct node *node, struct outcome *outcome);
+
+/* A variable for an item: the document's, or the bundle's default. */
+const char *work_variable(const char *name, void *work);
+
+/* ---- cluster_exec.c ----------------------------------------------------------------------- */
+
+struct exec {
+	const char *const *argv;
+	char *const *environment; /* NULL: the agent's own small one */
+	unsigned timeout;	  /* seconds */
+	int input;		  /* fd, or -1 */
+	/* lines of fd 3, when not NULL */
+	void (*status)(char *line, void *arg);
+	void *arg;
+};
+/* Exit status, 128 + signal, or -errno; what was said is appended to outcome->log. */
+int exec_run(const struct exec *exec, struct outcome *outcome);
+/* A few words; fails with outcome->why unless the status is 0. */
+int exec_words(struct outcome *outcome, const char *word, ...) __attribute__((sentinel));
+/* One step by /bin/sh -eu, with the item's variables. 0, or -EIO with outcome->why. */
+int exec_step(struct work *work, const struct bundle_step *step, const char *what);
+/* What a program prints, at most max bytes, malloc'd; NULL when it fails. */
+char *exec_output(size_t max, const char *word, ...) __attribute__((sentinel));
+
+/* ---- cluster_facts.c ------------------------------------------------------------------------ */
+
+json_t *facts_collect(struct node *node);
+/* Changes when packages or items do. */
+int64_t facts_stamp(struct node *node);
+/* "debian 12" */
+void facts_os(char *ret_text, size_t size);
+/* {name: version} of what is installed. */
+json_t *facts_packages(void);
+
+#endif

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Brings an item's blobs into DIR/bundle, a bundle in directory form, and verifies every one of
+ * them, also those that were there: "exists, so skip" is never trusted. A blob grows as
+ * blobs/sha256/HEX.partial and goes on where it broke off.
+ */
+#include "cluster.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../lib/digest.h"
+#include "../lib/file.h"
+#include "../lib/log.h"
+
+#define TELL_MS	 500
+#define TRIES	 5
+#define PAUSE_MS 1000
+#define RETRY_MS 5000
+#define LAYOUT	 "{\"imageLayoutVersion\": \"1.0.0\"}\n"
+
+struct fetch {
+	struct work work;
+	uint64_t total, done, told_bytes;
+	int64_t told, begun;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void blob_path(const struct node *node, const char *digest, const char *suffix, char *ret)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "bundle/blobs/sha256/%s%s", digest, suffix);
+	node_path(node, name, ret);
+}
+
+static void tell(struct fetch *fetch, bool always)
+{
+	int64_t now = now_ms(), since = now - fetch->told;
+	uint64_t rate;
+
+	if (!always && since < TELL_MS)
+		return;
+	rate = since > 0 ? (fetch->done - fetch->told_bytes) * 1000 / (uint64_t)since : 0;
+	fetch->told = now;
+	fetch->told_bytes = fetch->done;
+	journal_tell(fetch->work.node, fetch->work.desired, "sending",
+		     fetch->total ? (unsigned)(fetch->done * 100 / fetch->total) : 100, fetch->done,
+		     rate);
+}
+
+static int arrived(uint64_t bytes, void *arg)
+{
+	struct fetch *fetch = arg;
+
+	fetch->done += bytes;
+	tell(fetch, false);
+	return fetch->work.node->ending;
+}
+
+/* One attempt. 0 when the blob is whole and right. */
+static int try_blob(struct fetch *fetch, const struct bundle_blob *blob)
+{
+	char partial[CLUSTER_PATH_MAX], path[CLUSTER_PATH_MAX], url[256], *why = NULL;
+	char paths[3][CLUSTER_PATH_MAX], hex[NAME_DIGEST_LEN + 1];
+	struct node *node = fetch->work.node;
+	struct http http;
+	uint64_t size = 0, before = fetch->done;
+	long status = 200;
+	int fd, err = 0;
+	off_t have;
+
+	node_http(node, &http, paths);
+	blob_path(node, blob->digest, ".partial", partial);
+	blob_path(node, blob->digest, "", path);
+	fd = open(partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return outcome_fail(&fetch->work.outcome, -errno, "%s: %s", partial,
+				    strerror(errno));
+	have = lseek(fd, 0, SEEK_END);
+	if (have > (off_t)blob->size && !ftruncate(fd, 0))
+		have = lseek(fd, 0, SEEK_SET);
+	snprintf(url, sizeof(url), "%s/v1/blob/%s", node->server, blob->digest);
+	if (have < (off_t)blob->size || !blob->size)
+		status = http_fetch(&http, url, fd, (uint64_t)have, arrived, fetch, &why);
+	if (status != 200 && status != 206)
+		err = outcome_fail(&fetch->work.outcome, -ECONNRESET, "blob %s: %s (%ld)",
+				   blob->digest, why ? why : "the control machine refuses", status);
+	if (!err)
+		err = digest_file(fd, hex, &size);
+	if (!err && size != blob->size)
+		err = outcome_fail(&fetch->work.outcome, -ECONNRESET, "blob %s is cut short",
+				   blob->digest);
+	else if (!err && strcmp(hex, blob->digest) != 0)
+		err = outcome_fail(&fetch->work.outcome, -EBADMSG,
+				   "blob %s arrived with other bytes", blob->digest);
+	if (!err && (fsync(fd) || rename(partial, path)))
+		err = outcome_fail(&fetch->work.outcome, -errno, "%s: %s", path, strerror(errno));
+	if (err == -EBADMSG)
+		unlink(partial);
+	if (err)
+		fetch->done = before;
+	close(fd);
+	free(why);
+	return err ? err : file_sync_directory(path);
+}
+
+static int fetch_blob(struct fetch *fetch, const struct bundle_blob *blob)
+{
+	int err = -EIO;
+
+	for (unsigned i = 0; i < TRIES && err && !fetch->work.node->ending; i++) {
+		err = try_blob(fetch, blob);
+		if (err == -ENOSPC || !err)
+			break;
+		log_warn("%s", fetch->work.outcome.why);
+		node_wait(fetch->work.node, PAUSE_MS << i);
+	}
+	return err;
+}
+
+/* The index and the manifest: what makes DIR/bundle a bundle. */
+static int fetch_manifest(struct fetch *fetch, const char *digest)
+{
+	char path[CLUSTER_PATH_MAX], url[160], paths[3][CLUSTER_PATH_MAX], *index = NULL, *why;
+	struct node *node = fetch->work.node;
+	struct http http;
+	long status;
+	int err;
+
+	node_path(node, "bundle/blobs/sha256", path);
+	err = file_make_directories(path, 0755);
+	if (err)
+		return outcome_fail(&fetch->work.outcome, err, "%s: %s", path, strerror(-err));
+	node_http(node, &http, paths);
+	snprintf(url, sizeof(url), "%s/v1/index", node->server);
+	status = http_call(&http, url, NULL, &index, &why);
+	if (status != 200 || !index) {
+		err = outcome_fail(&fetch->work.outcome, -ECONNRESET, "the bundle's index: %s",
+				   why ? why : "the control machine has none");
+		free(index);
+		free(why);
+		return err;
+	}
+	node_path(node, "bundle/oci-layout", path);
+	err = file_write(path, LAYOUT, strlen(LAYOUT), 0644);
+	node_path(node, "bundle/index.json", path);
+	if (!err)
+		err = file_write(path, index, strlen(index), 0644);
+	free(index);
+	if (err)
+		return outcome_fail(&fetch->work.outcome, err, "%s: %s", path, strerror(-err));
+	return 0;
+}
+
+/* A manifest's size is not known before it is here; its digest is. */
+static int fetch_manifest_blob(struct fetch *fetch, const char *digest)
+{
+	char url[160], path[CLUSTER_PATH_MAX], hex[NAME_DIGEST_LEN + 1], *why = NULL;
+	char paths[3][CLUSTER_PATH_MAX];
+	struct node *node = fetch->work.node;
+	struct fetch quiet = { .work = { .node = node }, .told = INT64_MAX };
+	uint64_t size;
+	struct http http;
+	long status = -1;
+	int fd, err;
+
+	node_http(node, &http, paths);
+	blob_path(node, digest, "", path);
+	snprintf(url, sizeof(url), "%s/v1/blob/%s", node->server, digest);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	err = fd < 0 ? -errno : 0;
+	if (!err)
+		status = http_fetch(&http, url, fd, 0, arrived, &quiet, &why);
+	if (!err && status != 200)
+		err = outcome_fail(&fetch->work.outcome, -ECONNRESET, "the manifest: %s",
+				   why ? why : "the control machine does not have it");
+	if (!err)
+		err = digest_file(fd, hex, &size);
+	if (!err && (strcmp(hex, digest) != 0 || fsync(fd)))
+		err = outcome_fail(&fetch->work.outcome, -EBADMSG,
+				   "the manifest is not the one that was announced");
+	if (fd >= 0)
+		close(fd);
+	free(why);
+	return err;
+}
+
+static int open_bundle(struct fetch *fetch)
+{
+	const char *digest = json_string_value(json_object_get(fetch->work.document, "manifest"));
+	int err = node_bundle(fetch->work.node, fetch->work.document, &fetch->work.bundle,
+			      &fetch->work.outcome);
+
+	if (!err)
+		return 0;
+	err = fetch_manifest(fetch, digest);
+	if (!err)
+		err = fetch_manifest_blob(fetch, digest);
+	return err ? err
+		   : node_bundle(fetch->work.node, fetch->work.document, &fetch->work.bundle,
+				 &fetch->work.outcome);
+}
+
+int node_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
+		struct outcome *outcome)
+{
+	const char *digest = json_string_value(json_object_get(document, "manifest"));
+	struct bundle_trust trust = { .keys = node->publishers };
+	char path[CLUSTER_PATH_MAX];
+	const char *paths[1] = { path };
+	struct bundle_error error = { "", "" };
+	struct bundle_blob blob;
+	int err;
+
+	node_path(node, "bundle", path);
+	err = bundle_open(paths, 1, &trust, ret_bundle, &error);
+	if (err)
+		return outcome_fail(outcome, err, "%s", error.text);
+	bundle_manifest_json(*ret_bundle, &blob);
+	if (!strcmp(blob.digest, digest))
+		return 0;
+	bundle_close(*ret_bundle);
+	*ret_bundle = NULL;
+	return outcome_fail(outcome, -ESTALE, "another bundle is here than the one to install");
+}
+
+/* False: the blob that is here is damaged, and was removed. */
+static bool verify(struct fetch *fetch, const struct bundle_blob *blob)
+{
+	char path[CLUSTER_PATH_MAX], hex[NAME_DIGEST_LEN + 1] = "";
+	uint64_t size = 0;
+	bool good;
+	int fd;
+
+	blob_path(fetch->work.node, blob->digest, "", path);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return false;
+	good = !digest_file(fd, hex, &size) && !strcmp(hex, blob->digest) && size == blob->size;
+	close(fd);
+	if (!good) {
+		log_warn("blob %s is damaged on this machine's disk: it is fetched again",
+			 blob->digest);
+		unlink(path);
+	}
+	return good;
+}
+
+/* What is there counts as done at once; the rest is sent. */
+static int stage(struct fetch *fetch, const struct bundle_blob *blobs, size_t count, bool *missing)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		fetch->total += blobs[i].size;
+		missing[i] = !verify(fetch, &blobs[i]);
+		if (!missing[i])
+			fetch->done += blobs[i].size;
+	}
+	fetch->begun = fetch->told = now_ms();
+	fetch->told_bytes = fetch->done;
+	tell(fetch, true);
+	for (size_t i = 0; i < count && !err; i++)
+		if (missing[i])
+			err = fetch_blob(fetch, &blobs[i]);
+	return err;
+}
+
+static int fetch_item(struct fetch *fetch)
+{
+	const char *name = json_string_value(json_object_get(fetch->work.desired, "name"));
+	struct node *node = fetch->work.node;
+	struct bundle_blob *blobs = NULL;
+	size_t count = 0;
+	bool *missing;
+	int64_t took;
+	int err = open_bundle(fetch);
+
+	if (err)
+		return err;
+	fetch->work.item = bundle_manifest_item(bundle_manifest(fetch->work.bundle), name);
+	if (!fetch->work.item)
+		return outcome_fail(&fetch->work.outcome, -ENOENT, "the bundle has no item %s",
+				    name);
+	err = bundle_item_blobs(bundle_manifest(fetch->work.bundle), fetch->work.item, &blobs,
+				&count);
+	missing = calloc(count + 1, sizeof(*missing));
+	if (!err)
+		err = missing ? stage(fetch, blobs, count, missing) : -ENOMEM;
+	took = now_ms() - fetch->begun;
+	if (!err)
+		err = journal_move(node, fetch->work.desired, "staged", 100, fetch->done,
+				   took > 0 ? fetch->done * 1000 / (uint64_t)took : 0, NULL);
+	/* From the disk once more: what was written is not yet what will be read. */
+	for (size_t i = 0; i < count && !err; i++)
+		if (missing[i] && !verify(fetch, &blobs[i]))
+			err = outcome_fail(&fetch->work.outcome, -EIO,
+					   "blob %s does not stay as it was written: look at the "
+					   "disk",
+					   blobs[i].digest);
+	if (!err)
+		err = journal_move(node, fetch->work.desired, "verified", 100, fetch->done, 0,
+				   NULL);
+	free(missing);
+	free(blobs);
+	return err;
+}
+
+/* Anything left to bring for this item? */
+static bool wants_fetch(struct node *node, const json_t *item)
+{
+	const char *name = json_string_value(json_object_get(item, "name"));
+	const char *id = json_string_value(json_object_get(item, "id"));
+	const char *run = json_string_value(json_object_get(item, "run"));
+	struct journal_item known;
+
+	if (*name == '@' || !json_is_true(json_object_get(item, "stage")) ||
+	    strcmp(json_string_value(json_object_get(item, "action")), "install") != 0)
+		return false;
+	if (!journal_item(node, name, &known))
+		return true;
+	if (!strcmp(known.id, id) && !strcmp(known.run, run))
+		return !strcmp(known.state, "sending") || !strcmp(known.state, "staged");
+	/* Another run: what is healthy with the same id is only checked again. */
+	return strcmp(known.id, id) != 0 || strcmp(known.state, "healthy") != 0 ||
+	       json_is_true(json_object_get(item, "redo"));
+}
+
+static bool fetch_next(struct node *node, json_t *document)
+{
+	struct fetch *fetch;
+	const json_t *item;
+	size_t i;
+	int err;
+
+	json_array_foreach (json_object_get(document, "items"), i, item) {
+		if (!wants_fetch(node, item))
+			continue;
+		fetch = calloc(1, sizeof(*fetch));
+		if (!fetch)
+			return false;
+		fetch->work.node = node;
+		fetch->work.document = document;
+		fetch->work.desired = item;
+		log_info("%s: fetching", json_string_value(json_object_get(item, "name")));
+		err = fetch_item(fetch);
+		bundle_close(fetch->work.bundle);
+		if (err && !node->ending) {
+			log_error("%s: %s", json_string_value(json_object_get(item, "name")),
+				  fetch->work.outcome.why);
+			/* A link that is down comes back; what is wrong stays so. */
+			if (err == -ECONNRESET) {
+				node_wait(node, RETRY_MS);
+			} else {
+				journal_move(node, item, "failed", 0, 0, 0, &fetch->work.outcome);
+			}
+		}
+		free(fetch);
+		return true;
+	}
+	return false;
+}
+
+void *fetch_thread(void *arg)
+{
+	struct node *node = arg;
+	json_t *document;
+	bool busy;
+
+	do {
+		document = journal_document(node);
+		busy = document && fetch_next(node, document);
+		json_decref(document);
+	} while (busy ? !node->ending : node_wait(node, PAUSE_MS));
+	return NULL;
+}

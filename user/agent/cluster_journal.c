@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The journal: DIR/journal.db, SQLite with synchronous=FULL. A state is written before what it
+ * names is begun, and what an item is about to add before it is added.
+ */
+#include "cluster.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define EVENTS_BATCH 200
+
+static const char schema[] =
+	"CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+	"CREATE TABLE IF NOT EXISTS items (name TEXT PRIMARY KEY, id TEXT NOT NULL,"
+	" run TEXT NOT NULL, state TEXT NOT NULL);"
+	"CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" at INTEGER NOT NULL, event TEXT NOT NULL);"
+	"CREATE TABLE IF NOT EXISTS added (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	" item TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, value BLOB,"
+	" UNIQUE (item, kind, name));";
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int to_errno(int result)
+{
+	switch (result & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return 0;
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return -EUCLEAN;
+	default:
+		return -EIO;
+	}
+}
+
+int journal_open(struct node *node)
+{
+	char path[CLUSTER_PATH_MAX];
+	int result;
+
+	node_path(node, "journal.db", path);
+	result = sqlite3_open_v2(path, &node->db,
+				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
+				 NULL);
+	if (result == SQLITE_OK)
+		result = sqlite3_exec(node->db,
+				      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", NULL,
+				      NULL, NULL);
+	if (result == SQLITE_OK)
+		result = sqlite3_exec(node->db, schema, NULL, NULL, NULL);
+	return to_errno(result);
+}
+
+/* With the lock held; texts only. ret may be NULL: the first column, malloc'd. */
+static int run(struct node *node, char **ret, const char *sql, unsigned count, ...)
+{
+	sqlite3_stmt *statement = NULL;
+	int result = sqlite3_prepare_v2(node->db, sql, -1, &statement, NULL);
+	va_list args;
+
+	va_start(args, count);
+	for (unsigned i = 1; result == SQLITE_OK && i <= count; i++)
+		sqlite3_bind_text(statement, (int)i, va_arg(args, const char *), -1,
+				  SQLITE_TRANSIENT);
+	va_end(args);
+	if (result == SQLITE_OK)
+		result = sqlite3_step(statement);
+	if (ret && result == SQLITE_ROW && sqlite3_column_text(statement, 0))
+		*ret = strdup((const char *)sqlite3_column_text(statement, 0));
+	sqlite3_finalize(statement);
+	return to_errno(result);
+}
+
+char *journal_get(struct node *node, const char *key)
+{
+	char *value = NULL;
+
+	pthread_mutex_lock(&node->lock);
+	run(node, &value, "SELECT value FROM meta WHERE key = ?", 1, key);
+	pthread_mutex_unlock(&node->lock);
+	return value;
+}
+
+int journal_set(struct node *node, const char *key, const char *value)
+{
+	int err;
+
+	pthread_mutex_lock(&node->lock);
+	err = run(node, NULL, "INSERT OR REPLACE INTO meta VALUES (?, ?)", 2, key, value);
+	pthread_mutex_unlock(&node->lock);
+	return err;
+}
+
+int64_t journal_number(struct node *node, const char *key)
+{
+	char *text = journal_get(node, key);
+	int64_t number = text ? strtoll(text, NULL, 10) : 0;
+
+	free(text);
+	return number;
+}
+
+bool journal_item(struct node *node, const char *name, struct journal_item *ret_item)
+{
+	char *id = NULL, *run_id = NULL, *state = NULL;
+
+	pthread_mutex_lock(&node->lock);
+	run(node, &id, "SELECT id FROM items WHERE name = ?", 1, name);
+	run(node, &run_id, "SELECT run FROM items WHERE name = ?", 1, name);
+	run(node, &state, "SELECT state FROM items WHERE name = ?", 1, name);
+	pthread_mutex_unlock(&node->lock);
+	memset(ret_item, 0, sizeof(*ret_item));
+	if (id && run_id && state) {
+		snprintf(ret_item->id, sizeof(ret_item->id), "%s", id);
+		snprintf(ret_item->run, sizeof(ret_item->run), "%s", run_id);
+		snprintf(ret_item->state, sizeof(ret_item->state), "%s", state);
+	}
+	free(id);
+	free(run_id);
+	free(state);
+	return *ret_item->id;
+}
+
+static char *make_event(const json_t *item, const char *state, unsigned percent, uint64_t bytes,
+			uint64_t rate, const struct outcome *outcome)
+{
+	json_t *json = json_pack(
+		"{s:O, s:O, s:O, s:s, s:i, s:I, s:I}", "item", json_object_get(item, "name"), "id",
+		json_object_get(item, "id"), "run", json_object_get(item, "run"), "state", state,
+		"percent", (int)percent, "bytes", (json_int_t)bytes, "rate", (json_int_t)rate);
+	char *text;
+
+	if (json && outcome && *outcome->why)
+		json_object_set_new(json, "message", json_string(outcome->why));
+	if (json && outcome && !strcmp(state, "failed") && *outcome->log)
+		json_object_set_new(json, "log", json_string(outcome->log));
+	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	json_decref(json);
+	return text;
+}
+
+/* With the lock held. Progress that nobody has heard of yet is replaced by the newer one. */
+static int add_event(struct node *node, const char *event)
+{
+	char at[24];
+
+	snprintf(at, sizeof(at), "%lld", (long long)now_ms());
+	return run(node, NULL, "INSERT INTO events (at, event) VALUES (CAST(? AS INTEGER), ?)", 2,
+		   at, event);
+}
+
+int journal_move(struct node *node, const json_t *item, const char *state, unsigned percent,
+		 uint64_t bytes, uint64_t rate, const struct outcome *outcome)
+{
+	char *event = make_event(item, state, percent, bytes, rate, outcome);
+	int err = event ? 0 : -ENOMEM;
+
+	pthread_mutex_lock(&node->lock);
+	if (!err)
+		err = run(node, NULL, "BEGIN IMMEDIATE", 0);
+	if (!err)
+		err = run(node, NULL, "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)", 4,
+			  json_string_value(json_object_get(item, "name")),
+			  json_string_value(json_object_get(item, "id")),
+			  json_string_value(json_object_get(item, "run")), state);
+	if (!err)
+		err = add_event(node, event);
+	if (!err)
+		err = run(node, NULL, "COMMIT", 0);
+	if (err)
+		run(node, NULL, "ROLLBACK", 0);
+	pthread_cond_broadcast(&node->changed);
+	pthread_mutex_unlock(&node->lock);
+	free(event);
+	return err;
+}
+
+void journal_tell(struct node *node, const json_t *item, const char *state, unsigned percent,
+		  uint64_t bytes, uint64_t rate)
+{
+	char *event = make_event(item, state, percent, bytes, rate, NULL);
+
+	pthread_mutex_lock(&node->lock);
+	if (event)
+		add_event(node, event);
+	pthread_cond_broadcast(&node->changed);
+	pthread_mutex_unlock(&node->lock);
+	free(event);
+}
+
+int journal_forget(struct node *node, const char *name)
+{
+	int err;
+
+	pthread_mutex_lock(&node->lock);
+	err = run(node, NULL, "DELETE FROM items WHERE name = ?", 1, name);
+	pthread_mutex_unlock(&node->lock);
+	return err;
+}
+
+json_t *journal_items(struct node *node)
+{
+	sqlite3_stmt *statement = NULL;
+	json_t *items = json_object();
+
+	pthread_mutex_lock(&node->lock);
+	sqlite3_prepare_v2(node->db, "SELECT name, id, run, state FROM items", -1, &statement,
+			   NULL);
+	while (statement && sqlite3_step(statement) == SQLITE_ROW)
+		json_object_set_new(items, (const char *)sqlite3_column_text(statement, 0),
+				    json_pack("{s:s, s:s, s:s}", "id",
+					      sqlite3_column_text(statement, 1), "run",
+					      sqlite3_column_text(statement, 2), "state",
+					      sqlite3_column_text(statement, 3)));
+	sqlite3_finalize(statement);
+	pthread_mutex_unlock(&node->lock);
+	return items;
+}
+
+json_t *journal_document(struct node *node)
+{
+	char *text = journal_get(node, "document");
+	json_t *json = text ? desired_parse(text, strlen(text)) : NULL, *item;
+	size_t i;
+
+	free(text);
+	/* Items carry their run: events and the journal name it. */
+	json_array_foreach (json_object_get(json, "items"), i, item)
+		json_object_set(item, "run", json_object_get(json, "run"));
+	return json;
+}
+
+int journal_follow(struct node *node, const char *payload, int64_t generation)
+{
+	char number[24];
+	int err;
+
+	snprintf(number, sizeof(number), "%lld", (long long)generation);
+	pthread_mutex_lock(&node->lock);
+	err = run(node, NULL, "BEGIN IMMEDIATE", 0);
+	if (!err)
+		err = run(node, NULL, "INSERT OR REPLACE INTO meta VALUES ('document', ?)", 1,
+			  payload);
+	if (!err)
+		err = run(node, NULL, "INSERT OR REPLACE INTO meta VALUES ('generation', ?)", 1,
+			  number);
+	if (!err)
+		err = run(node, NULL, "COMMIT", 0);
+	if (err)
+		run(node, NULL, "ROLLBACK", 0);
+	pthread_cond_broadcast(&node->changed);
+	pthread_mutex_unlock(&node->lock);
+	return err;
+}
+
+json_t *journal_events(struct node *node, int64_t *ret_last)
+{
+	json_t *list = json_array(), *event;
+	sqlite3_stmt *statement = NULL;
+
+	pthread_mutex_lock(&node->lock);
+	sqlite3_prepare_v2(node->db, "SELECT seq, at, event FROM events ORDER BY seq LIMIT ?", -1,
+			   &statement, NULL);
+	sqlite3_bind_int(statement, 1, EVENTS_BATCH);
+	while (statement && sqlite3_step(statement) == SQLITE_ROW) {
+		*ret_last = sqlite3_column_int64(statement, 0);
+		event = json_loads((const char *)sqlite3_column_text(statement, 2), 0, NULL);
+		json_object_set_new(event, "seq", json_integer(*ret_last));
+		json_object_set_new(event, "ago",
+				    json_integer(now_ms() - sqlite3_column_int64(statement, 1)));
+		json_array_append_new(list, event);
+	}
+	sqlite3_finalize(statement);
+	pthread_mutex_unlock(&node->lock);
+	if (json_array_size(list))
+		return json_pack("{s:o}", "events", list);
+	json_decref(list);
+	return NULL;
+}
+
+void journal_told(struct node *node, int64_t last)
+{
+	char number[24];
+
+	snprintf(number, sizeof(number), "%lld", (long long)last);
+	pthread_mutex_lock(&node->lock);
+	run(node, NULL, "DELETE FROM events WHERE seq <= CAST(? AS INTEGER)", 1, number);
+	pthread_mutex_unlock(&node->lock);
+}
+
+int journal_add(struct node *node, const char *item, const char *kind, const char *name,
+		const void *value, size_t len)
+{
+	sqlite3_stmt *statement = NULL;
+	int result;
+
+	pthread_mutex_lock(&node->lock);
+	/* What was there before the first time is what must come back. */
+	result = sqlite3_prepare_v2(
+		node->db,
+		"INSERT OR IGNORE INTO added (item, kind, name, value) VALUES (?, ?, ?, ?)", -1,
+		&statement, NULL);
+	if (result == SQLITE_OK) {
+		sqlite3_bind_text(statement, 1, item, -1, SQLITE_STATIC);
+		sqlite3_bind_text(statement, 2, kind, -1, SQLITE_STATIC);
+		sqlite3_bind_text(statement, 3, name, -1, SQLITE_STATIC);
+		if (value)
+			sqlite3_bind_blob64(statement, 4, value, len, SQLITE_STATIC);
+		result = sqlite3_step(statement);
+	}
+	sqlite3_finalize(statement);
+	pthread_mutex_unlock(&node->lock);
+	return to_errno(result);
+}
+
+bool journal_has(struct node *node, const char *item, const char *kind, const char *name)
+{
+	char *found = NULL;
+
+	pthread_mutex_lock(&node->lock);
+	run(node, &found, "SELECT id FROM added WHERE item = ? AND kind = ? AND name = ?", 3, item,
+	    kind, name);
+	pthread_mutex_unlock(&node->lock);
+	free(found);
+	return found;
+}
+
+struct entry {
+	char *name;
+	void *value;
+	size_t len;
+};
+
+/* The newest entry, copied, so that the lock is not held while it is undone. */
+static bool last_entry(struct node *node, const char *item, const char *kind, int64_t below,
+		       int64_t *ret_id, struct entry *ret_entry)
+{
+	sqlite3_stmt *statement = NULL;
+	bool found = false;
+
+	pthread_mutex_lock(&node->lock);
+	sqlite3_prepare_v2(node->db,
+			   "SELECT id, name, value FROM added WHERE item = ? AND kind = ? AND"
+			   " id < ? ORDER BY id DESC LIMIT 1",
+			   -1, &statement, NULL);
+	sqlite3_bind_text(statement, 1, item, -1, SQLITE_STATIC);
+	sqlite3_bind_text(statement, 2, kind, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(statement, 3, below);
+	if (statement && sqlite3_step(statement) == SQLITE_ROW) {
+		const void *value = sqlite3_column_blob(statement, 2);
+
+		*ret_id = sqlite3_column_int64(statement, 0);
+		ret_entry->name = strdup((const char *)sqlite3_column_text(statement, 1));
+		ret_entry->len = (size_t)sqlite3_column_bytes(statement, 2);
+		ret_entry->value = value ? malloc(ret_entry->len + 1) : NULL;
+		if (ret_entry->value)
+			memcpy(ret_entry->value, value, ret_entry->len);
+		found = ret_entry->name && (!value || ret_entry->value);
+	}
+	sqlite3_finalize(statement);
+	pthread_mutex_unlock(&node->lock);
+	return found;
+}
+
+int journal_undo(struct node *node, const char *item, const char *kind, journal_each *each,
+		 void *arg)
+{
+	int64_t id = INT64_MAX;
+	struct entry entry = { 0 };
+	int err = 0;
+
+	while (!err && last_entry(node, item, kind, id, &id, &entry)) {
+		err = each(node, entry.name, entry.value, entry.len, arg);
+		free(entry.name);
+		free(entry.value);
+	}
+	return err;
+}
+
+int journal_drop(struct node *node, const char *item, const char *kind)
+{
+	int err;
+
+	pthread_mutex_lock(&node->lock);
+	err = run(node, NULL, "DELETE FROM added WHERE item = ? AND kind = ?", 2, item, kind);
+	pthread_mutex_unlock(&node->lock);
+	return err;
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The network scheme: files for systemd-networkd, which makes them hold after a boot, and the same
+ * applied now, by networkd where it runs, else by ip. A scheme that cuts this machine off from its
+ * control machine is taken back.
+ */
+#include "cluster.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../lib/log.h"
+
+#define DIRECTORY   "/etc/systemd/network"
+#define FILE_TEXT   8192
+#define REACH_TRIES 20 /* of 1 s */
+
+static const char *text(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+static unsigned number(const json_t *object, const char *key)
+{
+	return (unsigned)json_integer_value(json_object_get(object, key));
+}
+
+__attribute__((format(printf, 2, 3))) static void append(char *out, const char *format, ...)
+{
+	size_t len = strlen(out);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(out + len, FILE_TEXT - len, format, args);
+	va_end(args);
+}
+
+static bool listed(const json_t *links, const char *interface)
+{
+	const json_t *link;
+	size_t i;
+
+	json_array_foreach (links, i, link)
+		if (!strcmp(text(link, "interface"), interface))
+			return true;
+	return false;
+}
+
+/* The VLANs on top of an interface. */
+static void add_vlans(char *out, const json_t *links, const char *interface)
+{
+	const json_t *link;
+	size_t i;
+
+	json_array_foreach (links, i, link)
+		if (text(link, "parent") && !strcmp(text(link, "parent"), interface))
+			append(out, "VLAN=%s\n", text(link, "interface"));
+}
+
+static void make_network(char *out, const json_t *links, const json_t *link)
+{
+	const char *interface = text(link, "interface");
+	const json_t *entry;
+	size_t i;
+
+	*out = '\0';
+	append(out, "# Written by sluice-agent from the cluster file.\n[Match]\nName=%s\n",
+	       interface);
+	if (number(link, "mtu"))
+		append(out, "\n[Link]\nMTUBytes=%u\n", number(link, "mtu"));
+	append(out, "\n[Network]\nLinkLocalAddressing=ipv6\n");
+	json_array_foreach (json_object_get(link, "addresses"), i, entry)
+		append(out, "Address=%s\n", json_string_value(entry));
+	if (text(link, "gateway"))
+		append(out, "Gateway=%s\n", text(link, "gateway"));
+	add_vlans(out, links, interface);
+	json_array_foreach (json_object_get(link, "routes"), i, entry)
+		append(out, "\n[Route]\nDestination=%s\nGateway=%s\n", text(entry, "to"),
+		       text(entry, "via"));
+}
+
+static int put(struct work *work, const char *interface, const char *suffix, const char *content)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), DIRECTORY "/10-sluice-%s.%s", interface, suffix);
+	return config_put(work->node, DESIRED_NETWORK, path, content, 0644, "root", "root",
+			  &work->outcome);
+}
+
+/* A VLAN's device, and its parent's file when the scheme does not have the parent itself. */
+static int write_vlan(struct work *work, const json_t *links, const json_t *link, char *out)
+{
+	const char *parent = text(link, "parent");
+	int err;
+
+	*out = '\0';
+	append(out, "[NetDev]\nName=%s\nKind=vlan\n\n[VLAN]\nId=%u\n", text(link, "interface"),
+	       number(link, "vlan"));
+	err = put(work, text(link, "interface"), "netdev", out);
+	if (err || listed(links, parent))
+		return err;
+	*out = '\0';
+	append(out, "[Match]\nName=%s\n\n[Network]\nKeepConfiguration=yes\n", parent);
+	add_vlans(out, links, parent);
+	return put(work, parent, "network", out);
+}
+
+static int write_files(struct work *work, const json_t *links)
+{
+	char *out = malloc(FILE_TEXT);
+	const json_t *link;
+	size_t i;
+	int err = out ? 0 : -ENOMEM;
+
+	json_array_foreach (links, i, link) {
+		if (!err && text(link, "parent"))
+			err = write_vlan(work, links, link, out);
+		if (err)
+			break;
+		make_network(out, links, link);
+		err = put(work, text(link, "interface"), "network", out);
+	}
+	free(out);
+	return err;
+}
+
+static bool networkd_runs(void)
+{
+	char *state = exec_output(64, "systemctl", "is-active", "systemd-networkd", NULL);
+	bool runs = state && !strncmp(state, "active", 6);
+
+	free(state);
+	return runs;
+}
+
+static bool interface_exists(const char *interface)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s", interface);
+	return !access(path, F_OK);
+}
+
+static int set_link(const json_t *link, struct outcome *outcome)
+{
+	const char *interface = text(link, "interface");
+	char id[8], mtu[8];
+	int err = 0;
+
+	snprintf(id, sizeof(id), "%u", number(link, "vlan"));
+	snprintf(mtu, sizeof(mtu), "%u", number(link, "mtu"));
+	if (text(link, "parent") && !interface_exists(interface)) {
+		err = exec_words(outcome, "ip", "link", "set", text(link, "parent"), "up", NULL);
+		if (!err)
+			err = exec_words(outcome, "ip", "link", "add", "link", text(link, "parent"),
+					 "name", interface, "type", "vlan", "id", id, NULL);
+	}
+	if (!err && number(link, "mtu"))
+		err = exec_words(outcome, "ip", "link", "set", interface, "mtu", mtu, NULL);
+	return err ? err : exec_words(outcome, "ip", "link", "set", interface, "up", NULL);
+}
+
+static int set_addresses(const json_t *link, struct outcome *outcome)
+{
+	const char *interface = text(link, "interface");
+	const json_t *entry;
+	size_t i;
+	int err = 0;
+
+	json_array_foreach (json_object_get(link, "addresses"), i, entry)
+		if (!err)
+			err = exec_words(outcome, "ip", "address", "replace",
+					 json_string_value(entry), "dev", interface, NULL);
+	if (!err && text(link, "gateway"))
+		err = exec_words(outcome, "ip", "route", "replace", "default", "via",
+				 text(link, "gateway"), "dev", interface, NULL);
+	json_array_foreach (json_object_get(link, "routes"), i, entry)
+		if (!err)
+			err = exec_words(outcome, "ip", "route", "replace", text(entry, "to"),
+					 "via", text(entry, "via"), "dev", interface, NULL);
+	return err;
+}
+
+/* Interfaces before the VLANs on them, whatever their order in the file. */
+static int set_by_hand(const json_t *links, struct outcome *outcome)
+{
+	const json_t *link;
+	int err = 0;
+	size_t i;
+
+	for (int vlan = 0; vlan <= 1; vlan++)
+		json_array_foreach (links, i, link) {
+			if (err || (text(link, "parent") != NULL) != vlan)
+				continue;
+			err = set_link(link, outcome);
+			if (!err)
+				err = set_addresses(link, outcome);
+		}
+	return err;
+}
+
+static int apply(const json_t *links, struct outcome *outcome)
+{
+	const json_t *link;
+	size_t i;
+	int err;
+
+	if (!networkd_runs())
+		return set_by_hand(links, outcome);
+	err = exec_words(outcome, "networkctl", "reload", NULL);
+	json_array_foreach (links, i, link)
+		if (!err && interface_exists(text(link, "interface")))
+			err = exec_words(outcome, "networkctl", "reconfigure",
+					 text(link, "interface"), NULL);
+	return err;
+}
+
+static bool control_answers(const struct node *node)
+{
+	char paths[3][CLUSTER_PATH_MAX], url[160], *body, *why;
+	struct http http;
+	long status = -1;
+
+	node_http(node, &http, paths);
+	http.timeout = 5;
+	snprintf(url, sizeof(url), "%s/v1/ca", node->server);
+	for (unsigned i = 0; i < REACH_TRIES && status != 200 && !node->ending; i++) {
+		status = http_call(&http, url, NULL, &body, &why);
+		free(body);
+		free(why);
+		if (status != 200)
+			sleep(1);
+	}
+	return status == 200;
+}
+
+int network_apply(struct work *work)
+{
+	const json_t *links = json_object_get(work->desired, "links"), *link;
+	size_t i;
+	int err;
+
+	json_array_foreach (links, i, link) {
+		const char *base =
+			text(link, "parent") ? text(link, "parent") : text(link, "interface");
+
+		if (!interface_exists(base))
+			return outcome_fail(&work->outcome, -ENODEV, "there is no interface %s",
+					    base);
+	}
+	err = write_files(work, links);
+	if (!err)
+		err = apply(links, &work->outcome);
+	if (err || control_answers(work->node))
+		return err;
+	log_error("the control machine is out of reach: the network scheme is taken back");
+	network_remove(work->node, &work->outcome);
+	return outcome_fail(&work->outcome, -ENETUNREACH,
+			    "with this network scheme the control machine could not be reached: "
+			    "the files were taken back");
+}
+
+int network_remove(struct node *node, struct outcome *outcome)
+{
+	int err = config_restore(node, DESIRED_NETWORK, outcome);
+
+	if (!err && networkd_runs())
+		err = exec_words(outcome, "networkctl", "reload", NULL);
+	return err;
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An item's payload. Packages are installed by apt from the bundle's own signed tree, laid out from
+ * links to the blobs, and from nothing else: the publisher's signature is checked once more by apt.
+ * What is about to be added is in the journal before.
+ */
+#include "cluster.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../lib/file.h"
+
+#define LOCK_SECONDS   "DPkg::Lock::Timeout=300"
+#define LOCK_TRIES     150 /* of 2 s */
+#define APT_TIMEOUT    3600
+#define UPDATE_TIMEOUT 600
+#define LAYOUT	       "{\"imageLayoutVersion\": \"1.0.0\"}\n"
+#define OCI_MANIFEST   "application/vnd.oci.image.manifest.v1+json"
+
+static void blob_path(const struct node *node, const char *digest, char *ret)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "bundle/blobs/sha256/%s", digest);
+	node_path(node, name, ret);
+}
+
+/* A link to the blob at path; one that leads elsewhere is replaced. */
+static int link_blob(struct work *work, const char *digest, const char *path)
+{
+	char from[CLUSTER_PATH_MAX], directory[CLUSTER_PATH_MAX];
+	struct stat blob, have;
+	int err;
+
+	blob_path(work->node, digest, from);
+	if (stat(from, &blob))
+		return -errno;
+	if (!lstat(path, &have) && have.st_ino == blob.st_ino)
+		return 0;
+	snprintf(directory, sizeof(directory), "%.*s", (int)(strrchr(path, '/') - path), path);
+	err = file_make_directories(directory, 0755);
+	if (!err && unlink(path) && errno != ENOENT)
+		err = -errno;
+	if (!err && link(from, path))
+		err = -errno;
+	return err;
+}
+
+/* ---- packages ---- */
+
+/* Lays the tree out, as far as this item needs it; ret is its directory. */
+static int make_tree(struct work *work, char *ret_tree)
+{
+	const struct bundle_manifest *manifest = bundle_manifest(work->bundle);
+	char name[64], path[2 * CLUSTER_PATH_MAX];
+	struct bundle_blob blob;
+	int err;
+
+	bundle_manifest_json(work->bundle, &blob);
+	snprintf(name, sizeof(name), "tree-%.16s", blob.digest);
+	node_path(work->node, name, ret_tree);
+	for (size_t i = 0; i < manifest->files_count; i++) {
+		snprintf(path, sizeof(path), "%s/%s", ret_tree, manifest->files[i].path);
+		err = link_blob(work, manifest->files[i].blob.digest, path);
+		/* Other items' packages may not be here. */
+		if (err && (err != -ENOENT || strncmp(manifest->files[i].path, "pool/", 5) != 0))
+			return outcome_fail(&work->outcome, err, "%s: %s", path, strerror(-err));
+	}
+	return 0;
+}
+
+static int write_sources(struct work *work, const char *tree, char *ret_path)
+{
+	const struct bundle_manifest *manifest = bundle_manifest(work->bundle);
+	char *text = NULL, path[CLUSTER_PATH_MAX];
+	int err = 0;
+
+	for (unsigned i = 0; i < 2 && !err; i++) {
+		node_path(work->node, i ? "apt/cache/archives/partial" : "apt/lists/partial", path);
+		err = file_make_directories(path, 0755);
+	}
+	node_path(work->node, "apt/sources.list", ret_path);
+	if (!err && asprintf(&text, "deb [signed-by=%s/key.gpg] file:%s %s %s\n", tree, tree,
+			     manifest->suite, manifest->component) < 0)
+		err = -ENOMEM;
+	if (!err)
+		err = file_write(ret_path, text, strlen(text), 0644);
+	free(text);
+	return err ? outcome_fail(&work->outcome, err, "%s: %s", ret_path, strerror(-err)) : 0;
+}
+
+/* Packages the closure brings, and versions it changes: what uninstalling takes back. */
+static int note_packages(struct work *work)
+{
+	json_t *installed = facts_packages();
+	int err = 0;
+
+	for (size_t i = 0; i < work->item->packages_count && !err; i++) {
+		const struct bundle_package *package = &work->item->packages[i];
+		const char *have = json_string_value(json_object_get(installed, package->name));
+
+		if (!have)
+			err = journal_add(work->node, work->item->name, "package", package->name,
+					  package->version, strlen(package->version));
+		else if (strcmp(have, package->version) != 0)
+			err = journal_add(work->node, work->item->name, "version", package->name,
+					  have, strlen(have));
+	}
+	json_decref(installed);
+	return err;
+}
+
+struct apt {
+	struct work *work;
+	unsigned percent;
+	char error[200];
+};
+
+/* "pmstatus:nginx:62.1:text", "pmerror:nginx:62:text" */
+static void on_status(char *line, void *arg)
+{
+	struct apt *apt = arg;
+	char *save = NULL, *kind = strtok_r(line, ":", &save), *what = strtok_r(NULL, ":", &save);
+	char *number = strtok_r(NULL, ":", &save), *text = strtok_r(NULL, "", &save);
+	double percent = number ? strtod(number, NULL) : -1;
+
+	if (!what || percent < 0 || percent > 100)
+		return;
+	if (!strcmp(kind, "pmerror") && !*apt->error)
+		snprintf(apt->error, sizeof(apt->error), "%.60s: %.120s", what, text ? text : "");
+	if (!strcmp(kind, "pmstatus") && (unsigned)percent >= apt->percent + 2) {
+		apt->percent = (unsigned)percent;
+		journal_tell(apt->work->node, apt->work->desired, "installing", apt->percent, 0, 0);
+	}
+}
+
+/* The last line that says something is the reason, when nothing better is known. */
+static int explain(struct work *work, const char *program, const char *better, int status)
+{
+	const char *log = work->outcome.log, *line = log;
+	size_t len = strlen(log);
+
+	if (status == 0)
+		return 0;
+	if (status < 0)
+		return status;
+	while (len && log[len - 1] == '\n')
+		len--;
+	for (const char *c = log; c < log + len; c++)
+		if (*c == '\n' && c + 1 < log + len)
+			line = c + 1;
+	if (better && *better)
+		return outcome_fail(&work->outcome, -EIO, "%s", better);
+	return outcome_fail(&work->outcome, -EIO, "%s: %.*s", program, (int)(log + len - line),
+			    line);
+}
+
+static int run_apt(struct work *work, const char *sources, const char *action)
+{
+	char source[CLUSTER_PATH_MAX + 32], lists[CLUSTER_PATH_MAX + 32];
+	char cache[CLUSTER_PATH_MAX + 32], path[CLUSTER_PATH_MAX];
+	struct apt apt = { .work = work };
+	bool install = !strcmp(action, "install");
+	struct exec exec = { .timeout = install ? APT_TIMEOUT : UPDATE_TIMEOUT, .input = -1 };
+	const char *fixed[] = { "apt-get",
+				"-q",
+				"-y",
+				"-o",
+				source,
+				"-o",
+				"Dir::Etc::sourceparts=-",
+				"-o",
+				lists,
+				"-o",
+				cache,
+				"-o",
+				LOCK_SECONDS,
+				"-o",
+				"Dpkg::Use-Pty=0",
+				"-o",
+				"DPkg::Options::=--force-confold",
+				"-o",
+				"APT::Install-Recommends=false",
+				"-o",
+				"Acquire::Languages=none",
+				"-o",
+				"APT::Sandbox::User=root",
+				action };
+	size_t count = sizeof(fixed) / sizeof(fixed[0]);
+	const char **argv = calloc(count + work->item->install.count + 4, sizeof(*argv));
+	int status;
+
+	if (!argv)
+		return -ENOMEM;
+	snprintf(source, sizeof(source), "Dir::Etc::sourcelist=%s", sources);
+	node_path(work->node, "apt/lists", path);
+	snprintf(lists, sizeof(lists), "Dir::State::lists=%s", path);
+	node_path(work->node, "apt/cache", path);
+	snprintf(cache, sizeof(cache), "Dir::Cache=%s", path);
+	memcpy(argv, fixed, sizeof(fixed));
+	if (install) {
+		argv[count++] = "-o";
+		argv[count++] = "APT::Status-Fd=3";
+		exec.status = on_status;
+		exec.arg = &apt;
+		for (size_t i = 0; i < work->item->install.count; i++)
+			argv[count++] = work->item->install.words[i];
+	} else {
+		/* Without this, apt-get update ends with 0 also when it read nothing. */
+		argv[count++] = "--error-on=any";
+	}
+	exec.argv = argv;
+	status = exec_run(&exec, &work->outcome);
+	free(argv);
+	return explain(work, "apt-get", apt.error, status);
+}
+
+/* What a kill or a power loss left half-configured, dpkg finishes first. */
+int payload_recover(struct outcome *outcome)
+{
+	static const char *const argv[] = { "dpkg", "--force-confold", "--configure", "-a", NULL };
+	struct exec exec = { .argv = argv, .timeout = APT_TIMEOUT, .input = -1 };
+	int status;
+
+	for (unsigned i = 0; i < LOCK_TRIES; i++) {
+		outcome->log[0] = '\0';
+		status = exec_run(&exec, outcome);
+		/* Somebody else's dpkg, or our own that outlived a killed agent. */
+		if (status != 2 || !strstr(outcome->log, "lock"))
+			return status < 0 ? status : 0;
+		sleep(2);
+	}
+	return outcome_fail(outcome, -EBUSY, "another program holds dpkg's lock");
+}
+
+static int install_debs(struct work *work)
+{
+	char tree[CLUSTER_PATH_MAX], sources[CLUSTER_PATH_MAX];
+	int err = make_tree(work, tree);
+
+	if (!err)
+		err = write_sources(work, tree, sources);
+	if (!err)
+		err = payload_recover(&work->outcome);
+	if (!err)
+		err = note_packages(work);
+	if (!err)
+		err = run_apt(work, sources, "update");
+	return err ? err : run_apt(work, sources, "install");
+}
+
+/* ---- a tarball ---- */
+
+static int install_tarball(struct work *work)
+{
+	char blob[CLUSTER_PATH_MAX], next[CLUSTER_PATH_MAX];
+	const char *target = work->item->target;
+	struct stat status;
+	int err;
+
+	/* A directory of somebody else is not taken over. */
+	if (!lstat(target, &status) &&
+	    !journal_has(work->node, work->item->name, "directory", target))
+		return outcome_fail(&work->outcome, -EEXIST,
+				    "%s is there and was not made by this item", target);
+	err = journal_add(work->node, work->item->name, "directory", target, "", 0);
+	if (err)
+		return err;
+	blob_path(work->node, work->item->tarball.digest, blob);
+	snprintf(next, sizeof(next), "%s.sluice-new", target);
+	err = exec_words(&work->outcome, "rm", "-rf", "--", next, NULL);
+	if (!err)
+		err = file_make_directories(next, 0755);
+	if (!err)
+		err = exec_words(&work->outcome, "tar", "--extract", "--auto-compress",
+				 "--no-same-owner", "--file", blob, "--directory", next, NULL);
+	if (!err)
+		err = exec_words(&work->outcome, "rm", "-rf", "--", target, NULL);
+	if (!err && rename(next, target))
+		err = outcome_fail(&work->outcome, -errno, "%s: %s", target, strerror(errno));
+	return err;
+}
+
+/* ---- a container image ---- */
+
+/* An OCI layout of this image alone, named so that containerd knows it by its reference. */
+static int make_layout(struct work *work, const char *directory)
+{
+	char path[2 * CLUSTER_PATH_MAX], *index = NULL;
+	const struct bundle_item *item = work->item;
+	int err = 0;
+
+	for (size_t i = 0; i <= item->image_blobs_count && !err; i++) {
+		const char *digest = i ? item->image_blobs[i - 1].digest : item->image.digest;
+
+		snprintf(path, sizeof(path), "%s/blobs/sha256/%s", directory, digest);
+		err = link_blob(work, digest, path);
+	}
+	snprintf(path, sizeof(path), "%s/oci-layout", directory);
+	if (!err)
+		err = file_write(path, LAYOUT, strlen(LAYOUT), 0644);
+	if (!err && asprintf(&index,
+			     "{\"schemaVersion\": 2, \"manifests\": [{\"mediaType\": \"%s\","
+			     " \"digest\": \"sha256:%s\", \"size\": %llu, \"annotations\":"
+			     " {\"io.containerd.image.name\": \"%s\"}}]}",
+			     OCI_MANIFEST, item->image.digest, (unsigned long long)item->image.size,
+			     item->reference) < 0)
+		err = -ENOMEM;
+	snprintf(path, sizeof(path), "%s/index.json", directory);
+	if (!err)
+		err = file_write(path, index, strlen(index), 0644);
+	free(index);
+	return err ? outcome_fail(&work->outcome, err, "%s: %s", directory, strerror(-err)) : 0;
+}
+
+static int install_image(struct work *work)
+{
+	char directory[CLUSTER_PATH_MAX], archive[CLUSTER_PATH_MAX + 8];
+	int err;
+
+	node_path(work->node, "image", directory);
+	snprintf(archive, sizeof(archive), "%s.tar", directory);
+	err = exec_words(&work->outcome, "rm", "-rf", "--", directory, archive, NULL);
+	if (!err)
+		err = make_layout(work, directory);
+	if (!err)
+		err = journal_add(work->node, work->item->name, "image", work->item->reference, "",
+				  0);
+	if (!err)
+		err = exec_words(&work->outcome, "tar", "--create", "--file", archive,
+				 "--directory", directory, "oci-layout", "index.json", "blobs",
+				 NULL);
+	if (!err)
+		err = exec_words(&work->outcome, "ctr", "images", "import", archive, NULL);
+	if (!err)
+		err = exec_words(&work->outcome, "rm", "-rf", "--", directory, archive, NULL);
+	return err;
+}
+
+int payload_install(struct work *work)
+{
+	switch (work->item->type) {
+	case BUNDLE_DEB:
+		return install_debs(work);
+	case BUNDLE_TARBALL:
+		return install_tarball(work);
+	case BUNDLE_IMAGE:
+		return install_image(work);
+	default:
+		return outcome_fail(&work->outcome, -EPROTO, "this agent is too old for the item");
+	}
+}
+
+/* ---- away again ---- */
+
+struct purge {
+	const char **argv;
+	size_t count, room;
+};
+
+static int add_name(struct node *node, const char *name, const void *value, size_t len, void *arg)
+{
+	struct purge *purge = arg;
+
+	if (purge->count + 2 > purge->room) {
+		const char **larger = realloc(purge->argv, (purge->room + 256) * sizeof(*larger));
+
+		if (!larger)
+			return -ENOMEM;
+		purge->argv = larger;
+		purge->room += 256;
+	}
+	purge->argv[purge->count] = strdup(name);
+	return purge->argv[purge->count++] ? 0 : -ENOMEM;
+}
+
+/* dpkg and not apt: what something else has come to need makes it refuse, not remove that too. */
+static int purge_packages(struct node *node, const char *item, struct outcome *outcome)
+{
+	static const char *const words[] = { "dpkg", "--purge" };
+	struct purge purge = { NULL, 0, 0 };
+	struct exec exec = { .timeout = APT_TIMEOUT, .input = -1 };
+	int err = payload_recover(outcome);
+
+	for (size_t i = 0; i < 2 && !err; i++)
+		err = add_name(node, words[i], NULL, 0, &purge);
+	if (!err)
+		err = journal_undo(node, item, "package", add_name, &purge);
+	if (!err && purge.count > 2) {
+		purge.argv[purge.count] = NULL;
+		exec.argv = purge.argv;
+		outcome->log[0] = '\0';
+		err = exec_run(&exec, outcome);
+		if (err > 0)
+			err = outcome_fail(outcome, -EIO, "dpkg --purge: %.250s", outcome->log);
+	}
+	for (size_t i = 0; i < purge.count; i++)
+		free((char *)purge.argv[i]);
+	free(purge.argv);
+	return err ? err : journal_drop(node, item, "package");
+}
+
+static int remove_directory(struct node *node, const char *name, const void *value, size_t len,
+			    void *arg)
+{
+	return exec_words(arg, "rm", "-rf", "--", name, NULL);
+}
+
+static int remove_image(struct node *node, const char *name, const void *value, size_t len,
+			void *arg)
+{
+	return exec_words(arg, "ctr", "images", "rm", name, NULL);
+}
+
+int payload_remove(struct node *node, const char *item, struct outcome *outcome)
+{
+	int err = journal_undo(node, item, "image", remove_image, outcome);
+
+	if (!err)
+		err = journal_undo(node, item, "directory", remove_directory, outcome);
+	if (!err)
+		err = purge_packages(node, item, outcome);
+	if (!err)
+		err = journal_drop(node, item, "image");
+	return err ? err : journal_drop(node, item, "directory");
+}

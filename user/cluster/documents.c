@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../lib/signed.h"
+#include "schedule.h"
+
+#define VALID_SECONDS (30 * 86400) /* a node that was off for long is to be told anew */
+
+static json_t *make_item(const struct entry *entry)
+{
+	bool remove = !strcmp(entry->action, "remove");
+	json_t *item = json_pack("{s:O, s:s, s:s, s:b, s:b, s:b}", "id",
+				 json_object_get(entry->plan, "id"), "name", entry->name, "action",
+				 remove ? "uninstall" : "install", "stage", entry->stage, "go",
+				 entry->go, "redo", !strcmp(entry->action, "repair"));
+	json_t *links = json_object_get(entry->plan, "links");
+	json_t *stores = json_object_get(entry->plan, "stores");
+
+	if (links)
+		json_object_set(item, "links", links);
+	if (stores)
+		json_object_set(item, "stores", stores);
+	return item;
+}
+
+static json_t *make_payload(const struct schedule *schedule, const struct member *member,
+			    int64_t generation)
+{
+	const char *manifest = json_string_value(
+		json_object_get(json_object_get(schedule->plan, "bundle"), "manifest"));
+	json_t *items = json_array();
+
+	for (size_t i = 0; i < member->count; i++)
+		json_array_append_new(items, make_item(&member->entries[i]));
+	return json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:s, s:b, s:O, s:o}", "version", 1,
+			 "cluster", schedule->config->cluster, "node", member->name, "generation",
+			 (json_int_t)generation, "expires", (json_int_t)time(NULL) + VALID_SECONDS,
+			 "run", schedule->run, "manifest", manifest, "swarm",
+			 schedule->mode == CONFIG_SWARM, "variables",
+			 json_object_get(member->plan, "variables"), "items", items);
+}
+
+int documents_write(struct schedule *schedule, const struct member *member)
+{
+	struct state *state = &schedule->cluster->state;
+	char *text = NULL, *document = NULL;
+	int64_t generation = 0;
+	json_t *payload, *parsed;
+	int err;
+
+	err = state_number(state, &generation, "SELECT generation FROM nodes WHERE name = ?", "s",
+			   member->name);
+	if (err)
+		return err;
+	payload = make_payload(schedule, member, ++generation);
+	text = payload ? json_dumps(payload, JSON_COMPACT) : NULL;
+	json_decref(payload);
+	/* What an agent would refuse is not sent: too many items, variables it cannot take. */
+	parsed = text ? desired_parse(text, strlen(text)) : NULL;
+	if (!parsed)
+		err = -EMSGSIZE;
+	json_decref(parsed);
+	if (!err)
+		err = signed_make(schedule->control_key, text, strlen(text), &document);
+	if (!err)
+		err = state_run(state, NULL,
+				"UPDATE nodes SET generation = ?, document = ? WHERE name = ?",
+				"iss", generation, document, member->name);
+	free(text);
+	free(document);
+	return err;
+}

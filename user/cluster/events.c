@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "events.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define EVENTS_MAX 1000
+
+bool events_state_valid(const char *word)
+{
+	static const char *const words[] = { "sending",	   "staged",	 "verified",
+					     "installing", "configured", "healthy",
+					     "failed",	   "removing",	 "removed" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strcmp(words[i], word))
+			return true;
+	return false;
+}
+
+static const char *text(const json_t *event, const char *key)
+{
+	const char *value = json_string_value(json_object_get(event, key));
+
+	return value ? value : "";
+}
+
+static int64_t number(const json_t *event, const char *key)
+{
+	return (int64_t)json_integer_value(json_object_get(event, key));
+}
+
+static bool valid(const json_t *event)
+{
+	return desired_name_valid(text(event, "item")) &&
+	       name_hex_valid(text(event, "id"), DESIRED_ID_LEN) &&
+	       name_hex_valid(text(event, "run"), DESIRED_RUN_LEN) &&
+	       events_state_valid(text(event, "state")) && number(event, "seq") > 0 &&
+	       number(event, "percent") >= 0 && number(event, "percent") <= 100;
+}
+
+static int take(struct state *state, const char *node, const json_t *event)
+{
+	int64_t now = state_now();
+	int err;
+
+	err = state_run(state, NULL,
+			"INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+			" ON CONFLICT (node, name) DO UPDATE SET id = excluded.id,"
+			" run = excluded.run, state = excluded.state, percent = excluded.percent,"
+			" bytes = max(bytes * (id = excluded.id), excluded.bytes),"
+			" rate = excluded.rate, message = excluded.message, log = excluded.log,"
+			" at = excluded.at",
+			"sssssiiissi", node, text(event, "item"), text(event, "id"),
+			text(event, "run"), text(event, "state"), number(event, "percent"),
+			number(event, "bytes"), number(event, "rate"), text(event, "message"),
+			text(event, "log"), now);
+	/* When it was here, by this machine's clock, less how long ago it was there: nodes' clocks
+	 * differ, a duration does not. */
+	if (!err)
+		err = state_run(
+			state, NULL,
+			"INSERT INTO events (run, node, item, state, at) SELECT ?, ?, ?, ?, ?"
+			" WHERE ? NOT IN (SELECT state FROM events WHERE run = ? AND"
+			" node = ? AND item = ? ORDER BY id DESC LIMIT 1)",
+			"ssssissss", text(event, "run"), node, text(event, "item"),
+			text(event, "state"), now - number(event, "ago"), text(event, "state"),
+			text(event, "run"), node, text(event, "item"));
+	return err;
+}
+
+int events_take(struct state *state, const char *node, const json_t *json)
+{
+	const json_t *list = json_object_get(json, "events"), *event;
+	int64_t known = 0, last;
+	size_t i;
+	int err;
+
+	if (!json_is_array(list) || json_array_size(list) > EVENTS_MAX)
+		return -EBADMSG;
+	json_array_foreach (list, i, event)
+		if (!valid(event))
+			return -EBADMSG;
+	err = state_begin(state);
+	if (err)
+		return err;
+	err = state_number(state, &known, "SELECT events FROM nodes WHERE name = ?", "s", node);
+	last = known;
+	json_array_foreach (list, i, event) {
+		if (err || number(event, "seq") <= known)
+			continue;
+		err = take(state, node, event);
+		last = number(event, "seq") > last ? number(event, "seq") : last;
+	}
+	if (!err)
+		err = state_run(state, NULL, "UPDATE nodes SET events = ? WHERE name = ?", "is",
+				last, node);
+	return state_end(state, err);
+}

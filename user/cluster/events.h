@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What agents report, into the database. */
+#ifndef CLUSTER_EVENTS_H
+#define CLUSTER_EVENTS_H
+
+#include "state.h"
+
+/*
+ * {"events": [{"seq", "item", "id", "run", "state", "at", "percent", "bytes", "rate", "message"?,
+ * "log"?}, …]}: reported again after a lost answer, they count once. -EBADMSG: not that.
+ */
+int events_take(struct state *state, const char *node, const json_t *json);
+
+/* The words of an item's life, in order; "failed" is apart. */
+bool events_state_valid(const char *word);
+
+#endif

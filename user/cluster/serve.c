@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "serve.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../lib/log.h"
+#include "../lib/subnet.h"
+
+#define WATCH_MS	   100
+#define CONNECTIONS	   2048
+#define IDLE_SECONDS	   180
+#define TLS_PRIORITIES	   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#define MEMORY_PER_REQUEST (32 * 1024)
+
+static enum MHD_Result queue(struct request *request, unsigned status,
+			     struct MHD_Response *response)
+{
+	enum MHD_Result result;
+
+	if (!response)
+		return MHD_NO;
+	request->answered = true;
+	result = MHD_queue_response(request->connection, status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+enum MHD_Result serve_reply(struct request *request, unsigned status, const char *type,
+			    const char *text)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_MUST_COPY);
+
+	if (response && *text)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	return queue(request, status, response);
+}
+
+enum MHD_Result serve_problem(struct request *request, unsigned status, const char *why)
+{
+	static struct log_limit limit = LOG_LIMIT(10000, 20);
+	json_t *json = json_pack("{s:s}", "error", why);
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	enum MHD_Result result = MHD_NO;
+	uint32_t left_out;
+
+	pthread_mutex_lock(&request->serve->lock);
+	if (log_allowed(&limit, &left_out))
+		log_warn("%s%s%s: %u: %s", request->address, *request->node ? " " : "",
+			 request->node, status, why);
+	pthread_mutex_unlock(&request->serve->lock);
+	if (text)
+		result = serve_reply(request, status, "application/json", text);
+	free(text);
+	json_decref(json);
+	return result;
+}
+
+const char *serve_argument(const struct request *request, const char *name)
+{
+	const char *value =
+		MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+
+	return value ? value : "";
+}
+
+static enum MHD_Result take_body(struct request *request, const char *data, size_t size)
+{
+	char *larger;
+
+	if (request->body_len + size > SERVE_BODY_MAX)
+		request->too_large = true;
+	if (request->too_large)
+		return MHD_YES;
+	larger = realloc(request->body, request->body_len + size + 1);
+	if (!larger)
+		return MHD_NO;
+	request->body = larger;
+	memcpy(larger + request->body_len, data, size);
+	request->body_len += size;
+	larger[request->body_len] = '\0';
+	return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
+				  const char *method, const char *version, const char *data,
+				  size_t *size, void **context)
+{
+	struct request *request = *context;
+	enum MHD_Result result;
+
+	if (!request) {
+		request = calloc(1, sizeof(*request));
+		if (!request)
+			return MHD_NO;
+		request->serve = arg;
+		request->connection = connection;
+		*context = request;
+		return MHD_YES;
+	}
+	if (*size) {
+		result = take_body(request, data, *size);
+		*size = 0;
+		return result;
+	}
+	serve_address(request);
+	if (request->too_large)
+		return serve_problem(request, 413, "the body is too large");
+	return serve_route(request, method, url);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
+			 enum MHD_RequestTerminationCode code)
+{
+	struct request *request = *context;
+
+	if (request)
+		free(request->body);
+	free(request);
+	*context = NULL;
+}
+
+static void on_library_log(void *arg, const char *format, va_list args)
+{
+	char text[512];
+
+	vsnprintf(text, sizeof(text), format, args);
+	log_debug("http: %s", text);
+}
+
+/* Everybody who waits looks again when another connection has written, commands included. */
+static void *watch(void *arg)
+{
+	struct timespec pause = { 0, WATCH_MS * 1000000 };
+	int64_t version = 0, now;
+	struct serve *serve = arg;
+	struct state state;
+
+	if (state_open(serve->cluster->directory, false, &state))
+		return NULL;
+	while (!serve->ending) {
+		now = state_version(&state);
+		if (now != version) {
+			version = now;
+			pthread_mutex_lock(&serve->lock);
+			pthread_cond_broadcast(&serve->changed);
+			pthread_mutex_unlock(&serve->lock);
+		}
+		nanosleep(&pause, NULL);
+	}
+	state_close(&state);
+	return NULL;
+}
+
+static int listen_at(const struct config_control *control, int *ret_fd)
+{
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(control->port) };
+	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(control->port) };
+	struct subnet subnet;
+	int fd, one = 1, err;
+	bool is_six;
+
+	if (subnet_parse(control->address, &subnet))
+		return -EINVAL;
+	is_six = subnet.family == AF_INET6;
+	memcpy(&six.sin6_addr, subnet.ip, 16);
+	memcpy(&four.sin_addr, subnet.ip, 4);
+	fd = socket(subnet.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, is_six ? (void *)&six : (void *)&four, is_six ? sizeof(six) : sizeof(four)) ||
+	    listen(fd, 512)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static struct MHD_Daemon *start(struct serve *serve, int fd, const char *certificate,
+				const char *key)
+{
+	return MHD_start_daemon(
+		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
+			MHD_USE_TLS | MHD_USE_ERROR_LOG,
+		0, NULL, NULL, on_request, serve, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, serve,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)MEMORY_PER_REQUEST, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+		MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES, MHD_OPTION_HTTPS_MEM_CERT, certificate,
+		MHD_OPTION_HTTPS_MEM_KEY, key, MHD_OPTION_HTTPS_MEM_TRUST, serve->ca,
+		MHD_OPTION_END);
+}
+
+static void wait_for_signal(void)
+{
+	sigset_t set;
+	int number;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigwait(&set, &number);
+}
+
+static void block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static enum cluster_exit serve_until_ended(struct serve *serve, int fd, const char *certificate,
+					   const char *key)
+{
+	struct MHD_Daemon *daemon;
+	pthread_t watcher;
+
+	block_signals();
+	daemon = start(serve, fd, certificate, key);
+	if (!daemon || pthread_create(&watcher, NULL, watch, serve)) {
+		cluster_complain("serve: the server cannot be started");
+		if (daemon)
+			MHD_stop_daemon(daemon);
+		return CLUSTER_ERROR;
+	}
+	log_info("cluster %s: agents dial %s:%u", serve->config->cluster,
+		 serve->config->control.address, serve->config->control.port);
+	wait_for_signal();
+	pthread_mutex_lock(&serve->lock);
+	serve->ending = true;
+	pthread_cond_broadcast(&serve->changed);
+	pthread_mutex_unlock(&serve->lock);
+	pthread_join(watcher, NULL);
+	MHD_stop_daemon(daemon);
+	return CLUSTER_DONE;
+}
+
+static enum cluster_exit run(struct cluster *cluster, char **arguments, unsigned count)
+{
+	struct serve serve = { .cluster = cluster, .lock = PTHREAD_MUTEX_INITIALIZER };
+	char *certificate = cluster_read(cluster, "server.pem");
+	char *key = cluster_read(cluster, "server.key");
+	enum cluster_exit status = CLUSTER_ERROR;
+	pthread_condattr_t clock;
+	int fd = -1, err;
+
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&serve.changed, &clock);
+	serve.config = cluster_config(cluster, NULL);
+	serve.ca = cluster_read(cluster, "ca.pem");
+	serve.publishers = cluster_read(cluster, "publishers.pub");
+	serve.control_pub = cluster_read(cluster, "control.pub");
+	if (!serve.config || !serve.ca || !serve.publishers || !serve.control_pub || !certificate ||
+	    !key)
+		goto out;
+	err = listen_at(&serve.config->control, &fd);
+	if (err)
+		cluster_complain("%s:%u: %s", serve.config->control.address,
+				 serve.config->control.port, strerror(-err));
+	else
+		status = serve_until_ended(&serve, fd, certificate, key);
+out:
+	bundle_close(serve.bundle);
+	free(serve.bundle_path);
+	config_free(serve.config);
+	free(serve.ca);
+	free(serve.publishers);
+	free(serve.control_pub);
+	free(certificate);
+	free(key);
+	return status;
+}
+
+const struct cluster_command command_serve = {
+	.name = "serve",
+	.summary = "the server that agents dial; runs until it is ended",
+	.run = run,
+};

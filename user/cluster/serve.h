@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The HTTPS server that agents dial: libmicrohttpd with a thread for each connection, since a
+ * cluster has hundreds of nodes, not thousands, and a long poll is then a wait.
+ *
+ *   serve.c      listening, bodies, replies, the thread that watches the database
+ *   serve_id.c   who asks: libmicrohttpd only requests a client certificate, so every route but the
+ *                two open ones checks it here
+ *   serve_api.c  the routes
+ */
+#ifndef CLUSTER_SERVE_H
+#define CLUSTER_SERVE_H
+
+#include <microhttpd.h>
+#include <pthread.h>
+
+#include "../lib/bundle.h"
+#include "cluster.h"
+
+#define SERVE_BODY_MAX (2 * 1024 * 1024)
+
+struct serve {
+	struct cluster *cluster;
+	struct config *config;
+	/* One at a time uses the database and the bundle; nobody sleeps with it. */
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* somebody wrote into the database */
+	bool ending;
+	struct bundle *bundle;
+	char *bundle_path;
+	char *ca, *publishers, *control_pub;
+};
+
+struct request {
+	struct serve *serve;
+	struct MHD_Connection *connection;
+	char node[STATE_NODE_MAX + 1];	     /* who asks; empty on open routes */
+	char address[STATE_ADDRESS_MAX + 1]; /* where it comes from */
+	char *body;
+	size_t body_len;
+	bool too_large, answered;
+};
+
+/* serve.c */
+enum MHD_Result serve_reply(struct request *request, unsigned status, const char *type,
+			    const char *text);
+enum MHD_Result serve_problem(struct request *request, unsigned status, const char *why);
+const char *serve_argument(const struct request *request, const char *name);
+
+/* serve_id.c: the enrolled node behind the connection; NULL or why not, a constant. */
+const char *serve_identify(struct request *request);
+void serve_address(struct request *request);
+
+/* serve_api.c */
+enum MHD_Result serve_route(struct request *request, const char *method, const char *path);
+/* swarm.c: GET /v1/announce and /v1/torrent */
+enum MHD_Result swarm_announce(struct request *request);
+enum MHD_Result swarm_torrent(struct request *request);
+
+#endif

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The routes. Open: the CA's certificate and enrolment. For enrolled nodes: what this node is to
+ * be, what it reports, the bundle's blobs.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../lib/log.h"
+#include "enrolment.h"
+#include "events.h"
+#include "serve.h"
+
+#define WAIT_MAX    60
+#define READ_SIZE   (256 * 1024)
+#define JSON_TYPE   "application/json"
+#define BINARY_TYPE "application/octet-stream"
+
+static enum MHD_Result get_ca(struct request *request)
+{
+	return serve_reply(request, 200, "application/x-pem-file", request->serve->ca);
+}
+
+/* ---- enrolment ---- */
+
+static enum MHD_Result answer_enrolled(struct request *request, const char *certificate)
+{
+	struct serve *serve = request->serve;
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s}", "certificate", certificate, "ca",
+				 serve->ca, "control", serve->control_pub, "publishers",
+				 serve->publishers, "cluster", serve->config->cluster);
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	enum MHD_Result result = text ? serve_reply(request, 200, JSON_TYPE, text) : MHD_NO;
+
+	free(text);
+	json_decref(json);
+	return result;
+}
+
+/* With the lock held: nodes may have been added since the server began. */
+static void read_config(struct serve *serve)
+{
+	struct config *config = cluster_config(serve->cluster, NULL);
+
+	if (!config)
+		return;
+	config_free(serve->config);
+	serve->config = config;
+}
+
+static enum MHD_Result post_enrol(struct request *request)
+{
+	json_t *json = json_loadb(request->body ? request->body : "", request->body_len,
+				  JSON_REJECT_DUPLICATES, NULL);
+	const char *node = json_string_value(json_object_get(json, "node"));
+	const char *text = json_string_value(json_object_get(json, "request"));
+	const char *token = json_string_value(json_object_get(json, "token"));
+	char fingerprint[NAME_DIGEST_LEN + 1] = "", *certificate = NULL, reply[160];
+	const char *why = "no such node is in the cluster file";
+	enum MHD_Result result;
+	unsigned status = 403;
+
+	if (!node || !text || !config_name_valid(node)) {
+		json_decref(json);
+		return serve_problem(request, 400, "this is no request to be enrolled");
+	}
+	pthread_mutex_lock(&request->serve->lock);
+	read_config(request->serve);
+	if (config_node(request->serve->config, node))
+		status = enrolment_ask(request->serve->cluster, node, request->address, text, token,
+				       &certificate, fingerprint, &why);
+	pthread_mutex_unlock(&request->serve->lock);
+	if (status == 200) {
+		log_info("%s at %s is enrolled", node, request->address);
+		result = answer_enrolled(request, certificate);
+	} else if (status == 202) {
+		log_info("%s at %s waits for approval: %s", node, request->address, fingerprint);
+		snprintf(reply, sizeof(reply), "{\"pending\": \"%s\"}", fingerprint);
+		result = serve_reply(request, 202, JSON_TYPE, reply);
+	} else {
+		result = serve_problem(request, status, why);
+	}
+	free(certificate);
+	json_decref(json);
+	return result;
+}
+
+/* ---- what a node is to be ---- */
+
+static struct timespec in_seconds(unsigned seconds)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	at.tv_sec += seconds;
+	return at;
+}
+
+/* With the lock held. The newer document, malloc'd, or NULL. */
+static char *newer(struct request *request, int64_t generation)
+{
+	return state_text(&request->serve->cluster->state,
+			  "SELECT document FROM nodes WHERE name = ? AND generation > ?", "si",
+			  request->node, generation);
+}
+
+static enum MHD_Result get_desired(struct request *request)
+{
+	char *document, *refresh, *now, *end;
+	int64_t generation = strtoll(serve_argument(request, "generation"), &end, 10);
+	unsigned long wait = strtoul(serve_argument(request, "wait"), &end, 10);
+	struct timespec deadline = in_seconds(wait < WAIT_MAX ? (unsigned)wait : WAIT_MAX);
+	struct serve *serve = request->serve;
+	enum MHD_Result result;
+	bool fresh = true;
+	int late = 0;
+
+	pthread_mutex_lock(&serve->lock);
+	state_run(&serve->cluster->state, NULL, "UPDATE nodes SET followed = ? WHERE name = ?",
+		  "is", generation, request->node);
+	refresh = state_meta(&serve->cluster->state, "refresh");
+	document = newer(request, generation);
+	while (!document && !late && fresh && !serve->ending) {
+		late = pthread_cond_timedwait(&serve->changed, &serve->lock, &deadline);
+		document = newer(request, generation);
+		/* A command wants to know how things are now: the agent comes back with facts. */
+		now = state_meta(&serve->cluster->state, "refresh");
+		fresh = !now || (refresh && !strcmp(now, refresh));
+		free(now);
+	}
+	pthread_mutex_unlock(&serve->lock);
+	result = document ? serve_reply(request, 200, JSON_TYPE, document)
+			  : serve_reply(request, 204, JSON_TYPE, "");
+	free(document);
+	free(refresh);
+	return result;
+}
+
+/* ---- what a node tells ---- */
+
+static enum MHD_Result post_events(struct request *request)
+{
+	json_t *json = json_loadb(request->body ? request->body : "", request->body_len,
+				  JSON_REJECT_DUPLICATES, NULL);
+	int err;
+
+	pthread_mutex_lock(&request->serve->lock);
+	err = json ? events_take(&request->serve->cluster->state, request->node, json) : -EBADMSG;
+	pthread_mutex_unlock(&request->serve->lock);
+	json_decref(json);
+	if (!err)
+		return serve_reply(request, 204, JSON_TYPE, "");
+	return err == -EBADMSG ? serve_problem(request, 400, "these are no events")
+			       : serve_problem(request, 503, "the database cannot be written");
+}
+
+static enum MHD_Result post_facts(struct request *request)
+{
+	json_t *json = json_loadb(request->body ? request->body : "", request->body_len,
+				  JSON_REJECT_DUPLICATES, NULL);
+	int err = -EBADMSG;
+
+	pthread_mutex_lock(&request->serve->lock);
+	if (json_is_object(json))
+		err = state_run(&request->serve->cluster->state, NULL,
+				"UPDATE nodes SET facts = ?, facts_at = ? WHERE name = ?", "sis",
+				request->body, state_now(), request->node);
+	pthread_mutex_unlock(&request->serve->lock);
+	json_decref(json);
+	if (!err)
+		return serve_reply(request, 204, JSON_TYPE, "");
+	return err == -EBADMSG ? serve_problem(request, 400, "these are no facts")
+			       : serve_problem(request, 503, "the database cannot be written");
+}
+
+/* ---- the bundle ---- */
+
+/* With the lock held: the bundle that the last apply named. False: there is none, or it is bad. */
+static bool open_bundle(struct serve *serve)
+{
+	char *path = state_meta(&serve->cluster->state, "bundle");
+	struct bundle_trust trust = { .keys = serve->publishers };
+	struct bundle_error error;
+	const char *paths[1];
+
+	if (!path)
+		return false;
+	if (serve->bundle && !strcmp(path, serve->bundle_path)) {
+		free(path);
+		return true;
+	}
+	bundle_close(serve->bundle);
+	free(serve->bundle_path);
+	serve->bundle = NULL;
+	serve->bundle_path = path;
+	paths[0] = path;
+	if (bundle_open(paths, 1, &trust, &serve->bundle, &error)) {
+		log_error("%s", error.text);
+		serve->bundle = NULL;
+		free(serve->bundle_path);
+		serve->bundle_path = NULL;
+		return false;
+	}
+	return true;
+}
+
+static enum MHD_Result get_index(struct request *request)
+{
+	const char *text = NULL;
+	char *copy = NULL;
+	enum MHD_Result result;
+	size_t len;
+
+	pthread_mutex_lock(&request->serve->lock);
+	if (open_bundle(request->serve))
+		text = bundle_index(request->serve->bundle, &len);
+	if (text)
+		copy = strndup(text, len);
+	pthread_mutex_unlock(&request->serve->lock);
+	if (!copy)
+		return serve_problem(request, 404, "there is no bundle");
+	result = serve_reply(request, 200, JSON_TYPE, copy);
+	free(copy);
+	return result;
+}
+
+struct blob {
+	struct serve *serve;
+	char digest[NAME_DIGEST_LEN + 1];
+	uint64_t offset;
+};
+
+static ssize_t read_blob(void *arg, uint64_t position, char *buffer, size_t max)
+{
+	struct blob *blob = arg;
+	ssize_t n = -ENOENT;
+
+	pthread_mutex_lock(&blob->serve->lock);
+	if (blob->serve->bundle)
+		n = bundle_read(blob->serve->bundle, blob->digest, buffer, max,
+				blob->offset + position);
+	pthread_mutex_unlock(&blob->serve->lock);
+	return n > 0 ? n : n ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+/* With the lock held. -ENOENT: the bundle has no such blob. */
+static int blob_size(struct serve *serve, const char *digest, uint64_t *ret_size)
+{
+	const struct bundle_manifest *manifest;
+	struct bundle_blob blob;
+
+	if (!open_bundle(serve) || !bundle_has(serve->bundle, digest))
+		return -ENOENT;
+	bundle_manifest_json(serve->bundle, &blob);
+	if (!strcmp(blob.digest, digest)) {
+		*ret_size = blob.size;
+		return 0;
+	}
+	manifest = bundle_manifest(serve->bundle);
+	for (size_t i = 0; i < manifest->blobs_count; i++)
+		if (!strcmp(manifest->blobs[i].digest, digest)) {
+			*ret_size = manifest->blobs[i].size;
+			return 0;
+		}
+	return -ENOENT;
+}
+
+static enum MHD_Result send_blob(struct request *request, struct blob *blob, uint64_t size)
+{
+	struct MHD_Response *response;
+	enum MHD_Result result;
+	char range[96];
+
+	response = MHD_create_response_from_callback(size - blob->offset, READ_SIZE, read_blob,
+						     blob, free);
+	if (!response) {
+		free(blob);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, BINARY_TYPE);
+	snprintf(range, sizeof(range), "bytes %llu-%llu/%llu", (unsigned long long)blob->offset,
+		 (unsigned long long)size - 1, (unsigned long long)size);
+	if (blob->offset)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_RANGE, range);
+	result = MHD_queue_response(request->connection, blob->offset ? 206 : 200, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result get_blob(struct request *request, const char *digest)
+{
+	const char *range = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+							MHD_HTTP_HEADER_RANGE);
+	struct blob *blob;
+	uint64_t size = 0, offset = 0;
+	char *end = NULL;
+	int err;
+
+	if (!name_hex_valid(digest, NAME_DIGEST_LEN))
+		return serve_problem(request, 400, "this is no digest");
+	pthread_mutex_lock(&request->serve->lock);
+	err = blob_size(request->serve, digest, &size);
+	pthread_mutex_unlock(&request->serve->lock);
+	if (err)
+		return serve_problem(request, 404, "the bundle here has no such blob");
+	/* Agents only ever ask for the rest of a blob; anything else gets the whole. */
+	if (range && !strncmp(range, "bytes=", 6)) {
+		offset = strtoull(range + 6, &end, 10);
+		if (strcmp(end, "-") || offset >= size)
+			offset = 0;
+	}
+	blob = calloc(1, sizeof(*blob));
+	if (!blob)
+		return MHD_NO;
+	blob->serve = request->serve;
+	strcpy(blob->digest, digest);
+	blob->offset = offset;
+	return send_blob(request, blob, size);
+}
+
+enum MHD_Result serve_route(struct request *request, const char *method, const char *path)
+{
+	bool get = !strcmp(method, "GET"), post = !strcmp(method, "POST");
+	const char *why;
+
+	if (get && !strcmp(path, "/v1/ca"))
+		return get_ca(request);
+	if (post && !strcmp(path, "/v1/enrol"))
+		return post_enrol(request);
+	why = serve_identify(request);
+	if (why)
+		return serve_problem(request, 403, why);
+	if (get && !strcmp(path, "/v1/desired"))
+		return get_desired(request);
+	if (post && !strcmp(path, "/v1/events"))
+		return post_events(request);
+	if (post && !strcmp(path, "/v1/facts"))
+		return post_facts(request);
+	if (get && !strcmp(path, "/v1/index"))
+		return get_index(request);
+	if (get && !strncmp(path, "/v1/blob/", 9))
+		return get_blob(request, path + 9);
+	return serve_problem(request, 404, "there is nothing here");
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "schedule.h"
+
+#define BAR_WIDTH 20
+
+static const char *size_text(int64_t bytes, char *ret, size_t size)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	double value = (double)bytes;
+	unsigned unit = 0;
+
+	for (; value >= 1024 && unit < 4; unit++)
+		value /= 1024;
+	snprintf(ret, size, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+	return ret;
+}
+
+void watch_begin(struct watch *watch, bool quiet)
+{
+	*watch = (struct watch){ .terminal = isatty(STDOUT_FILENO),
+				 .quiet = quiet,
+				 .shown = json_object() };
+}
+
+static const char *entry_text(const struct member *member, const struct entry *entry)
+{
+	if (*entry->state)
+		return entry->state;
+	if (member->failed)
+		return "-";
+	return entry->stage ? "asked" : "waiting";
+}
+
+static void draw_entry(const struct member *member, const struct entry *entry)
+{
+	char bar[BAR_WIDTH + 1], amount[40] = "", rate[32];
+	int64_t percent = entry_done(entry) ? 100 : entry->percent;
+
+	for (int i = 0; i < BAR_WIDTH; i++)
+		bar[i] = i < percent * BAR_WIDTH / 100 ? '#' : '.';
+	bar[BAR_WIDTH] = '\0';
+	if (!strcmp(entry->state, "sending"))
+		snprintf(amount, sizeof(amount), "%s/s",
+			 size_text(entry->rate, rate, sizeof(rate)));
+	printf("\033[K%-14.14s %-20.20s %-11s [%s] %3lld %%  %s\n", member->name, entry->name,
+	       entry_text(member, entry), bar, (long long)percent, amount);
+}
+
+static void draw(struct watch *watch, const struct schedule *schedule)
+{
+	if (watch->lines)
+		printf("\033[%uA", watch->lines);
+	watch->lines = 0;
+	for (size_t i = 0; i < schedule->count; i++)
+		for (size_t k = 0; k < schedule->members[i].count; k++, watch->lines++)
+			draw_entry(&schedule->members[i], &schedule->members[i].entries[k]);
+	fflush(stdout);
+}
+
+/* A line for every state that was not there before. */
+static void print_changes(struct watch *watch, const struct schedule *schedule)
+{
+	char key[200];
+
+	for (size_t i = 0; i < schedule->count; i++) {
+		for (size_t k = 0; k < schedule->members[i].count; k++) {
+			const struct member *member = &schedule->members[i];
+			const struct entry *entry = &member->entries[k];
+			const char *before;
+
+			snprintf(key, sizeof(key), "%s %s", member->name, entry->name);
+			before = json_string_value(json_object_get(watch->shown, key));
+			if (!*entry->state || (before && !strcmp(before, entry->state)))
+				continue;
+			json_object_set_new(watch->shown, key, json_string(entry->state));
+			printf("%-14s %-20s %-11s %s\n", member->name, entry->name, entry->state,
+			       strcmp(entry->state, "failed") ? "" : entry->message);
+		}
+	}
+	fflush(stdout);
+}
+
+void watch_show(struct watch *watch, const struct schedule *schedule)
+{
+	if (watch->quiet)
+		return;
+	if (watch->terminal)
+		draw(watch, schedule);
+	else
+		print_changes(watch, schedule);
+}
+
+void watch_end(struct watch *watch)
+{
+	json_decref(watch->shown);
+}
