@@ -154,7 +154,9 @@ cat >"$LAB/nosync.c" <<-C
 	int syncfs(int fd) { return fd < 0; }
 C
 cc -shared -fPIC -w -o "$LAB/nosync.so" "$LAB/nosync.c"
-PRELOAD=$LAB/nosync.so crash blob-remove 1
+# The sanitizers' library wants to be the first.
+asan=$(ldd "$FAULTY" | awk '/libasan/ { print $3 }')
+PRELOAD="${asan:+$asan }$LAB/nosync.so" crash blob-remove 1
 expect_eq "$(wc -l <"$LAB/acks")" 3 "acknowledged before the last crash"
 image_umount
 image_mount "$DISK/cut"
