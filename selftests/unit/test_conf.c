@@ -110,6 +110,9 @@ static const struct bad {
 	  "services:\n- {name: s, origins: [{address: 'unix:/a'}]}\n"
 	  "- {name: s, origins: [{address: 'unix:/b'}]}\n",
 	  "f:3:10: service 's' exists above" },
+	{ "metrics address", "metrics: {listen: \"localhost:9477\"}\n",
+	  "f:1:19: 'localhost:9477' is no address" },
+	{ "metrics tenants", "metrics: {tenants: 65537}\n", "f:1:20: metrics.tenants is 65537" },
 	{ "access log", "log: {access: access.log}\n", "f:1:15: access is 'access.log'" },
 	/* identity */
 	{ "nova without a key",

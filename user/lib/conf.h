@@ -164,6 +164,13 @@ struct conf_log {
 	uint32_t rate, burst; /* default 100, 1000 */
 };
 
+/* The endpoint that Prometheus scrapes; a process of its own serves it. */
+struct conf_metrics {
+	char *listen;	  /* "tcp:…" or "unix:…" in the management namespace, or NULL: none */
+	char *user;	  /* name or number; default "sluice-metrics" */
+	uint32_t tenants; /* with series of their own, by slot; others in one; default 1000 */
+};
+
 struct conf {
 	struct conf_management management;
 	struct conf_listen listen;
@@ -171,6 +178,7 @@ struct conf {
 	struct conf_guard guard;
 	struct conf_limits limits;
 	struct conf_log log;
+	struct conf_metrics metrics;
 	struct conf_bindings bindings;
 	struct conf_service *services;
 	unsigned services_count;

@@ -438,6 +438,18 @@ static void check_discover(struct check *check, const struct conf *conf)
 	}
 }
 
+static void check_metrics(struct check *check, const struct conf_metrics *metrics)
+{
+	struct conf_address address;
+
+	look_at(check, "metrics.listen");
+	if (metrics->listen && conf_address_parse(metrics->listen, &address))
+		complain(check,
+			 "'%s' is no address; write tcp:10.0.0.9:9477, tcp:[fd00::9]:9477 or "
+			 "unix:/run/sluice/metrics.sock (numbers only, names are not looked up)",
+			 metrics->listen);
+}
+
 void conf_check(const struct conf *conf, struct conf_doc *doc, struct conf_report *report)
 {
 	const struct conf_guard *guard = &conf->guard;
@@ -454,6 +466,7 @@ void conf_check(const struct conf *conf, struct conf_doc *doc, struct conf_repor
 	check_burst(&check, "log.", conf->log.rate, conf->log.burst);
 	look_at(&check, "log.access");
 	check_absolute(&check, "access", conf->log.access);
+	check_metrics(&check, &conf->metrics);
 	look_at(&check, "bindings.file");
 	check_absolute(&check, "file", conf->bindings.file);
 	look_at(&check, "bindings.store");

@@ -109,6 +109,8 @@ int conf_fill_defaults(struct conf *conf, struct conf_doc *doc)
 		return err;
 	if (!conf->relay.user && !(conf->relay.user = strdup("sluice")))
 		return -ENOMEM;
+	if (!conf->metrics.user && !(conf->metrics.user = strdup("sluice-metrics")))
+		return -ENOMEM;
 	for (unsigned i = 0; i < conf->services_count; i++) {
 		snprintf(prefix, sizeof(prefix), "services[%u].", i);
 		fill_numbers(&conf->services[i], doc, prefix, conf_service_numbers,

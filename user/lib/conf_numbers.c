@@ -52,6 +52,7 @@ const struct conf_number conf_numbers[CONF_NUMBERS] = {
 	OF(conf, limits.send_timeout,        60000,       1,     DAY_MS),
 	OF(conf, log.rate,                     100,       0,    1000000),
 	OF(conf, log.burst,                   1000,       0,    1000000),
+	OF(conf, metrics.tenants,             1000,       0,      65536),
 };
 
 const struct conf_number conf_service_numbers[CONF_SERVICE_NUMBERS] = {

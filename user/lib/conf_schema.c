@@ -90,6 +90,13 @@ static const cyaml_schema_field_t log_fields[] = {
 	CYAML_FIELD_END
 };
 
+static const cyaml_schema_field_t metrics_fields[] = {
+	TEXT("listen", struct conf_metrics, listen),
+	TEXT("user", struct conf_metrics, user),
+	UINT("tenants", struct conf_metrics, tenants),
+	CYAML_FIELD_END
+};
+
 static const cyaml_schema_field_t bindings_fields[] = {
 	TEXT("file", struct conf_bindings, file),
 	TEXT("store", struct conf_bindings, store),
@@ -172,6 +179,7 @@ static const cyaml_schema_field_t conf_fields[] = {
 	PART("guard", guard, guard_fields),
 	PART("limits", limits, limits_fields),
 	PART("log", log, log_fields),
+	PART("metrics", metrics, metrics_fields),
 	PART("bindings", bindings, bindings_fields),
 	LIST("services", struct conf, services, &service_entry, 256),
 	LIST("routes", struct conf, routes, &route_entry, 1024),

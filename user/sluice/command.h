@@ -50,6 +50,10 @@ extern const struct command command_tenant_create, command_tenant_delete, comman
 extern const struct command command_port_set, command_port_del, command_port_list;
 /* status.c */
 extern const struct command command_status;
+/* metrics.c */
+extern const struct command command_metrics;
+/* top.c */
+extern const struct command command_top;
 /* doctor.c */
 extern const struct command command_doctor;
 /* log.c */

@@ -36,6 +36,8 @@ static const struct command *const commands[] = {
 	&command_port_del,
 	&command_port_list,
 	&command_doctor,
+	&command_top,
+	&command_metrics,
 	&command_log_rotate,
 	&command_log,
 	&command_reload,

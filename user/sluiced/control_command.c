@@ -18,6 +18,7 @@
 #include "control_report.h"
 #include "doctor_run.h"
 #include "generation.h"
+#include "metrics.h"
 #include "tenants.h"
 #include "upgrade.h"
 
@@ -242,6 +243,16 @@ static int open_doctor(struct sluiced *sluiced, json_t *arguments)
 	return doctor_run_start(sluiced->doctor, tenant);
 }
 
+static int open_metrics(struct sluiced *sluiced, json_t *arguments)
+{
+	return metrics_open(sluiced->metrics);
+}
+
+static json_t *do_top(struct sluiced *sluiced, json_t *arguments)
+{
+	return control_data(report_top(sluiced));
+}
+
 static json_t *do_upgrade(struct sluiced *sluiced, json_t *arguments)
 {
 	int err = upgrade_begin(sluiced->upgrade);
@@ -286,6 +297,8 @@ static const struct command {
 	{ "reload", CONTROL_ADMIN, no_keys, do_reload, NULL },
 	{ "upgrade", CONTROL_ADMIN, no_keys, do_upgrade, NULL },
 	{ "doctor", CONTROL_READ, doctor_keys, do_open, open_doctor },
+	{ "metrics", CONTROL_READ, no_keys, do_open, open_metrics },
+	{ "top", CONTROL_READ, no_keys, do_top, NULL },
 	{ "log.open", CONTROL_READ, no_keys, do_log_open, open_log },
 	{ "log.rotate", CONTROL_ADMIN, no_keys, do_log_rotate, NULL },
 };

@@ -227,3 +227,52 @@ json_t *report_doctor(struct sluiced *sluiced)
 	json_object_set_new(status, "routes", routes);
 	return status;
 }
+
+/* Buckets that are not empty, as [number, count]; null for a tenant that has not asked yet. */
+static json_t *report_latency(struct sluiced *sluiced, const struct tenant *tenant)
+{
+	json_t *list = json_array();
+	struct latency latency;
+
+	stats_latency(sluiced, tenant, &latency);
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
+		if (latency.count[i])
+			json_array_append_new(list,
+					      json_pack("[i, I]", i, (json_int_t)latency.count[i]));
+	return list;
+}
+
+static json_t *report_top_tenant(struct sluiced *sluiced, const struct tenant *tenant)
+{
+	struct sl_verdicts verdicts = { 0 };
+	struct sl_relay relay;
+
+	if (tenant->gate.attached)
+		gate_load_verdicts_get(sluiced->load, &tenant->gate.key, &verdicts);
+	stats_tenant(sluiced, tenant, &relay);
+	return json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name",
+			 tenant->want.name, "id", (json_int_t)tenant->id, "state",
+			 tenant_state_name(tenant->state), "guard", tenant_guard_name(tenant),
+			 "requests", (json_int_t)relay.requests, "responses_5xx",
+			 (json_int_t)relay.responses_5xx, "bytes_from_client",
+			 (json_int_t)relay.bytes_from_client, "bytes_to_client",
+			 (json_int_t)relay.bytes_to_client, "open", (json_int_t)relay.open, "drops",
+			 (json_int_t)gate_load_verdicts_drops(&verdicts), "latency",
+			 relay.requests ? report_latency(sluiced, tenant) : json_null());
+}
+
+json_t *report_top(struct sluiced *sluiced)
+{
+	struct tenant *tenant = NULL;
+	json_t *list = json_array();
+
+	while ((tenant = tenants_next(sluiced->tenants, tenant)))
+		if (json_array_append_new(list, report_top_tenant(sluiced, tenant))) {
+			json_decref(list);
+			return NULL;
+		}
+	return json_pack("{s:s, s:s, s:I, s:I, s:o}", "version", SLUICE_VERSION, "instance",
+			 sluiced->instance, "uptime_s",
+			 (json_int_t)((loop_now() - sluiced->started_ms) / 1000), "time_ms",
+			 (json_int_t)loop_now(), "tenants", list);
+}

@@ -15,6 +15,8 @@ struct tenant;
 json_t *report_tenant(struct sluiced *sluiced, struct tenant *tenant);
 json_t *report_tenants(struct sluiced *sluiced);
 json_t *report_status(struct sluiced *sluiced);
+/* What changes from moment to moment, for "sluice top". */
+json_t *report_top(struct sluiced *sluiced);
 /* The status, and what a doctor needs beside: "routes" [{path, service, methods, require_header}].
  */
 json_t *report_doctor(struct sluiced *sluiced);

@@ -153,11 +153,16 @@ int doctor_run_new(struct sluiced *sluiced, struct doctor_run **ret)
 	return 0;
 }
 
+void doctor_run_stop(struct doctor_run *run)
+{
+	if (run->pid)
+		kill_it(run);
+}
+
 void doctor_run_free(struct doctor_run *run)
 {
 	if (!run)
 		return;
-	if (run->pid)
-		kill_it(run);
+	doctor_run_stop(run);
 	free(run);
 }

@@ -13,6 +13,8 @@ struct doctor_run;
 
 int doctor_run_new(struct sluiced *sluiced, struct doctor_run **ret);
 void doctor_run_free(struct doctor_run *run);
+/* Ends the one that runs, if any; whoever reads its output sees it end. */
+void doctor_run_stop(struct doctor_run *run);
 /* tenant may be NULL. A descriptor to read the findings from, or -errno: -EBUSY while one runs. */
 int doctor_run_start(struct doctor_run *run, const char *tenant);
 

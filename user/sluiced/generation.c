@@ -32,7 +32,8 @@ static int explain(int err, char **ret_why, const char *format, ...)
 	return err;
 }
 
-static int find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid, char **ret_why)
+static int find_user(const char *key, const char *name, uid_t *ret_uid, gid_t *ret_gid,
+		     char **ret_why)
 {
 	const struct passwd *entry;
 	unsigned long number;
@@ -42,7 +43,7 @@ static int find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid, char **re
 	number = strtoul(name, &end, 10);
 	if (!errno && end != name && !*end) {
 		if (number >= UINT32_MAX)
-			return explain(-EINVAL, ret_why, "relay.user %s is not a user id", name);
+			return explain(-EINVAL, ret_why, "%s %s is not a user id", key, name);
 		entry = getpwuid((uid_t)number);
 		*ret_uid = (uid_t)number;
 		*ret_gid = entry ? entry->pw_gid : (gid_t)number;
@@ -51,10 +52,10 @@ static int find_user(const char *name, uid_t *ret_uid, gid_t *ret_gid, char **re
 	entry = getpwnam(name);
 	if (!entry)
 		return explain(-ENOENT, ret_why,
-			       "relay.user: there is no user \"%s\"; create it with \"useradd "
+			       "%s: there is no user \"%s\"; create it with \"useradd "
 			       "--system --no-create-home --shell /usr/sbin/nologin %s\" or name "
 			       "another one",
-			       name, name);
+			       key, name, name);
 	*ret_uid = entry->pw_uid;
 	*ret_gid = entry->pw_gid;
 	return 0;
@@ -122,8 +123,11 @@ int generation_load(const char *path, uint32_t number, struct generation **ret, 
 	if (!err)
 		err = conf_read_secrets(generation->conf, ret_why);
 	if (!err)
-		err = find_user(generation->conf->relay.user, &generation->uid, &generation->gid,
-				ret_why);
+		err = find_user("relay.user", generation->conf->relay.user, &generation->uid,
+				&generation->gid, ret_why);
+	if (!err && generation->conf->metrics.listen)
+		err = find_user("metrics.user", generation->conf->metrics.user,
+				&generation->metrics_uid, &generation->metrics_gid, ret_why);
 	if (!err)
 		err = build_origins(generation, ret_why);
 	if (err)

@@ -30,6 +30,8 @@ struct generation {
 	int access_fd; /* the access log, or -1 */
 	uid_t uid;     /* of workers */
 	gid_t gid;
+	uid_t metrics_uid; /* of the exporter; valid with metrics.listen */
+	gid_t metrics_gid;
 	unsigned nworkers;	 /* slots per role */
 	struct origin **origins; /* [service][origin] */
 };

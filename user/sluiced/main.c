@@ -30,8 +30,10 @@
 #include "doctor.h"
 #include "doctor_run.h"
 #include "generation.h"
+#include "exporter.h"
 #include "guard_auto.h"
 #include "handover.h"
+#include "metrics.h"
 #include "notify.h"
 #include "origins.h"
 #include "ports.h"
@@ -282,6 +284,8 @@ static int start_modules(struct sluiced *sluiced, struct state *state)
 		err = handover_new(sluiced, &sluiced->handover);
 	if (!err)
 		err = doctor_run_new(sluiced, &sluiced->doctor);
+	if (!err)
+		err = metrics_new(sluiced, &sluiced->metrics);
 	if (!err) {
 		if (state)
 			state->control_fd = -1;
@@ -299,6 +303,7 @@ static void stop_modules(struct sluiced *sluiced, bool taken)
 	upgrade_free(sluiced->upgrade);
 	control_free(sluiced->control);
 	doctor_run_free(sluiced->doctor);
+	metrics_free(sluiced->metrics);
 	discover_free(sluiced->discover);
 	created_free(sluiced->created);
 	tenants_detach_all(sluiced->tenants);
@@ -378,6 +383,7 @@ static int begin(struct sluiced *sluiced, struct state *state)
 	tenants_retry(sluiced->tenants);
 	created_resume(sluiced->created);
 	discover_apply(sluiced->discover);
+	metrics_apply(sluiced->metrics);
 	handover_touch(sluiced->handover);
 	log_info("sluiced " SLUICE_VERSION ": instance %s serves %u tenants with %u workers",
 		 sluiced->instance, tenants_count(sluiced->tenants), sluiced->generation->nworkers);
@@ -515,6 +521,8 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "--worker"))
 		return worker_main();
+	if (argc == 2 && !strcmp(argv[1], "--exporter"))
+		return exporter_main();
 	log_init("sluiced", LOG_INFO);
 	if (opt_parse(&spec, argc, argv, &first, &why)) {
 		fprintf(stderr, "%s\n", why ? why : "sluiced: out of memory");

@@ -10,6 +10,7 @@
 #include "../lib/log.h"
 #include "discover.h"
 #include "generation.h"
+#include "metrics.h"
 #include "origins.h"
 #include "ports.h"
 #include "sluiced.h"
@@ -33,6 +34,7 @@ int sluiced_reload(struct sluiced *sluiced, char **ret_why)
 	tenants_apply(sluiced->tenants);
 	supervise_apply(sluiced->supervise);
 	discover_apply(sluiced->discover);
+	metrics_apply(sluiced->metrics);
 	generation_unref(old);
 	log_info("configuration reloaded: generation %u", new->number);
 	return 0;

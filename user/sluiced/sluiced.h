@@ -19,6 +19,7 @@ struct gate_load;
 struct generation;
 struct guard_auto;
 struct handover;
+struct metrics;
 struct origins;
 struct ports;
 struct supervise;
@@ -46,6 +47,7 @@ struct sluiced {
 	struct control *control;
 	struct handover *handover;
 	struct doctor_run *doctor;
+	struct metrics *metrics;
 	struct upgrade *upgrade;
 };
 

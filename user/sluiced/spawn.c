@@ -121,15 +121,15 @@ static const char *become_worker(const struct spawn_spec *spec, int sock, int ex
 static void run_child(const struct spawn_spec *spec, int sock, int exe) __attribute__((noreturn));
 static void run_child(const struct spawn_spec *spec, int sock, int exe)
 {
-	static char name[] = "sluiced", option[] = "--worker";
-	char *const argv[] = { name, option, NULL };
+	static char name[] = "sluiced";
+	char *const argv[] = { name, (char *)spec->option, NULL };
 	const char *step = become_worker(spec, sock, exe);
 
 	if (!step) {
 		fexecve(EXE_FD, argv, environ);
 		step = "exec";
 	}
-	log_error("cannot start a worker: %s: %s", step, strerror(errno));
+	log_error("cannot start %s: %s: %s", spec->option + 2, step, strerror(errno));
 	_exit(EXIT_FAILURE);
 }
 

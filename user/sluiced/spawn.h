@@ -14,6 +14,7 @@ struct spawn_spec {
 	uid_t uid;
 	gid_t gid;
 	uint32_t descriptors; /* RLIMIT_NOFILE */
+	const char *option;   /* what it shall be: "--worker", "--exporter" */
 };
 
 struct spawned {
@@ -22,7 +23,7 @@ struct spawned {
 	int sock;  /* our end of the pair; non-blocking */
 };
 
-/* Starts "sluiced --worker". 0 or -errno. */
+/* Starts "sluiced OPTION". 0 or -errno. */
 int spawn_worker(const struct spawn_spec *spec, struct spawned *ret);
 
 /*

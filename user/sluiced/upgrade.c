@@ -20,7 +20,9 @@
 #include <unistd.h>
 
 #include "../lib/log.h"
+#include "doctor_run.h"
 #include "handover.h"
+#include "metrics.h"
 #include "supervise.h"
 
 #define CHECK_MS    30000 /* the new program may be slow to load, not to decide */
@@ -92,10 +94,14 @@ static void replace_program(struct upgrade *upgrade)
 	char number[16];
 	int fd, err;
 
+	/* Children that a successor would not know. */
+	doctor_run_stop(sluiced->doctor);
+	metrics_stop(sluiced->metrics);
 	sluiced->upgrades++;
 	fd = handover_write(sluiced);
 	if (fd < 0) {
 		sluiced->upgrades--;
+		metrics_apply(sluiced->metrics);
 		fail(upgrade, "cannot write the state: %s", strerror(-fd));
 		return;
 	}
@@ -111,6 +117,7 @@ static void replace_program(struct upgrade *upgrade)
 	handover_each_fd(sluiced, set_inherited, (void *)(uintptr_t)&closed);
 	close(fd);
 	sluiced->upgrades--;
+	metrics_apply(sluiced->metrics);
 	fail(upgrade, "cannot execute %s: %s", upgrade->program, strerror(err));
 }
 

@@ -399,6 +399,7 @@ int worker_start(struct sluiced *sluiced, enum proto_role role, unsigned index, 
 {
 	struct generation *generation = sluiced->generation;
 	struct spawn_spec spec = {
+		.option = "--worker",
 		.uid = generation->uid,
 		.gid = generation->gid,
 		.descriptors = generation->conf->limits.connections * FDS_PER_CONNECTION +
