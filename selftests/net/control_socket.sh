@@ -12,6 +12,7 @@ start_sluiced
 attach fd
 socket=/run/sluice/$INSTANCE/control.sock
 
+mkfifo "$LAB/fifo"
 as_stranger() { setpriv --reuid 64998 --regid 64998 --clear-groups -- "$@"; }
 ask() { socat -t 3 - "UNIX-CONNECT:$socket"; }
 
@@ -34,7 +35,10 @@ expect_eq "$(printf '{"command": "status"}\n' | ask | jq -r .ok)" true "status a
 expect_exit 1 "an unknown tenant" sluice tenant show nobody
 expect_fails "an unknown namespace" sluice tenant attach x --netns none --interface qr0
 expect_fails "an unknown interface" sluice tenant attach x --netns "$(ns_name fd)" --interface none
-expect_fails "what is no namespace" sluice tenant attach x --netns /etc/passwd --interface qr0
+for path in /etc/passwd "$LAB" "/proc/self/ns/uts" "$LAB/fifo"; do
+	expect_fails "what is no network namespace: $path" timeout 10 "$BUILD/sluice" --instance "$INSTANCE" \
+		tenant attach x --netns "$path" --interface qr0
+done
 expect_document fd 1024 "after all that"
 
 stop_sluiced

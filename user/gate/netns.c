@@ -31,15 +31,33 @@
 
 #define NETNS_DIR "/run/netns"
 
-static int check_is_netns(int fd)
+/* Opens path if it is a network namespace; a device does things when it is opened, a FIFO waits. */
+static int open_checked(const char *path)
 {
+	int fd = -1, handle = open(path, O_PATH | O_CLOEXEC);
+	char again[32];
 	struct statfs fs;
+	int err = 0;
 
-	if (fstatfs(fd, &fs))
+	if (handle < 0)
 		return -errno;
-	if (fs.f_type != NSFS_MAGIC || ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
-		return -EINVAL;
-	return 0;
+	if (fstatfs(handle, &fs))
+		err = -errno;
+	else if (fs.f_type != NSFS_MAGIC)
+		err = -EINVAL;
+	if (err)
+		goto out;
+	snprintf(again, sizeof(again), "/proc/self/fd/%d", handle);
+	fd = open(again, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		err = -errno;
+	} else if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET) {
+		close(fd);
+		err = -EINVAL;
+	}
+out:
+	close(handle);
+	return err ? err : fd;
 }
 
 /*
@@ -76,7 +94,6 @@ static int open_of_pid(const char *digits)
 int netns_open(const char *spec)
 {
 	char path[PATH_MAX];
-	int fd, err;
 
 	if (!strncmp(spec, "pid:", 4))
 		return open_of_pid(spec + 4);
@@ -91,16 +108,7 @@ int netns_open(const char *spec)
 			return -ENAMETOOLONG;
 		snprintf(path, sizeof(path), NETNS_DIR "/%s", spec);
 	}
-	/* O_NONBLOCK: the path could be a FIFO. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	err = check_is_netns(fd);
-	if (err) {
-		close(fd);
-		return err;
-	}
-	return fd;
+	return open_checked(path);
 }
 
 int netns_open_of_socket(int sock)
