@@ -7,5 +7,5 @@
 . "$(dirname "$0")/lib/suite.sh"
 
 tests=(prog/test_frames prog/test_load prog/test_traffic prog/test_budgets net/sandbox
-	net/kernel_features)
+	net/kernel_features net/clock)
 suite_run bookworm "${@:-${tests[@]}}"

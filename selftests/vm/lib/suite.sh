@@ -46,6 +46,8 @@ suite_run() {
 	printf '%s\n' "$@" >"$IMAGE/etc/tests"
 	# What copies in user memory asks nothing special of a kernel.
 	printf 'export ENGINES="inline uring"\n' >"$IMAGE/etc/environment"
+	# This machine's clock may be set.
+	printf 'export SL_CLOCK=1\n' >>"$IMAGE/etc/environment"
 	printf 'export SL_SLOW=%s JOBS=2 V=%s\n' "${VM_SLOW:-5}" "${V:-}" >>"$IMAGE/etc/environment"
 	cp "$TOP/selftests/vm/lib/suite_init" "$IMAGE/init"
 	image_end "$LAB/initramfs"

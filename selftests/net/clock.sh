@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# timeout: 90
+#
+# Clocks. A machine that has been up for 49.7 days, when milliseconds leave 32 bits: transfers, time
+# limits and a reload go on across that moment. And, where the machine is the test's own (a virtual
+# one, SL_CLOCK=1), the wall clock jumps by hours and days: what is under way does not notice, and
+# signatures, the access log and the log tell the new time at once.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+path_lab 1024 1048576
+start_oddorigin mgmt
+printf 'not told\n' >"$LAB/secret"
+chmod 600 "$LAB/secret"
+SERVICES_YAML="- {name: signed, identity: sluice, secret_file: $LAB/secret, origins: [{address: \"tcp:$MGMT_IP:8081\"}]}"
+ROUTES_YAML='- {path: /new/headers, service: signed}'
+LOG_YAML="access: $LAB/access.json"$'\nformat: json'
+
+# transfer NAME SECONDS: a body that takes about so long
+transfer() {
+	start "$1" in_ns fd-vm curl -qsS --fail --noproxy '*' --limit-rate $((1048576 / $2)) -o "$LAB/$1" "$META/1048576"
+}
+whole() {
+	collect "$1" || fail "the transfer $2"
+	expect_eq "$(sha256sum <"$LAB/$1" | cut -d ' ' -f 1)" "${SUM[1048576]}" "the transfer $2"
+}
+# near SECONDS WHAT: a moment that is now, or almost
+near() {
+	local off=$(($(date +%s) - $1))
+	expect_le ${off#-} $((5 * SLOW)) "seconds between now and $2"
+}
+
+# ---- up for weeks -------------------------------------------------------------------------------
+
+ahead=6
+uptime=$(cut -d . -f 1 /proc/uptime)
+start weeks unshare --time --monotonic $((4294967 - ahead * SLOW - uptime)) --fork sleep 600
+forked() { children_of "$(pid_of weeks)" | grep -q .; }
+wait_for 5 "a time namespace" forked
+cat >"$LAB/sluiced-old" <<SH
+#!/bin/sh
+exec nsenter --time=/proc/$(pid_of weeks)/ns/time_for_children "$BUILD/sluiced" "\$@"
+SH
+chmod 755 "$LAB/sluiced-old"
+start_sluiced inline "$LAB/sluiced-old"
+expect_ne "$(readlink "/proc/$(pid_of sluiced)/ns/time")" "$(readlink /proc/self/ns/time)" "time namespace of sluiced"
+attach fd
+transfer across $((ahead * 2 * SLOW))
+started=$SECONDS
+while [ $((SECONDS - started)) -lt $((ahead * SLOW + 2)) ]; do
+	expect_document fd 1024 "around the 50th day"
+	expect_eq "$(vm_status fd "$META/new/headers")" 200 "around the 50th day"
+	sleep 0.2
+done
+sluice reload >>"$LAB/reload.log"
+whole across "around the 50th day"
+# Time limits still end what is late.
+expect_eq "$(vm_status fd "$META/odd/delay/10/8000")" 504 "an origin that is late, after the 50th day"
+expect_eq "$(tenant fd .relay.closed_timeout)" 1 "connections that a time limit ended"
+stop_sluiced
+stop weeks
+
+# ---- the wall clock -----------------------------------------------------------------------------
+
+[ -n "${SL_CLOCK:-}" ] || exit 0
+right=$(($(date +%s) - $(cut -d . -f 1 /proc/uptime)))
+start_sluiced
+attach fd
+for jump in '+1 hour' '-2 days' '+400 days' '-20 years' right; do
+	transfer jumped $((4 * SLOW))
+	wait_for 5 "the transfer to begin" test -s "$LAB/jumped"
+	[ "$jump" != right ] || jump="@$((right + $(cut -d . -f 1 /proc/uptime)))"
+	date -s "$(date -d "$jump")" >>"$LAB/date.log"
+	sent=$(vm_curl fd "$META/new/headers" | tr -d '\r' | sed -n 's/^X-Sluice-Time: //p')
+	near "$sent" "the signature's time ($jump)"
+	near "$(date -d "$(tail -n 1 "$LAB/access.json" | jq -r .time)" +%s)" "the access log's ($jump)"
+	sluice tenant attach nobody --netns none --interface qr0 >/dev/null 2>&1 || true
+	sluice reload >>"$LAB/reload.log"
+	near "$(date -d "$(tail -n 1 "$LAB/sluiced.log" | cut -d ' ' -f 1)" +%s)" "the log's ($jump)"
+	whole jumped "while the clock jumped: $jump"
+done
+expect_eq "$(tenant fd '.relay | .closed_timeout + .closed_shutdown + .closed_origin')" 0 "connections that were cut"
