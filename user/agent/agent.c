@@ -119,7 +119,10 @@ static unsigned poll_once(struct agent *agent, unsigned failures)
 	if (status < 0)
 		log_warn("no answer: %s", why);
 	else
-		log_warn("the server answers %ld", status);
+		log_warn("the server answers %ld%s", status,
+			 status == 404 ? ": it does not know this VM; the network node needs a "
+					 "port binding with its instance id"
+				       : "");
 	free(body);
 	return pause < PAUSE_MAX ? pause : PAUSE_MAX;
 }

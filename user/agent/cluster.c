@@ -58,6 +58,13 @@ bool node_wait(struct node *node, unsigned milliseconds)
 	return going;
 }
 
+/* For the thread that signals are for. */
+static void idle(unsigned milliseconds)
+{
+	for (unsigned passed = 0; passed < milliseconds && !cluster_signalled; passed += 100)
+		usleep(100000);
+}
+
 static void end(struct node *node)
 {
 	pthread_mutex_lock(&node->lock);
@@ -127,8 +134,8 @@ static int poll_once(struct node *node, const struct http *http)
 		err = follow(node, body);
 		/* What was refused would come again at once. */
 		if (err)
-			node_wait(node, REFUSED_WAIT);
-	} else if (status != 204) {
+			idle(REFUSED_WAIT);
+	} else if (status != 204 && !cluster_signalled) {
 		log_warn("%s: %s", node->server, why ? why : body ? body : "no answer");
 		err = -ECONNREFUSED;
 	}
@@ -204,7 +211,7 @@ static void poll_until_ended(struct node *node)
 		pause = PAUSE_FIRST << (failures < 6 ? failures : 6);
 		/* A hundred nodes that lost their server must not come back in one moment. */
 		pause = pause < PAUSE_MOST ? pause : PAUSE_MOST;
-		node_wait(node, pause / 2 + (unsigned)rand() % (pause / 2));
+		idle(pause / 2 + (unsigned)rand() % (pause / 2));
 	}
 }
 
@@ -279,7 +286,8 @@ static int run_node(struct node *node)
 	if (err)
 		return EXIT_FAILURE;
 	lock = lock_directory(node);
-	if (lock < 0)
+	/* Programs begin where the agent is; that directory may have gone. */
+	if (lock < 0 || chdir("/"))
 		return EXIT_FAILURE;
 	log_info("%s of cluster %s, control machine %s", node->name, node->cluster, node->server);
 	while (started < 3 && !pthread_create(&threads[started], NULL, bodies[started], node))

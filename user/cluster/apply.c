@@ -311,21 +311,21 @@ static enum cluster_exit take_away(struct cluster *cluster, char **arguments, un
 	struct config *config = cluster_config(cluster, NULL);
 	enum cluster_exit status = CLUSTER_ERROR;
 	int lock = config ? lock_state(cluster) : -1;
-	json_t *plan = NULL;
+	json_t *plan = NULL, *last = runs_read(cluster, NULL, "apply");
 
-	if (!config)
-		return CLUSTER_USAGE;
 	if (lock >= 0)
-		plan = plan_removal(cluster, config, json_object_get(run, "plan"), &options);
+		plan = plan_removal(cluster, config, json_object_get(run, "plan"),
+				    json_object_get(last, "plan"), &options);
 	if (plan)
 		status = refused(plan, config)
 				 ? refuse(cluster, plan)
 				 : carry_out(cluster, config, plan, CONFIG_PARALLEL, kind);
 	json_decref(plan);
+	json_decref(last);
 	config_free(config);
 	if (lock >= 0)
 		close(lock);
-	return status;
+	return config ? status : CLUSTER_USAGE;
 }
 
 /* What a run changed but did not add stays: said, not hidden. */

@@ -14,7 +14,7 @@
 #define FILE_MAX (1u << 20)
 #define TEXT_MAX 4096
 
-const char *const config_mode_names[CONFIG_MODES + 1] = { "parallel", "stream", "swarm", NULL };
+const char *const config_mode_names[CONFIG_MODES + 1] = { "parallel", "stream", NULL };
 
 /* clang-format off */
 #define OPT CYAML_FLAG_OPTIONAL
@@ -26,7 +26,6 @@ const char *const config_mode_names[CONFIG_MODES + 1] = { "parallel", "stream", 
 static const cyaml_strval_t mode_words[] = {
 	{ "parallel", CONFIG_PARALLEL },
 	{ "stream", CONFIG_STREAM },
-	{ "swarm", CONFIG_SWARM },
 };
 
 static const cyaml_schema_value_t text_entry = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 255) };
@@ -111,20 +110,14 @@ static const cyaml_config_t *cyaml_config(cyaml_config_t *config)
 	return config;
 }
 
-static void fill_defaults(struct config *config, struct conf_doc *doc)
+static void fill_defaults(struct config *config)
 {
-	size_t line, column;
-
 	if (!config->control.port)
 		config->control.port = 8443;
 	if (!config->parallel)
 		config->parallel = 5;
 	if (!config->deadline)
 		config->deadline = 600;
-	/* Above three nodes, sending once from the control machine and then from each other pays.
-	 */
-	if (!conf_doc_find(doc, "mode", &line, &column) && config->nodes_count > 3)
-		config->mode = CONFIG_SWARM;
 }
 
 int config_parse(const char *name, const void *text, size_t len, struct config **ret_config,
@@ -145,7 +138,7 @@ int config_parse(const char *name, const void *text, size_t len, struct config *
 			    NULL) != CYAML_OK)
 		conf_report_at(&report, 0, 0, "this cannot be read; see sluice-cluster(1)");
 	if (config) {
-		fill_defaults(config, &doc);
+		fill_defaults(config);
 		config_check(config, &doc, &report);
 	}
 	conf_doc_close(&doc);

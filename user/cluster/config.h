@@ -13,7 +13,7 @@
 #define CONFIG_NODES_MAX 256
 #define CONFIG_ITEMS_MAX 64
 
-enum config_mode { CONFIG_PARALLEL, CONFIG_STREAM, CONFIG_SWARM, CONFIG_MODES };
+enum config_mode { CONFIG_PARALLEL, CONFIG_STREAM, CONFIG_MODES };
 extern const char *const config_mode_names[CONFIG_MODES + 1];
 
 struct config_variable {

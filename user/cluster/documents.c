@@ -35,11 +35,10 @@ static json_t *make_payload(const struct schedule *schedule, const struct member
 
 	for (size_t i = 0; i < member->count; i++)
 		json_array_append_new(items, make_item(&member->entries[i]));
-	return json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:s, s:b, s:O, s:o}", "version", 1,
-			 "cluster", schedule->config->cluster, "node", member->name, "generation",
+	return json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:s, s:O, s:o}", "version", 1, "cluster",
+			 schedule->config->cluster, "node", member->name, "generation",
 			 (json_int_t)generation, "expires", (json_int_t)time(NULL) + VALID_SECONDS,
-			 "run", schedule->run, "manifest", manifest, "swarm",
-			 schedule->mode == CONFIG_SWARM, "variables",
+			 "run", schedule->run, "manifest", manifest, "variables",
 			 json_object_get(member->plan, "variables"), "items", items);
 }
 

@@ -32,9 +32,12 @@ struct bundle *plan_bundle(struct cluster *cluster, const char *path, char **ret
 /* NULL when memory is out or the database fails (said). */
 json_t *plan_make(struct cluster *cluster, const struct config *config, struct bundle *bundle,
 		  const struct plan_options *options);
-/* A plan that takes away: everything, or what a run added. */
+/*
+ * A plan that takes away: everything, or what the run of run_plan added; in the reverse order of
+ * last_plan. Both may be NULL.
+ */
 json_t *plan_removal(struct cluster *cluster, const struct config *config, const json_t *run_plan,
-		     const struct plan_options *options);
+		     const json_t *last_plan, const struct plan_options *options);
 /* For people. */
 void plan_show(const json_t *plan);
 /* Number of problems, those of nodes included. */

@@ -6,7 +6,7 @@
  *
  *   parallel  so many nodes fetch at once as the cluster file says
  *   stream    one node after the other fetches; each installs as soon as its copy of an item is
- * there swarm     all fetch at once
+ * there
  *
  * In every mode an item is installed on a node when everything before it there is healthy and every
  * component before it is healthy on all nodes that have it.

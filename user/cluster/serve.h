@@ -53,8 +53,5 @@ void serve_address(struct request *request);
 
 /* serve_api.c */
 enum MHD_Result serve_route(struct request *request, const char *method, const char *path);
-/* swarm.c: GET /v1/announce and /v1/torrent */
-enum MHD_Result swarm_announce(struct request *request);
-enum MHD_Result swarm_torrent(struct request *request);
 
 #endif

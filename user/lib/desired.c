@@ -143,7 +143,7 @@ json_t *desired_parse(const char *payload, size_t len)
 	const char *manifest = json_string_value(json_object_get(json, "manifest"));
 	const char *run = json_string_value(json_object_get(json, "run"));
 
-	if (json_object_size(json) == 10 &&
+	if (json_object_size(json) == 9 &&
 	    json_integer_value(json_object_get(json, "version")) == 1 &&
 	    name_valid(json_string_value(json_object_get(json, "cluster"))) &&
 	    name_valid(json_string_value(json_object_get(json, "node"))) &&
@@ -151,7 +151,6 @@ json_t *desired_parse(const char *payload, size_t len)
 	    json_integer_value(json_object_get(json, "expires")) > 0 && run &&
 	    name_hex_valid(run, DESIRED_RUN_LEN) && manifest &&
 	    (!*manifest || name_hex_valid(manifest, NAME_DIGEST_LEN)) &&
-	    json_is_boolean(json_object_get(json, "swarm")) &&
 	    variables_valid(json_object_get(json, "variables")) &&
 	    items_valid(json_object_get(json, "items")))
 		return json;

@@ -3,7 +3,7 @@
  * What a node of a cluster is to be: the payload of a signed document (lib/signed.h).
  *
  *   {"version": 1, "cluster": "blue", "node": "n1", "generation": 7, "expires": SECONDS,
- *    "run": "ID", "manifest": "SHA-256" | "", "swarm": false, "variables": {"NAME": "value"},
+ *    "run": "ID", "manifest": "SHA-256" | "", "variables": {"NAME": "value"},
  *    "items": [{"id": "…", "name": "etcd", "action": "install", "stage": true, "go": false,
  *               "redo": false}, …]}
  *

@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# timeout: 120
+#
+# Who is believed: stolen and used tokens, certificates that are missing, foreign or at another
+# address, machines that bear a taken name, an impostor as control machine, documents that are
+# changed, old or for another node: all refused.
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh
+. "$(dirname "$0")/lib/cluster.sh"
+cluster_lab 2
+make_keys
+write_cluster 2
+cluster_init
+U=https://$CONTROL_IP:8443
+ask() { on "$1" curl -sk --max-time 10 -o /tmp/body -w '%{http_code}' "${@:2}"; }
+token_for() { ctl enrol "$1" --json | jq -r .token; }
+try() { on "$1" "$AGENT" cluster enrol --server $CONTROL_IP:8443 --wait 0 --directory "$2" "${@:3}"; }
+
+# Keys are for root alone.
+for key in ca.key server.key control.key cluster.db; do
+	expect_eq "$(stat -c %a "$LAB/state/$key")" 600 "mode of $key"
+done
+expect_fails "a second init" ctl init --keys "$LAB/ops.pub" "$LAB/cluster.yaml"
+
+# A token is for its node, at its address, once.
+one=$(token_for n1)
+expect_fails "n1's token, stolen by n2" try 2 /var/a --token "$one"
+expect_has "$(cat "$LAB/expect.out")" "the token is not for this node" "what it says"
+expect_fails "a token with another node's name" try 2 /var/b --token "${one/n1/n2}"
+expect_fails "a token for another CA" try 1 /var/c --token "${one%.*}.$(printf '0%.0s' {1..64})"
+expect_has "$(cat "$LAB/expect.out")" "nothing was sent to it" "an impostor's CA"
+second=$(token_for n1)
+expect_fails "a token that a later one replaced" try 1 /var/d --token "$one"
+try 1 /var/lib/sluice-node --token "$second" >/dev/null 2>&1 || fail "the true one"
+expect_fails "a token used twice, with another key" try 1 /var/e --token "$second"
+expect_fails "a second machine of the same name" ctl enrol n1
+expect_fails "noise for a token" try 2 /var/f --token sluice1.n2.x
+
+# Without a token: pending until the fingerprint is approved.
+hash=$(openssl x509 -in "$LAB/state/ca.pem" -outform DER | sha256sum | cut -d ' ' -f 1)
+expect_fails "without a token it waits" try 2 /var/lib/sluice-node --name n2 --ca "$hash"
+fingerprint=$(ctl enrol --pending --json | jq -r '.[] | select(.node == "n2") | .fingerprint')
+expect_eq "$(on 2 openssl pkey -in /var/lib/sluice-node/keys/node.key -pubout -outform DER | sha256sum | cut -d ' ' -f 1)" \
+	"$fingerprint" "the fingerprint is of the node's own key"
+expect_fails "approving somebody else" ctl enrol --approve "$(printf 'a%.0s' {1..64})"
+ctl enrol --approve "$fingerprint" >/dev/null
+try 2 /var/lib/sluice-node --name n2 --ca "$hash" >/dev/null 2>&1 || fail "approved, and not let in"
+
+# Certificates.
+k=/var/lib/sluice-node/keys
+mine="--cert $k/node.pem --key $k/node.key"
+for path in desired?generation=0 index blob/$hash nothing; do
+	expect_eq "$(ask 1 "$U/v1/$path")" 403 "$path without a certificate"
+done
+expect_eq "$(ask 1 "$U/v1/events" -d '{"events": []}')" 403 "events without a certificate"
+# shellcheck disable=SC2086 # words
+{
+	expect_eq "$(ask 1 $mine "$U/v1/desired?generation=0&wait=0")" 204 "with the node's own"
+	on 2 mkdir -p /tmp/stolen
+	for file in node.pem node.key; do on 1 cat $k/$file | on 2 tee /tmp/stolen/$file >/dev/null; done
+	expect_eq "$(ask 2 --cert /tmp/stolen/node.pem --key /tmp/stolen/node.key "$U/v1/desired?generation=0")" 403 "n1's certificate at n2's address"
+}
+on 1 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /tmp/f.key -out /tmp/f.pem -subj /CN=n1 -days 9 2>/dev/null
+got=$(ask 1 --cert /tmp/f.pem --key /tmp/f.key "$U/v1/desired?generation=0" || true)
+[ "$got" = 403 ] || [ "$got" = 000 ] || fail "a foreign certificate: $got"
+# A node's certificate does not make a control machine.
+expect_eq "$(on 1 openssl x509 -in $k/node.pem -noout -ext extendedKeyUsage,basicConstraints | tr -d '\n ' | grep -o 'CA:FALSE.*' | head -c 8)" CA:FALSE "no CA"
+expect_has "$(on 1 openssl x509 -in $k/node.pem -noout -ext extendedKeyUsage)" "Client Authentication" "for clients"
+
+# Bodies that are no reports.
+# shellcheck disable=SC2086
+for body in '' '[]' '{"events": 3}' '{"events": [{"item": "../x"}]}'; do
+	expect_eq "$(ask 1 $mine "$U/v1/events" -d "$body")" 400 "the report '$body'"
+done
+# shellcheck disable=SC2086
+expect_eq "$(head -c 3000000 /dev/zero | on 1 curl -sk $mine -o /dev/null -w '%{http_code}' --data-binary @- "$U/v1/facts")" 413 "facts too large"
+
+# An agent follows nobody else, and nothing old.
+make_deb clt-one 1.0
+cat >"$LAB/bundle.yaml" <<-YAML
+	name: edge
+	version: @VERSION@
+	os: debian $(. /etc/os-release && echo "$VERSION_ID")
+	architecture: amd64
+	status: empty
+	debs: [$LAB/debs]
+	items:
+	  - name: one
+	    role: component
+	    packages: [clt-one]
+YAML
+make_bundle 1
+make_bundle 2
+write_cluster 2 'components: [one]'
+agent_start 1
+agent_start 2
+ctl apply --file "$LAB/cluster.yaml" --bundle "$LAB/2.sluice" --quiet || fail "apply"
+expect_exit 1 "an older bundle" ctl plan --bundle "$LAB/1.sluice"
+openssl genpkey -algorithm ed25519 -out "$LAB/evil.key" 2>/dev/null
+db() { sqlite3 "$LAB/state/cluster.db" "$1"; }
+need sqlite3
+good=$(db "SELECT document FROM nodes WHERE name = 'n1'")
+seen=$(db "SELECT generation FROM nodes WHERE name = 'n1'")
+give() { db "UPDATE nodes SET generation = generation + 1, document = '$1' WHERE name = 'n1'"; }
+refused() { grep -c "document is refused: $1" "$LAB/agent-n1.log" >/dev/null; }
+give "$(db "SELECT document FROM nodes WHERE name = 'n2'")"
+wait_for 20 "another node's document is refused" refused "it is for another node"
+agent_stop 1
+give "$(jq -c '.payload |= (@base64d | sub("install"; "uninstall") | @base64)' <<<"$good")"
+agent_start 1
+wait_for 20 "a changed document is refused" refused "the control machine's key did not sign it"
+agent_stop 1
+# The true document once more, after a newer one was followed.
+expect_eq "$(on 1 sqlite3 /var/lib/sluice-node/journal.db "SELECT value FROM meta WHERE key = 'generation'")" "$seen" "what was refused is not remembered"
+on 1 sqlite3 /var/lib/sluice-node/journal.db "UPDATE meta SET value = '99' WHERE key = 'generation'"
+db "UPDATE nodes SET generation = 100, document = '$good' WHERE name = 'n1'"
+agent_start 1
+wait_for 20 "an old document is refused" refused "it is older than one seen before"
+agent_stop 1
+
+# An impostor at the control machine's address, with a CA of its own: the agent does not talk to it.
+stop serve
+in_ns c openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/i.key" -out "$LAB/i.pem" \
+	-subj /CN=$CONTROL_IP -addext "subjectAltName=IP:$CONTROL_IP" -days 9 2>/dev/null
+start impostor in_ns c openssl s_server -accept 8443 -cert "$LAB/i.pem" -key "$LAB/i.key" -www
+agent_start 1
+impostor() { grep -qi "certificate\|verification\|signer" "$LAB/agent-n1.log"; }
+wait_for 20 "the impostor is refused" impostor
+expect_fails "no request reached it" grep -q "GET\|POST" "$LAB/impostor.log"
