@@ -11,7 +11,7 @@ ENGINE=inline
 ENGINES=${ENGINES:-inline uring copy}
 BRIDGES=${BRIDGES:-fd stream}
 # More lines of a section, "KEY: VALUE" each.
-GUARD_YAML='' LIMITS_YAML='' LOG_YAML='' RELAY_YAML='' LISTEN_YAML='' SERVICES_YAML='' ROUTES_YAML='' TENANTS_YAML='' DISCOVER_YAML=''
+GUARD_YAML='' LIMITS_YAML='' LOG_YAML='' RELAY_YAML='' LISTEN_YAML='' SERVICES_YAML='' ROUTES_YAML='' TENANTS_YAML='' DISCOVER_YAML='' BINDINGS_YAML=''
 
 section() {
 	[ -z "$2" ] || printf '%s:\n  %s\n' "$1" "${2//$'\n'/$'\n'  }"
@@ -45,6 +45,15 @@ $SERVICES_YAML"
 $ROUTES_YAML"
 	section tenants "$TENANTS_YAML"
 	section discover "$DISCOVER_YAML"
+	section bindings "$BINDINGS_YAML"
+}
+
+# bind_instance TENANT INSTANCE: before start_sluiced; the tenant's VM is known as that instance
+bind_instance() {
+	jq -nc --arg t "$1" --arg i "$2" --arg a "$VM_IP" --arg m "$(mac_of "$1-vm" eth0)" \
+		'{tenant: $t, mac: $m, addresses: [$a], instance: $i, project: "p-1"}' >>"$LAB/bindings"
+	BINDINGS_YAML="file: $LAB/bindings
+store: $LAB/bindings.d"
 }
 
 sluice() { "$BUILD/sluice" --instance "$INSTANCE" "$@"; }

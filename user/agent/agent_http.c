@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLY_MAX (256 * 1024)
+#define REPLY_MAX    (256 * 1024)
+#define POST_SECONDS 15
 
 struct reply {
 	char *text;
@@ -48,8 +49,6 @@ static long perform(CURL *curl, const char *url, unsigned timeout, struct reply 
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 10L);
-	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)timeout);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_receive);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, reply);
@@ -73,6 +72,9 @@ long agent_get(const char *url, unsigned timeout, char **ret_body, size_t *ret_l
 	*ret_len = 0;
 	if (!curl)
 		return -1;
+	/* A poll ends when the agent is to end; a report does not, since it may be the last. */
+	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
 	status = perform(curl, url, timeout, &reply, ret_why);
 	curl_easy_cleanup(curl);
 	if (status < 0) {
@@ -95,7 +97,7 @@ long agent_post(const char *url, const char *body, const char **ret_why)
 	if (curl) {
 		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
-		status = perform(curl, url, 30, &reply, ret_why);
+		status = perform(curl, url, POST_SECONDS, &reply, ret_why);
 		curl_easy_cleanup(curl);
 	}
 	curl_slist_free_all(headers);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,22 +40,38 @@ static const struct opt upload_opts[] = {
 };
 
 struct sending {
-	const char *path, *filename;
+	const char *path;
+	char filename[NAME_FILENAME_MAX + 1];
 	int fd;
 	uint64_t size;
 	char sha256[NAME_DIGEST_LEN + 1];
 	char session[64]; /* "/v1/uploads/ID" */
 };
 
+/*
+ * A file's name without its directory; and, as in Debian's own pool, without the epoch, which
+ * apt-get download writes as "_3%3a".
+ */
+static void take_name(struct sending *sending, const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	const char *version = strchr(name, '_');
+	size_t digits = version ? strspn(version + 1, "0123456789") : 0, head = strlen(name);
+
+	if (digits && !strncasecmp(version + 1 + digits, "%3a", 3))
+		head = (size_t)(version + 1 - name);
+	snprintf(sending->filename, sizeof(sending->filename), "%.*s%s", (int)head, name,
+		 name[head] ? version + 1 + digits + 3 : "");
+}
+
 static int open_file(struct sending *sending, const char *path)
 {
-	const char *slash = strrchr(path, '/');
 	struct stat status;
 	uint64_t size;
 	int err;
 
 	sending->path = path;
-	sending->filename = slash ? slash + 1 : path;
+	take_name(sending, path);
 	sending->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (sending->fd < 0)
 		return cli_fail("%s: %s", path, strerror(errno));
