@@ -21,10 +21,15 @@
 
 #define NS_SEC	  INT64_C(1000000000)
 #define ROUTE_MAX 128 /* bytes of a route's path that are logged */
+/* Lines of a trace a second, and at once: more than one can read, not more than costs nothing. */
+#define TRACE_RATE  500
+#define TRACE_BURST 1000
 
 /* Whatever stands behind the number: it is a file of the parent's, or a connection. */
 SANDBOX_ALLOW_IF(write, 0, ACCESS_FD);
 SANDBOX_ALLOW_IF(dup3, 1, ACCESS_FD);
+SANDBOX_ALLOW_IF(write, 0, ACCESS_TRACE_FD);
+SANDBOX_ALLOW_IF(dup3, 1, ACCESS_TRACE_FD);
 
 struct line {
 	char text[ACCESS_LINE_MAX];
@@ -130,6 +135,15 @@ static void put_client(struct line *line, const struct conn *conn)
 	put_word(line, "client", text);
 }
 
+static void finish_line(struct line *line)
+{
+	if (line->json)
+		put(line, "}");
+	if (line->len > sizeof(line->text) - 1)
+		line->len = sizeof(line->text) - 1;
+	line->text[line->len++] = '\n';
+}
+
 /* False: the file takes no more. */
 static bool write_line(struct line *line)
 {
@@ -137,11 +151,7 @@ static bool write_line(struct line *line)
 	uint32_t left_out;
 	ssize_t n;
 
-	if (line->json)
-		put(line, "}");
-	if (line->len > sizeof(line->text) - 1)
-		line->len = sizeof(line->text) - 1;
-	line->text[line->len++] = '\n';
+	finish_line(line);
 	n = write(ACCESS_FD, line->text, line->len);
 	if (n == (ssize_t)line->len)
 		return true;
@@ -156,7 +166,7 @@ int access_reopen(struct relay *relay, int fd)
 {
 	int rc = 0;
 
-	if (!relay->access.entries)
+	if (!relay->access.log)
 		rc = -EINVAL;
 	else if (dup3(fd, ACCESS_FD, O_CLOEXEC) < 0)
 		rc = -errno;
@@ -164,26 +174,70 @@ int access_reopen(struct relay *relay, int fd)
 	return rc;
 }
 
-int access_init(struct relay *relay, int fd)
+/* Room for the requests under way, when somebody first wants to know of them. */
+static int prepare(struct relay *relay)
 {
 	struct access *access = &relay->access;
-	const struct conf_log *conf = &relay->conf->log;
 	size_t size = sizeof(*access->entries) * relay->conf->limits.connections;
+	void *entries;
 
-	*access = (struct access){ .json = conf->format == CONF_LOG_JSON };
-	if (conf->rate) {
-		access->cost_ns = NS_SEC / conf->rate;
-		access->depth_ns = access->cost_ns * conf->burst;
-	}
+	if (access->entries)
+		return 0;
 	/* Ids differ between workers and between a worker and its successor. */
 	if (getrandom(&access->next_id, sizeof(access->next_id), 0) != sizeof(access->next_id))
 		return -EIO;
 	access->tenants = calloc(relay->stats_count, sizeof(*access->tenants));
-	access->entries = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (!access->tenants || access->entries == MAP_FAILED)
+	if (!access->tenants)
 		return -ENOMEM;
+	entries = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (entries == MAP_FAILED) {
+		free(access->tenants);
+		access->tenants = NULL;
+		return -ENOMEM;
+	}
+	access->entries = entries;
+	return 0;
+}
+
+int access_reserve(const struct relay *relay)
+{
+	return dup3(relay->null_fd, ACCESS_TRACE_FD, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+int access_init(struct relay *relay, int fd)
+{
+	struct access *access = &relay->access;
+	const struct conf_log *conf = &relay->conf->log;
+	int rc;
+
+	access->json = conf->format == CONF_LOG_JSON;
+	if (conf->rate) {
+		access->cost_ns = NS_SEC / conf->rate;
+		access->depth_ns = access->cost_ns * conf->burst;
+	}
+	rc = prepare(relay);
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	access->log = true;
 	return access_reopen(relay, fd);
+}
+
+int access_trace(struct relay *relay, int fd, uint32_t tenant)
+{
+	struct access *access = &relay->access;
+	int rc = fd >= 0 ? prepare(relay) : 0;
+
+	if (!rc && dup3(fd >= 0 ? fd : relay->null_fd, ACCESS_TRACE_FD, O_CLOEXEC) < 0)
+		rc = -errno;
+	if (fd >= 0)
+		close(fd);
+	access->tracing = fd >= 0 && !rc;
+	access->trace_tenant = tenant;
+	access->trace_left_out = 0;
+	return rc;
 }
 
 /* ---- one request ----------------------------------------------------------------------------- */
@@ -282,6 +336,34 @@ void access_answered(struct relay *relay, struct conn *conn, uint16_t status)
 		entry->first_ns = now_ns();
 }
 
+/* One line of a trace, or one more that is missing. */
+static void trace_line(struct relay *relay, struct line *line)
+{
+	struct access *access = &relay->access;
+	int64_t now = now_ns(), cost = NS_SEC / TRACE_RATE;
+	ssize_t n;
+
+	if (access->trace_paid_ns < now)
+		access->trace_paid_ns = now;
+	if (access->trace_paid_ns + cost - now > cost * TRACE_BURST) {
+		access->trace_left_out++;
+		return;
+	}
+	if (access->trace_left_out)
+		put_number(line, "left_out", access->trace_left_out);
+	finish_line(line);
+	/* The pipe does not block, and takes a line whole or not at all. */
+	n = write(ACCESS_TRACE_FD, line->text, line->len);
+	if (n == (ssize_t)line->len) {
+		access->trace_paid_ns += cost;
+		access->trace_left_out = 0;
+	} else if (n < 0 && errno == EPIPE) {
+		access_trace(relay, -1, 0);
+	} else {
+		access->trace_left_out++;
+	}
+}
+
 /* False: over the tenant's share. */
 static bool pay(struct access *access, struct access_tenant *tenant)
 {
@@ -372,6 +454,15 @@ void access_end(struct relay *relay, struct conn *conn, const char *end)
 	if (!entry || !entry->open)
 		return;
 	entry->open = false;
+	if (relay->access.tracing &&
+	    (!relay->access.trace_tenant || relay->access.trace_tenant == conn->tenant)) {
+		line.len = 0;
+		line.json = true;
+		put_request(&line, relay, conn, entry, end);
+		trace_line(relay, &line);
+	}
+	if (!relay->access.log)
+		return;
 	tenant = &relay->access.tenants[conn->stats_slot];
 	if (pay(&relay->access, tenant)) {
 		line.len = 0;

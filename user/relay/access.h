@@ -8,7 +8,10 @@
  * A line never holds header fields or a query: secrets travel there. Each tenant may write
  * so many lines a second; how many requests were left out is said once a second.
  *
- * While there is no log, every function here returns at once.
+ * The same lines, always as JSON, go to a pipe while somebody traces requests (proto.h, TRACE); a
+ * reader that is slow loses lines, which is said, too.
+ *
+ * While there is neither, every function here returns at once.
  */
 #ifndef SLUICE_RELAY_ACCESS_H
 #define SLUICE_RELAY_ACCESS_H
@@ -19,6 +22,7 @@
 #include "../../bpf/abi.h"
 
 #define ACCESS_FD	  255 /* above what a worker has before its first connection */
+#define ACCESS_TRACE_FD	  254 /* likewise; /dev/null while nobody traces */
 #define ACCESS_PATH_MAX	  256 /* bytes of a path that are logged */
 #define ACCESS_METHOD_MAX 16
 #define ACCESS_LINE_MAX	  4096 /* PIPE_BUF: one write(2) of so much never mixes with others */
@@ -51,18 +55,28 @@ struct access_tenant {
 };
 
 struct access {
-	struct access_entry *entries;  /* by connection slot; NULL: no log */
+	struct access_entry *entries;  /* by connection slot; NULL: nobody wants lines so far */
 	struct access_tenant *tenants; /* by stats slot */
 	uint64_t next_id;
 	int64_t cost_ns, depth_ns;
 	bool left_out; /* some tenant's count is not 0 */
 	bool json;
+	bool log;	       /* there is a file */
+	bool tracing;	       /* there is a pipe */
+	uint32_t trace_tenant; /* 0: all */
+	int64_t trace_paid_ns; /* lines have a budget, too */
+	uint64_t trace_left_out;
 };
 
+/* Keeps places for descriptors that come later; before the first connection. 0 or -errno. */
+int access_reserve(const struct relay *relay);
 /* Takes fd over and begins logging to it. 0 or -errno. */
 int access_init(struct relay *relay, int fd);
 /* Another file from here on; takes fd over. */
 int access_reopen(struct relay *relay, int fd);
+
+/* Takes the pipe over and begins tracing to it; fd -1: ends that. 0 or -errno. */
+int access_trace(struct relay *relay, int fd, uint32_t tenant);
 
 /* A request's head is in relay->head and the client's buffer. */
 void access_begin(struct relay *relay, struct conn *conn);

@@ -37,7 +37,7 @@ enum proto_type {
 	PROTO_PIPES,	  /* proto_pipes; fds: read end, write end, read end, … (≤ 32 pipes) */
 	PROTO_LISTEN,	  /* proto_listen; fds: one listening socket */
 	PROTO_UNLISTEN,	  /* proto_unlisten */
-	PROTO_ORIGIN,	  /* proto_origin, id of the CONNECT; fds: one connected socket (O_NONBLOCK), or none */
+	PROTO_ORIGIN,	  /* proto_origin, id of the CONNECT; fds: one connected socket, or none */
 	PROTO_STREAM,	  /* proto_stream (BACK); fds: one end of a bridge stream */
 	PROTO_DRAIN,	  /* proto_drain */
 	PROTO_LOG,	  /* empty; fds: the access log, opened anew */
@@ -56,6 +56,8 @@ enum proto_type {
 	PROTO_BINDINGS, /* proto_bindings; fds: a table of lib/binding_table.h, a sealed memfd */
 	/* worker → parent */
 	PROTO_BOUND, /* proto_bindings: it is in force, and nothing that differs from it is left */
+	/* parent → worker that has clients */
+	PROTO_TRACE, /* proto_trace; fds: a pipe that gets a line for each request, or none: no more */
 };
 
 struct proto_config {
@@ -116,6 +118,11 @@ struct proto_hello {
 	uint32_t index, role, generation, tenants; /* as in proto_config */
 	uint32_t draining;
 	uint32_t drain_left_ms;
+};
+
+struct proto_trace {
+	uint32_t tenant; /* 0: all */
+	uint32_t pad;
 };
 
 /*

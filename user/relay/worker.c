@@ -48,6 +48,7 @@ static const struct msg_rule parent_rules[] = {
 	{ PROTO_DRAIN, 0, 0, sizeof(struct proto_drain), sizeof(struct proto_drain) },
 	{ PROTO_KEEP, 1, 1, 0, 0 },
 	{ PROTO_LOG, 1, 1, 0, 0 },
+	{ PROTO_TRACE, 0, 1, sizeof(struct proto_trace), sizeof(struct proto_trace) },
 	{ PROTO_BINDINGS, 1, 1, sizeof(struct proto_bindings), sizeof(struct proto_bindings) },
 };
 
@@ -149,6 +150,8 @@ static int configure(struct relay *relay, struct msg *msg)
 		return rc;
 	relay->null_fd = take_fd(msg, 2);
 	rc = make_tables(relay);
+	if (!rc)
+		rc = access_reserve(relay);
 	fd = take_fd(msg, 3);
 	if (!rc && fd >= 0 && relay->role != PROTO_ROLE_BACK)
 		rc = access_init(relay, fd);
@@ -226,6 +229,9 @@ static int handle_message(struct relay *relay, struct msg *msg)
 		return handover_keep(relay, take_fd(msg, 0));
 	case PROTO_LOG:
 		return access_reopen(relay, take_fd(msg, 0));
+	case PROTO_TRACE:
+		return access_trace(relay, take_fd(msg, 0),
+				    ((const struct proto_trace *)(const void *)msg->body)->tenant);
 	case PROTO_BINDINGS:
 		return bind_change(relay, take_fd(msg, 0), (const void *)msg->body);
 	default:

@@ -54,6 +54,8 @@ extern const struct command command_status;
 extern const struct command command_metrics;
 /* top.c */
 extern const struct command command_top;
+/* trace.c */
+extern const struct command command_trace;
 /* doctor.c */
 extern const struct command command_doctor;
 /* log.c */

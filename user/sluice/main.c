@@ -37,6 +37,7 @@ static const struct command *const commands[] = {
 	&command_port_list,
 	&command_doctor,
 	&command_top,
+	&command_trace,
 	&command_metrics,
 	&command_log_rotate,
 	&command_log,

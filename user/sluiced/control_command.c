@@ -20,6 +20,7 @@
 #include "generation.h"
 #include "metrics.h"
 #include "tenants.h"
+#include "trace.h"
 #include "upgrade.h"
 
 /* ---- arguments ------------------------------------------------------------------------- */
@@ -248,6 +249,22 @@ static int open_metrics(struct sluiced *sluiced, json_t *arguments)
 	return metrics_open(sluiced->metrics);
 }
 
+static int open_trace(struct sluiced *sluiced, json_t *arguments)
+{
+	json_t *drops = json_object_get(arguments, "drops");
+	json_t *requests = json_object_get(arguments, "requests");
+	const char *bad = NULL, *tenant = control_text(arguments, "tenant", &bad);
+	/* Neither asked for is both. */
+	bool both = !drops && !requests;
+
+	if (bad || (drops && !json_is_boolean(drops)) || (requests && !json_is_boolean(requests)))
+		return -EINVAL;
+	if (tenant && !tenants_find(sluiced->tenants, tenant))
+		return -ENOENT;
+	return trace_begin(sluiced->trace, tenant, both || json_is_true(drops),
+			   both || json_is_true(requests));
+}
+
 static json_t *do_top(struct sluiced *sluiced, json_t *arguments)
 {
 	return control_data(report_top(sluiced));
@@ -266,6 +283,7 @@ static json_t *do_upgrade(struct sluiced *sluiced, json_t *arguments)
 }
 
 static const char *const no_keys[] = { NULL };
+static const char *const trace_keys[] = { "tenant", "drops", "requests", NULL };
 static const char *const doctor_keys[] = { "tenant", NULL };
 static const char *const name_keys[] = { "name", NULL };
 static const char *const attach_keys[] = { "name", "netns", "interface", "l3_interface", "bridge",
@@ -299,6 +317,7 @@ static const struct command {
 	{ "doctor", CONTROL_READ, doctor_keys, do_open, open_doctor },
 	{ "metrics", CONTROL_READ, no_keys, do_open, open_metrics },
 	{ "top", CONTROL_READ, no_keys, do_top, NULL },
+	{ "trace", CONTROL_READ, trace_keys, do_open, open_trace },
 	{ "log.open", CONTROL_READ, no_keys, do_log_open, open_log },
 	{ "log.rotate", CONTROL_ADMIN, no_keys, do_log_rotate, NULL },
 };
@@ -324,6 +343,9 @@ static json_t *run_command(struct sluiced *sluiced, const struct command *comman
 		if (fd == -EBUSY)
 			return control_error("busy", "try again in a moment",
 					     "another %s is under way", command->name);
+		if (fd == -ENOENT && command->open != open_log)
+			return control_error("not-found", "see tenant list",
+					     "there is no such tenant");
 		if (fd == -ENOENT)
 			return control_error("not-found", "set log.access in sluice.yaml",
 					     "there is no access log");

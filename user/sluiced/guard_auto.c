@@ -16,6 +16,7 @@
 #include "guard_rule.h"
 #include "handover.h"
 #include "tenants.h"
+#include "trace.h"
 
 #define LOOK_MS	   250
 #define BLOCKED_MS 10000 /* after raising has failed */
@@ -159,10 +160,6 @@ static int look_at(const struct sl_iface_key *key, const struct sl_verdicts *ver
 	return 0;
 }
 
-static void forget_sample(const struct sl_sample *sample, void *arg)
-{
-}
-
 static void on_look(struct loop_timer *timer)
 {
 	struct guard_auto *guard = container_of(timer, struct guard_auto, look);
@@ -174,7 +171,7 @@ static void on_look(struct loop_timer *timer)
 		err = gate_load_verdicts_each(guard->sluiced->load, look_at, guard);
 	if (err < 0 && log_allowed(&limit, &left_out))
 		log_error("cannot read the verdict counters: %s", strerror(-err));
-	gate_load_samples_consume(guard->sluiced->load, forget_sample, NULL);
+	trace_look(guard->sluiced->trace);
 	loop_timer_start(&guard->sluiced->loop, timer, LOOK_MS, on_look);
 }
 

@@ -43,6 +43,7 @@
 #include "state.h"
 #include "supervise.h"
 #include "tenants.h"
+#include "trace.h"
 #include "upgrade.h"
 
 #define EXIT_USAGE  2
@@ -286,6 +287,8 @@ static int start_modules(struct sluiced *sluiced, struct state *state)
 		err = doctor_run_new(sluiced, &sluiced->doctor);
 	if (!err)
 		err = metrics_new(sluiced, &sluiced->metrics);
+	if (!err)
+		err = trace_new(sluiced, &sluiced->trace);
 	if (!err) {
 		if (state)
 			state->control_fd = -1;
@@ -310,6 +313,7 @@ static void stop_modules(struct sluiced *sluiced, bool taken)
 	supervise_free(sluiced->supervise);
 	handover_free(sluiced->handover, taken);
 	tenants_free(sluiced->tenants);
+	trace_free(sluiced->trace);
 	ports_free(sluiced->ports);
 	binder_free(sluiced->binder);
 	guard_auto_free(sluiced->guard);

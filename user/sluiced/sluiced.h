@@ -24,6 +24,7 @@ struct origins;
 struct ports;
 struct supervise;
 struct tenants;
+struct trace;
 struct upgrade;
 
 struct sluiced {
@@ -48,6 +49,7 @@ struct sluiced {
 	struct handover *handover;
 	struct doctor_run *doctor;
 	struct metrics *metrics;
+	struct trace *trace;
 	struct upgrade *upgrade;
 };
 

@@ -25,6 +25,7 @@
 #include "state.h"
 #include "supervise.h"
 #include "tenants.h"
+#include "trace.h"
 
 #define PIPES_PER_MESSAGE 32
 #define SMALL_PIPE	  (256 * 1024)
@@ -365,6 +366,8 @@ static int equip(struct worker *worker)
 		err = send_pipes(worker, conf->relay.pipes_large, LARGE_PIPE);
 	if (!err)
 		err = binder_equip(worker->sluiced->binder, worker);
+	if (!err)
+		err = trace_equip(worker->sluiced->trace, worker);
 	while (!err && (tenant = tenants_next(worker->sluiced->tenants, tenant)))
 		worker_listen(worker, tenant);
 	return err;
