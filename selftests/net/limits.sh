@@ -4,7 +4,8 @@
 #
 # What one VM, and one tenant, may take: requests a second, connections at a time. Over it the answer
 # is 503 with Retry-After, others notice nothing, and after the time that was named it works again.
-# The limits hold in each worker; here there is one.
+# The limits hold in each worker; here there is one. A machine that is bound to its port is one,
+# however many addresses it takes.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -68,3 +69,23 @@ for vm in $BRIDGES; do
 	expect_eq "$(vm_status "$vm" --interface $OTHER_IP "$META/1024")" 200 "when there is room again ($vm)"
 	detach "$vm"
 done
+
+cat >"$LAB/many.py" <<'PY'
+import socket
+scope, statuses, held = socket.if_nametoindex("eth0"), [], []
+for n in range(24):
+    s = socket.socket(socket.AF_INET6)
+    s.settimeout(10)
+    s.bind((f"fe80::{n % 6 + 1}", 0, 0, scope))
+    s.connect(("fe80::a9fe:a9fe", 80, 0, scope))
+    s.sendall(b"HEAD /1024 HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n")
+    statuses.append(s.makefile("rb").readline().split()[1].decode())
+    held.append(s)
+print(" ".join(f"{status}x{statuses.count(status)}" for status in sorted(set(statuses))))
+PY
+for n in 1 2 3 4 5 6; do ns_ip other-vm addr add "fe80::$n/64" dev eth0 nodad; done
+expect_eq "$(in_ns other-vm "$PYTHON" "$LAB/many.py")" "200x15 503x9" "24 connections from 6 addresses, of a tenant that may have 15"
+sluice port set other --mac "$(mac_of other-vm eth0)" --instance-id vm-1 --project-id p --address "$VM_IP" >>"$LAB/port.log"
+none_open() { [ "$(tenant other .relay.open)" -eq 0 ]; }
+wait_for 5 "those to be closed" none_open
+expect_eq "$(in_ns other-vm "$PYTHON" "$LAB/many.py")" "200x10 503x14" "24 connections of one bound machine, from 6 addresses"

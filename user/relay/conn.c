@@ -195,7 +195,7 @@ static void conn_free(struct relay *relay, struct conn *conn)
 	close(conn->client.fd);
 	conn->origin = NULL;
 	if (conn->counted) {
-		clients_remove(&relay->clients, conn->tenant, &conn->address);
+		clients_remove(&relay->clients, conn->tenant, &conn->payer);
 		relay->tenant_conns[conn->stats_slot]--;
 	}
 	conn_drop(relay, conn);

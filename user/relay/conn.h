@@ -94,6 +94,7 @@ struct conn {
 	uint32_t tenant, stats_slot;
 	uint16_t client_port, local_port;
 	struct in6_addr address;
+	struct in6_addr payer; /* whom limits count: the address, or what stands for a bound MAC */
 	char tenant_name[SL_NAME_MAX], network[SL_NAME_MAX];
 	bool counted; /* in clients.h's table and its tenant's number */
 	bool has_mac;

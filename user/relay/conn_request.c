@@ -206,7 +206,7 @@ static bool check(struct relay *relay, struct conn *conn, const struct http_head
 	/* A BACK worker's clients have paid at the FRONT. */
 	wait = relay->role == PROTO_ROLE_BACK
 		       ? 0
-		       : budget_spend(&relay->budgets, conn->tenant, &conn->address, relay->now_ms);
+		       : budget_spend(&relay->budgets, conn->tenant, &conn->payer, relay->now_ms);
 	if (wait) {
 		conn->client_stats->over_budget++;
 		conn_answer(relay, conn,

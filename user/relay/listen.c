@@ -167,6 +167,20 @@ static void set_client(struct conn *conn, const struct sockaddr_storage *peer)
 	}
 }
 
+/*
+ * A bound machine may have any link-local address, and one after the other: it pays under its MAC,
+ * which the guard holds it to. No client has an address of ff00::/8.
+ */
+static void set_payer(struct conn *conn)
+{
+	conn->payer = conn->address;
+	if (conn->binding == BINDING_NONE || !conn->has_mac)
+		return;
+	conn->payer = (struct in6_addr){ .s6_addr = { 0xff } };
+	memcpy(conn->payer.s6_addr + sizeof(conn->payer) - sizeof(conn->mac), conn->mac,
+	       sizeof(conn->mac));
+}
+
 static void serve(struct relay *relay, const struct listener *listener, int fd)
 {
 	const struct conf_limits *limits = &relay->conf->limits;
@@ -203,7 +217,8 @@ static void serve(struct relay *relay, const struct listener *listener, int fd)
 		close(fd);
 		return;
 	}
-	if (clients_add(&relay->clients, conn->tenant, &conn->address,
+	set_payer(conn);
+	if (clients_add(&relay->clients, conn->tenant, &conn->payer,
 			limits->connections_per_client) < 0) {
 		conn_drop(relay, conn);
 		turn_away(stats, fd);
