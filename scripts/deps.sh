@@ -19,7 +19,7 @@ packages="
 	mandoc shellcheck clang-format
 "
 
-[ "${1:-}" != deb ] || packages="$packages build-essential debhelper lintian adduser logrotate"
+[ "${1:-}" != deb ] || packages="$packages build-essential debhelper lintian adduser logrotate systemd systemd-container"
 
 # libclang-rt is versioned on Debian 12; fuzzers and clang's sanitizers need it.
 rt=libclang-rt-dev
