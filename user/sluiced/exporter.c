@@ -35,8 +35,6 @@ static const char *const allowed[] = {
 	"writev",
 	"recvfrom",
 	"recvmsg",
-	"sendto",
-	"sendmsg",
 	"sendfile",
 	"accept",
 	"accept4",
@@ -66,7 +64,6 @@ static const char *const allowed[] = {
 	"restart_syscall",
 	"exit",
 	"exit_group",
-	"setsockopt",
 	"getsockopt",
 	"getsockname",
 	"getpeername",
@@ -88,6 +85,20 @@ static const char *const allowed[] = {
 #endif
 };
 
+/*
+ * And these, for what they are meant for: MSG_FASTOPEN would make a client of the listener, and
+ * SO_LINGER on a socket that is sent to the parent would let its close(2) wait.
+ */
+static const struct {
+	const char *name;
+	struct scmp_arg_cmp condition;
+} conditional[] = {
+	{ "sendto", { 3, SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0 } },
+	{ "sendmsg", { 2, SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0 } },
+	{ "setsockopt", { 1, SCMP_CMP_NE, SOL_SOCKET, 0 } },
+	{ "setsockopt", { 2, SCMP_CMP_NE, SO_LINGER, 0 } },
+};
+
 static int enter_sandbox(void)
 {
 	/* An error instead of an end: a call that some libc needs must not cost the endpoint. */
@@ -100,6 +111,10 @@ static int enter_sandbox(void)
 		if (number != __NR_SCMP_ERROR)
 			rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
 	}
+	for (size_t i = 0; !rc && i < sizeof(conditional) / sizeof(conditional[0]); i++)
+		rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
+					    seccomp_syscall_resolve_name(conditional[i].name), 1,
+					    &conditional[i].condition);
 	if (!rc)
 		rc = seccomp_load(filter);
 	seccomp_release(filter);
