@@ -24,6 +24,7 @@ files() {
 		644 docs/man/sluiced.8 $PREFIX/share/man/man8/sluiced.8
 		644 docs/man/sluice.8 $PREFIX/share/man/man8/sluice.8
 		644 docs/man/sluice.yaml.5 $PREFIX/share/man/man5/sluice.yaml.5
+		644 docs/man/sluice-bindings.5 $PREFIX/share/man/man5/sluice-bindings.5
 		644 docs/man/sluice-repod.8 $PREFIX/share/man/man8/sluice-repod.8
 		644 docs/man/sluice-repo.1 $PREFIX/share/man/man1/sluice-repo.1
 		644 docs/man/sluice-bundle.1 $PREFIX/share/man/man1/sluice-bundle.1
@@ -44,6 +45,7 @@ files() {
 		644 scripts/sluice.sysusers $PREFIX/lib/sysusers.d/sluice.conf
 		644 scripts/sluice-repo.sysusers $PREFIX/lib/sysusers.d/sluice-repo.conf
 		644 scripts/sluice.yaml $PREFIX/share/doc/sluice/examples/sluice.yaml
+		644 scripts/dashboards/sluice.json $PREFIX/share/doc/sluice/examples/grafana-dashboard.json
 		644 scripts/sluice.sysctl $PREFIX/share/doc/sluice/examples/60-sluice.conf
 		644 scripts/bundle.yaml $PREFIX/share/doc/sluice/examples/bundle.yaml
 		644 LICENSE $PREFIX/share/doc/sluice/LICENSE

@@ -219,7 +219,8 @@ lab_clear() {
 	done
 	NAMESPACES=()
 	rm -rf "/sys/fs/bpf/sluice/$SL_ID" "/sys/fs/bpf/sluice/$SL_ID"-* \
-		"/run/sluice/$SL_ID" "/run/sluice/$SL_ID"-*
+		"/run/sluice/$SL_ID" "/run/sluice/$SL_ID"-* "/var/lib/sluice/$SL_ID" "/var/lib/sluice/$SL_ID"-*
+	rmdir /var/lib/sluice 2>/dev/null || true
 	rmdir /sys/fs/bpf/sluice 2>/dev/null || true
 	if [ -n "$MOUNTED_BPFFS" ] && [ ! -e /sys/fs/bpf/sluice ]; then
 		umount /sys/fs/bpf 2>/dev/null || true

@@ -22,7 +22,7 @@ _sluice() {
 			[ $((i + 1)) -ge "$COMP_CWORD" ] || common+=("$word" "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--netns | --interface | --l3-interface | --bridge | --fail | --guard | --port | --lines | --tenant)
+		--netns | --interface | --l3-interface | --bridge | --fail | --guard | --port | --lines | --tenant | --interval | --sort | --config | --mac | --instance-id | --project-id | --expires)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -43,17 +43,28 @@ _sluice() {
 		*) words='fd stream' ;;
 		esac
 		;;
-	--link | --veth | --subnet | --gateway | --router | --interface-name | --vlan | --dns | --address | --route) return ;;
+	--mac | --instance-id | --project-id | --expires | --link | --veth | --subnet | --gateway | --router | --interface-name | --vlan | --dns | --address | --route) return ;;
 	--tenant) words=$(_sluice_tenants) ;;
 	--fail) words='pass drop' ;;
 	--guard) words='auto tc xdp-native xdp-generic' ;;
-	--interface | --l3-interface | --port | --lines) return ;;
+	--interface | --l3-interface | --port | --lines | --interval) return ;;
+	--sort) words='name requests errors bytes drops open p99' ;;
+	--config)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
 	*)
 		case "${command[*]}" in
-		'') words="status tenant gateway log reload upgrade version help $options --version" ;;
-		help) words='status tenant gateway log reload upgrade version' ;;
+		'') words="status tenant gateway port doctor top trace metrics log reload upgrade version help $options --version" ;;
+		help) words='status tenant gateway port doctor top trace metrics log reload upgrade version' ;;
 		tenant | 'help tenant') words='attach detach list show create delete' ;;
 		gateway | 'help gateway') words='create delete' ;;
+		port | 'help port') words='set del list' ;;
+		'port set') words="$(_sluice_tenants) $options" ;;
+		'port set '*) words="--mac --address --instance-id --project-id --expires $options" ;;
+		'port del') words="$(_sluice_tenants) $options" ;;
+		'port del '*) words="--mac $options" ;;
+		'port list') words="$(_sluice_tenants) $options" ;;
 		'tenant create' | 'tenant create '*)
 			words="--subnet --gateway --router --forward --netns --into --bridge --interface-name --vlan --dns --no-dhcp $options"
 			;;
@@ -62,6 +73,9 @@ _sluice() {
 		'tenant attach' | 'tenant attach '*)
 			words="--netns --interface --l3-interface --bridge --fail --guard --port --no-ipv6 $options"
 			;;
+		doctor | 'doctor '*) words="--all --config $(_sluice_tenants) $options" ;;
+		top) words="--once --interval --lines --sort $options" ;;
+		trace | 'trace '*) words="--drops --requests --lines $(_sluice_tenants) $options" ;;
 		log) words="rotate --follow --lines --tenant $options" ;;
 		'tenant detach' | 'tenant show' | 'tenant delete') words="$(_sluice_tenants) $options" ;;
 		*) words=$options ;;
