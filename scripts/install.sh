@@ -24,7 +24,6 @@ files() {
 		644 docs/man/sluiced.8 $PREFIX/share/man/man8/sluiced.8
 		644 docs/man/sluice.8 $PREFIX/share/man/man8/sluice.8
 		644 docs/man/sluice.yaml.5 $PREFIX/share/man/man5/sluice.yaml.5
-		644 docs/man/sluice-bindings.5 $PREFIX/share/man/man5/sluice-bindings.5
 		644 docs/man/sluice-repod.8 $PREFIX/share/man/man8/sluice-repod.8
 		644 docs/man/sluice-repo.1 $PREFIX/share/man/man1/sluice-repo.1
 		644 docs/man/sluice-bundle.1 $PREFIX/share/man/man1/sluice-bundle.1
