@@ -184,7 +184,9 @@ static int save(const struct ports *ports, const char *name, const struct bindin
 
 	if (!err)
 		err = bindings_save(path, list);
-	rmdir(ports->store); /* only when nothing is left in it */
+	/* Only when nothing is left in them. */
+	rmdir(ports->store);
+	rmdir(STORE);
 	return err;
 }
 
