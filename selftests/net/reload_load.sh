@@ -11,6 +11,8 @@
 
 path_lab 1024 $LOAD_BIG
 RELAY_YAML='drain_timeout: 30000'
+# A single listener becomes a group.
+WORKERS=1
 start_sluiced
 for bridge in $BRIDGES; do
 	attach "$bridge" --bridge "$bridge"

@@ -86,7 +86,8 @@ int gate_open_one(const struct gate *gate, struct gate_load *load, const struct 
 		.hop_limit = spec->hop_limit,
 		.congestion = spec->congestion,
 		.save_syn = spec->bound,
-		.group = gate_load_features(load)->reuseport_assign,
+		/* A group takes 2 KiB; gate_resize() makes one of a single listener. */
+		.group = gate_load_features(load)->reuseport_assign && spec->nworkers > 1,
 	};
 	int fd = listen_open(&listen, claim);
 

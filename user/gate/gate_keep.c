@@ -126,6 +126,8 @@ static int grow(struct gate *gate, struct gate_load *load, const struct gate_spe
 	for (unsigned i = 0; !err && i < count; i++) {
 		if (grown[i].worker != 0)
 			continue;
+		if (had == 1)
+			err = listen_share(grown[i].fd);
 		for (unsigned w = had; !err && w < spec->nworkers; w++) {
 			struct gate_listener listener = {
 				.family = grown[i].family,

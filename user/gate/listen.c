@@ -31,6 +31,11 @@ int listen_set_hop_limit(int sock, int family, uint32_t hop_limit)
 	return set_int(sock, IPPROTO_IP, IP_TTL, (int)hop_limit);
 }
 
+int listen_share(int sock)
+{
+	return set_int(sock, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
 int listen_save_syn(int sock, bool save)
 {
 	/* 2: from the link-layer header on. */
@@ -108,7 +113,7 @@ int listen_open(const struct listen_spec *spec, bool claim)
 	/* Set after the bind, it lets the rest of our group in and has still refused strangers
 	 * that set it too. */
 	if (!err && claim && spec->group)
-		err = set_int(sock, SOL_SOCKET, SO_REUSEPORT, 1);
+		err = listen_share(sock);
 	if (!err && listen(sock, BACKLOG))
 		err = -errno;
 	if (err) {

@@ -28,6 +28,8 @@ struct listen_spec {
  * join by SO_REUSEPORT. Returns the descriptor or -errno.
  */
 int listen_open(const struct listen_spec *spec, bool claim);
+/* Makes an open one the first of a group, which further ones then join. 0 or -errno. */
+int listen_share(int sock);
 /* Of connections accepted from now on. 0 or -errno. */
 int listen_set_hop_limit(int sock, int family, uint32_t hop_limit);
 /* Whether connections opened from now on keep their SYN, which holds the client's MAC. */
