@@ -16,6 +16,8 @@
 
 /* A client that resets its connection while it waits is looked for after so long. */
 #define WATCH_AFTER_MS 1000
+/* What is read of a head at once: body bytes read along with it must be copied. */
+#define HEAD_READ 8192
 
 static const char *const state_names[] = {
 	[CONN_FREE] = "free",	    [CONN_IDLE] = "idle",	  [CONN_HEAD] = "head",
@@ -146,6 +148,25 @@ void conn_await(struct relay *relay, struct conn *conn, enum side side, enum rin
 		return;
 	end->polling |= (uint8_t)(1 << op);
 	ring_poll(&relay->ring, end->fd, conn_tag(conn, side, op));
+}
+
+ssize_t conn_fill(struct relay *relay, struct conn *conn, enum side side)
+{
+	int fd = side == CLIENT ? conn->client.fd : conn->origin->end.fd;
+	struct buf *in = &conn->in[side];
+	uint32_t room;
+	ssize_t n;
+
+	if (buf_take(&relay->heads, in) < 0)
+		return -ENOBUFS;
+	buf_compact(in);
+	room = buf_room(in) < HEAD_READ ? buf_room(in) : HEAD_READ;
+	n = io_recv(fd, in->data + in->end, room);
+	if (n > 0)
+		in->end += (uint32_t)n;
+	else if (n == -EAGAIN)
+		conn_await(relay, conn, side, RING_READABLE);
+	return n;
 }
 
 /* Is the only sign of the client, for now, whether its socket lives? */

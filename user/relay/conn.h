@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "../../bpf/abi.h"
 #include "../lib/http_head.h"
@@ -155,6 +156,11 @@ void conn_start(struct relay *relay, struct conn *conn);
 
 /* What a connection waits for: once readable (a byte, FIN, an error) or writable. */
 void conn_await(struct relay *relay, struct conn *conn, enum side side, enum ring_op op);
+/*
+ * Reads more of a head from that side into in[side]: how much came, 0 at the end, -EAGAIN when it
+ * is awaited, -ENOBUFS without a buffer, or -errno.
+ */
+ssize_t conn_fill(struct relay *relay, struct conn *conn, enum side side);
 void conn_deadline(struct relay *relay, struct conn *conn, uint32_t after_ms);
 /* Puts work off to the next turn. */
 void conn_defer(struct relay *relay, struct conn *conn, uint8_t todo);

@@ -10,15 +10,11 @@
 #include "bridge.h"
 #include "conn.h"
 #include "identity.h"
-#include "io.h"
 #include "measure.h"
 #include "relay.h"
 
 #include "../lib/http_message.h"
 #include "../lib/http_path.h"
-
-/* What is read at once: body bytes read along with a head must be copied. */
-#define HEAD_READ 8192
 
 /* A request has begun; until its head is known, an answer is the connection's last. */
 void conn_begin_head(const struct relay *relay, struct conn *conn)
@@ -35,29 +31,21 @@ void conn_begin_head(const struct relay *relay, struct conn *conn)
 void conn_read_head(struct relay *relay, struct conn *conn)
 {
 	struct buf *in = &conn->in[CLIENT];
-	uint32_t room;
-	ssize_t n;
+	ssize_t n = conn_fill(relay, conn, CLIENT);
 
-	if (buf_take(&relay->heads, in) < 0) {
-		conn_close(relay, conn, CONN_END_LIMIT);
-		return;
-	}
-	buf_compact(in);
-	room = buf_room(in) < HEAD_READ ? buf_room(in) : HEAD_READ;
-	n = io_recv(conn->client.fd, in->data + in->end, room);
 	if (n == -EAGAIN) {
 		if (buf_len(in) == 0)
 			buf_put(in);
-		conn_await(relay, conn, CLIENT, RING_READABLE);
 		return;
 	}
 	if (n <= 0) {
 		/* A connection ends in order between two requests only. */
 		conn_close(relay, conn,
-			   n == 0 && conn->state == CONN_IDLE ? CONN_END_OK : CONN_END_CLIENT);
+			   n == -ENOBUFS			? CONN_END_LIMIT
+			   : n == 0 && conn->state == CONN_IDLE ? CONN_END_OK
+								: CONN_END_CLIENT);
 		return;
 	}
-	in->end += (uint32_t)n;
 	conn->client_stats->bytes_from_client += (uint64_t)n;
 	if (conn->state == CONN_IDLE)
 		conn_begin_head(relay, conn);

@@ -12,36 +12,22 @@
 #include "measure.h"
 #include "relay.h"
 
-#define HEAD_READ    8192
 #define INTERIMS_MAX 16 /* 1xx responses to one request */
 
 static void parse_response(struct relay *relay, struct conn *conn);
 
 void conn_read_response(struct relay *relay, struct conn *conn)
 {
-	struct buf *in = &conn->in[ORIGIN];
-	uint32_t room;
-	ssize_t n;
+	ssize_t n = conn_fill(relay, conn, ORIGIN);
 
-	if (buf_take(&relay->heads, in) < 0) {
+	if (n > 0)
+		parse_response(relay, conn);
+	else if (n == -ENOBUFS)
 		conn_close(relay, conn, CONN_END_LIMIT);
-		return;
-	}
-	buf_compact(in);
-	room = buf_room(in) < HEAD_READ ? buf_room(in) : HEAD_READ;
-	n = io_recv(conn->origin->end.fd, in->data + in->end, room);
-	if (n == -EAGAIN) {
-		conn_await(relay, conn, ORIGIN, RING_READABLE);
-		return;
-	}
-	if (n <= 0) {
+	else if (n != -EAGAIN)
 		conn_origin_lost(relay, conn,
 				 n == 0 ? "the service closed the connection without an answer"
 					: "the service reset the connection");
-		return;
-	}
-	in->end += (uint32_t)n;
-	parse_response(relay, conn);
 }
 
 static void count_response(struct sl_relay *stats, unsigned status)
