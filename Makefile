@@ -191,6 +191,7 @@ bench: deps ## compare with the direct path and with peers (root; CASE= SUBJECT=
 	@$(MAKE) --no-print-directory programs tools $(BENCH_BIN)
 	@BUILD=$(BUILD) selftests/bench/run
 	@BUILD=$(BUILD) selftests/bench/tenants
+	@BUILD=$(BUILD) selftests/bench/flood
 
 SECONDS ?= 600
 soak: deps ## mixed traffic for SECONDS (default 600): memory and descriptors stay flat (root)
