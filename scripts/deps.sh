@@ -10,7 +10,7 @@ packages="
 	libc6-dev linux-libc-dev libbpf-dev libelf-dev zlib1g-dev
 	libnl-3-dev libnl-route-3-dev liburing-dev libcyaml-dev libyaml-dev
 	libssl-dev libjansson-dev libseccomp-dev
-	libmicrohttpd-dev libsqlite3-dev libarchive-dev libcurl4-gnutls-dev
+	libmicrohttpd-dev libgnutls28-dev libsqlite3-dev libarchive-dev libcurl4-gnutls-dev
 	iproute2 iputils-ping ethtool procps util-linux libcap2-bin
 	nginx-light haproxy curl openssl socat jq python3
 	dnsmasq-base busybox nftables libnftables-dev iptables

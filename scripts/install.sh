@@ -21,18 +21,23 @@ files() {
 		755 $BUILD/sluice-repo $PREFIX/bin/sluice-repo
 		755 $BUILD/sluice-agent $PREFIX/sbin/sluice-agent
 		755 $BUILD/sluice-bundle $PREFIX/bin/sluice-bundle
+		755 $BUILD/sluice-cluster $PREFIX/bin/sluice-cluster
 		644 docs/man/sluiced.8 $PREFIX/share/man/man8/sluiced.8
 		644 docs/man/sluice.8 $PREFIX/share/man/man8/sluice.8
 		644 docs/man/sluice.yaml.5 $PREFIX/share/man/man5/sluice.yaml.5
+		644 docs/man/sluice-bindings.5 $PREFIX/share/man/man5/sluice-bindings.5
 		644 docs/man/sluice-repod.8 $PREFIX/share/man/man8/sluice-repod.8
 		644 docs/man/sluice-repo.1 $PREFIX/share/man/man1/sluice-repo.1
 		644 docs/man/sluice-bundle.1 $PREFIX/share/man/man1/sluice-bundle.1
+		644 docs/man/sluice-cluster.1 $PREFIX/share/man/man1/sluice-cluster.1
 		644 docs/man/sluice-agent.8 $PREFIX/share/man/man8/sluice-agent.8
 		644 scripts/completions/sluice.bash $PREFIX/share/bash-completion/completions/sluice
 		644 scripts/completions/_sluice $PREFIX/share/zsh/vendor-completions/_sluice
 		644 scripts/completions/sluice-repo.bash $PREFIX/share/bash-completion/completions/sluice-repo
 		644 scripts/completions/_sluice-repo $PREFIX/share/zsh/vendor-completions/_sluice-repo
 		644 scripts/completions/sluice-bundle.bash $PREFIX/share/bash-completion/completions/sluice-bundle
+		644 scripts/completions/sluice-cluster.bash $PREFIX/share/bash-completion/completions/sluice-cluster
+		644 scripts/completions/_sluice-cluster $PREFIX/share/zsh/vendor-completions/_sluice-cluster
 		644 scripts/completions/_sluice-bundle $PREFIX/share/zsh/vendor-completions/_sluice-bundle
 		644 scripts/completions/sluice-agent.bash $PREFIX/share/bash-completion/completions/sluice-agent
 		644 scripts/completions/sluice-agent.bash $PREFIX/share/bash-completion/completions/sluice-repod
@@ -41,6 +46,8 @@ files() {
 		644 scripts/sluiced.service $UNITDIR/sluiced.service
 		644 scripts/sluice-repod.service $UNITDIR/sluice-repod.service
 		644 scripts/sluice-agent.service $UNITDIR/sluice-agent.service
+		644 scripts/sluice-node.service $UNITDIR/sluice-node.service
+		644 scripts/sluice-cluster.service $UNITDIR/sluice-cluster.service
 		644 scripts/sluice.sysusers $PREFIX/lib/sysusers.d/sluice.conf
 		644 scripts/sluice-repo.sysusers $PREFIX/lib/sysusers.d/sluice-repo.conf
 		644 scripts/sluice.yaml $PREFIX/share/doc/sluice/examples/sluice.yaml

@@ -155,8 +155,8 @@ static int post(struct node *node, const struct http *http, const char *path, js
 	snprintf(url, sizeof(url), "%s%s", node->server, path);
 	if (text)
 		status = http_call(http, url, text, &body, &why);
-	if (status >= 400)
-		log_warn("%s: %s", path, body ? body : "refused");
+	if (status != 204 && !cluster_signalled)
+		log_warn("%s%s: %s", node->server, path, why ? why : body ? body : "refused");
 	free(text);
 	free(body);
 	free(why);
