@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../lib/log.h"
@@ -20,7 +19,6 @@
 struct publisher {
 	struct repod *repod;
 	pthread_mutex_t lock; /* one publish at a time */
-	time_t ended;	      /* the second in which the last one switched, or we started */
 };
 
 struct views {
@@ -35,7 +33,6 @@ int publish_start(struct repod *repod, struct publisher **ret_publisher)
 	if (!publisher)
 		return -ENOMEM;
 	publisher->repod = repod;
-	publisher->ended = time(NULL);
 	pthread_mutex_init(&publisher->lock, NULL);
 	*ret_publisher = publisher;
 	return 0;
@@ -138,7 +135,8 @@ static int add_entry(const struct catalog_row *row, void *arg)
 	return entry->arch && entry->filename && entry->sha256 && entry->tenants ? 0 : -ENOMEM;
 }
 
-/* Public, the tenants that have something of their own, and what is published already. */
+/* Public first: the others build on it; the tenants that have something of their own, and what is
+ * published already. */
 static int collect_views(struct store *store, const struct publish_list *list, struct views *views)
 {
 	char name[PUBLISH_VIEW_MAX];
@@ -191,21 +189,6 @@ static int publish_views(struct publisher *publisher, const struct publish_list 
 	return 0;
 }
 
-/*
- * Last-Modified and If-Modified-Since count whole seconds (RFC 9110, 8.8.2): two indices of the
- * same second would look like one, and apt would keep the older. time(2) and the kernel's
- * file times tick together.
- */
-static void await_next_second(const struct publisher *publisher)
-{
-	struct timespec now;
-
-	while (time(NULL) == publisher->ended) {
-		clock_gettime(CLOCK_REALTIME, &now);
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000000 - now.tv_nsec }, NULL);
-	}
-}
-
 static json_t *run_locked(struct publisher *publisher, const char *who, int64_t expected,
 			  struct problem *problem)
 {
@@ -242,9 +225,7 @@ static json_t *run_locked(struct publisher *publisher, const char *who, int64_t 
 		goto out;
 	}
 	generation++;
-	await_next_second(publisher);
 	err = publish_views(publisher, &list, views, &keys, generation, changed, problem);
-	publisher->ended = time(NULL);
 	sign_end(repod->store);
 	if (err)
 		goto out;

@@ -13,7 +13,10 @@
  * for a grace period after they left the index: a client that read the old InRelease
  * can finish. Packages are hard links to blobs: deleting a blob takes nothing from a tree.
  *
- * A tenant without packages of its own has no view; it is served the public one.
+ * A tenant without packages of its own has no view; it is served the public one. A tenant's
+ * view holds its own packages alone; its indices begin with the public ones, and public
+ * packages are served from the public view. So publishing a public package costs each tenant
+ * an index and a signature, however many public packages there are.
  */
 #ifndef REPO_PUBLISH_H
 #define REPO_PUBLISH_H
@@ -66,7 +69,10 @@ struct publish_build {
 	char path[256];		   /* absolute, of the tree being built */
 	char old_path[256];	   /* of the current one; "" when there is none */
 	int dir, old_dir;	   /* the same, opened; old_dir -1 when there is none */
+	char public_path[256];	   /* for a tenant's view: the public one that is current */
+	int public_dir;
 	uint64_t generation;
+	unsigned own_debs, own_rpms; /* of a tenant: those that are not public */
 	unsigned debs, rpms, retired;
 	struct problem *problem;
 };
@@ -81,9 +87,19 @@ bool publish_visible(const struct publish_entry *entry, const char *tenant);
 int publish_entry_path(const struct publish_entry *entry, char *out, size_t size);
 /* Hard-links from_dir/from to to_dir/to, making directories; a copy where links end. */
 int publish_link(int from_dir, const char *from, int to_dir, const char *to);
+/* Hard-links every file below from_dir/path to the same path below to_dir. */
+int publish_link_tree(int from_dir, int to_dir, const char *path);
+/* Appends a file's bytes to fd. */
+int publish_append(int from_dir, const char *from, int fd);
 /* mkdir -p below dir of everything in path before its last '/'. */
 int publish_make_parents(int dir, const char *path);
 
+#define PUBLISH_ARCHES_MAX 64
+/*
+ * The configured architectures and those of all packages; "all" belongs to each. Every view has the
+ * same, so that a tenant's index always finds the public one it begins with.
+ */
+unsigned publish_arches(const struct publish_build *build, const char *arches[PUBLISH_ARCHES_MAX]);
 int publish_apt(struct publish_build *build);
 int publish_rpm(struct publish_build *build);
 /* Takes over what clients half-way may still ask for. */

@@ -20,7 +20,6 @@
 #include "../lib/spawn.h"
 
 #define TOOL_TIME   1800
-#define ARCHES_MAX  64
 #define CACHE_MAX   (256 * 1024 * 1024) /* apt-ftparchive never shrinks its cache */
 #define FTPARCHIVE  "apt-ftparchive"
 #define ONLY_STRONG "-o", "APT::FTPArchive::MD5=false", "-o", "APT::FTPArchive::SHA1=false"
@@ -39,20 +38,18 @@ static int failed_errno(struct publish_build *build, int err)
 	return problem_errno(build->problem, err, "publish");
 }
 
-/* The configured architectures and those of the packages; "all" belongs to each. */
-static unsigned collect_arches(struct publish_build *build, const char *arches[ARCHES_MAX])
+unsigned publish_arches(const struct publish_build *build, const char *arches[PUBLISH_ARCHES_MAX])
 {
 	const struct settings_publish *settings = &build->repod->settings->publish;
 	const struct publish_list *list = build->packages;
 	unsigned count = 0, j;
 
-	for (unsigned i = 0; i < settings->architectures_count && count < ARCHES_MAX; i++)
+	for (unsigned i = 0; i < settings->architectures_count && count < PUBLISH_ARCHES_MAX; i++)
 		arches[count++] = settings->architectures[i];
-	for (size_t i = 0; i < list->count && count < ARCHES_MAX; i++) {
+	for (size_t i = 0; i < list->count && count < PUBLISH_ARCHES_MAX; i++) {
 		const struct publish_entry *entry = &list->entries[i];
 
-		if (entry->kind != PACKAGE_DEB || !strcmp(entry->arch, "all") ||
-		    !publish_visible(entry, build->tenant))
+		if (entry->kind != PACKAGE_DEB || !strcmp(entry->arch, "all"))
 			continue;
 		for (j = 0; j < count; j++)
 			if (!strcmp(arches[j], entry->arch))
@@ -97,33 +94,84 @@ static int write_packages(struct publish_build *build, const char *arch, const c
 	return err ? failed(build, why) : 0;
 }
 
-static int compress(struct publish_build *build, const char *tool, const char *directory)
+/* Makes NAME.gz or NAME.xz beside a file. */
+static int compress(struct publish_build *build, const char *tool, const char *directory,
+		    const char *name)
 {
-	const char *gzip[] = { "gzip", "-9", "-n", "-k", "-f", "Packages", NULL };
-	const char *xz[] = { "xz", "-6", "-k", "-f", "Packages", NULL };
+	const char *gzip[] = { "gzip", "-9", "-n", "-k", "-f", name, NULL };
+	const char *xz[] = { "xz", "-6", "-k", "-f", name, NULL };
 	struct spawn spawn = { *tool == 'g' ? gzip : xz, directory, NULL, -1, TOOL_TIME };
 	char *why;
 
 	return spawn_run(&spawn, NULL, &why) ? failed(build, why) : 0;
 }
 
+/* to becomes the public file of that name with own after it; own goes. */
+static int join(struct publish_build *build, const char *to, const char *own)
+{
+	int fd, err;
+
+	fd = openat(build->dir, to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return failed_errno(build, -errno);
+	err = publish_append(build->public_dir, to, fd);
+	if (!err)
+		err = publish_append(build->dir, own, fd);
+	close(fd);
+	if (!err && unlinkat(build->dir, own, 0))
+		err = -errno;
+	return err ? failed_errno(build, err) : 0;
+}
+
+/*
+ * A tenant's index is the public one and, after it, its own. gzip allows members to follow each
+ * other, which spares compressing the public ones again; so does xz, but apt reads the first
+ * alone: there is none.
+ */
+static int join_index(struct publish_build *build, const char *directory, const char *relative,
+		      const char *arch)
+{
+	char packed[280], own[280], own_packed[288];
+
+	snprintf(packed, sizeof(packed), "%s.gz", relative);
+	snprintf(own, sizeof(own), "%.*sOwn", (int)(strrchr(relative, '/') + 1 - relative),
+		 relative);
+	snprintf(own_packed, sizeof(own_packed), "%s.gz", own);
+	if (write_packages(build, arch, own) || compress(build, "gzip", directory, "Own"))
+		return -1;
+	return join(build, packed, own_packed) || join(build, relative, own) ? -1 : 0;
+}
+
 static int write_index(struct publish_build *build, const char *arch)
 {
 	const struct settings_publish *settings = &build->repod->settings->publish;
-	char relative[256], directory[512];
+	static const char *const names[] = { "", ".gz", ".xz" };
+	char relative[256], directory[512], file[272];
 	int err;
 
 	snprintf(relative, sizeof(relative), "apt/dists/%s/%s/binary-%s/Packages", settings->suite,
 		 settings->component, arch);
+	snprintf(directory, sizeof(directory), "%s/apt/dists/%s/%s/binary-%s", build->path,
+		 settings->suite, settings->component, arch);
 	err = publish_make_parents(build->dir, relative);
 	if (err)
 		return failed_errno(build, err);
-	if (write_packages(build, arch, relative))
-		return -1;
-	snprintf(directory, sizeof(directory), "%s/apt/dists/%s/%s/binary-%s", build->path,
-		 settings->suite, settings->component, arch);
-	fault_point("publish-index");
-	return compress(build, "gzip", directory) || compress(build, "xz", directory) ? -1 : 0;
+	if (!build->tenant) {
+		if (write_packages(build, arch, relative))
+			return -1;
+		fault_point("publish-index");
+		return compress(build, "gzip", directory, "Packages") ||
+				       compress(build, "xz", directory, "Packages")
+			       ? -1
+			       : 0;
+	}
+	if (build->own_debs)
+		return join_index(build, directory, relative, arch);
+	for (int i = 0; i < 3 && !err; i++) {
+		snprintf(file, sizeof(file), "%s%s", relative, names[i]);
+		err = publish_link(build->public_dir, file, build->dir, file);
+	}
+	return err ? failed_errno(build, err) : 0;
 }
 
 static int write_release(struct publish_build *build, const char *const *arches, unsigned count)
@@ -133,7 +181,7 @@ static int write_release(struct publish_build *build, const char *const *arches,
 					      "Codename",    "Components",     "Architectures",
 					      "Description", "Acquire-By-Hash" };
 	enum { FIELDS = sizeof(fields) / sizeof(fields[0]) };
-	char list[ARCHES_MAX * 34] = "", options[FIELDS][sizeof(list) + 64], cwd[512], *why;
+	char list[PUBLISH_ARCHES_MAX * 34] = "", options[FIELDS][sizeof(list) + 64], cwd[512], *why;
 	const char *values[FIELDS] = { settings->origin,	  settings->origin,
 				       settings->suite,		  settings->suite,
 				       settings->component,	  list,
@@ -218,8 +266,8 @@ static int link_indices(struct publish_build *build, const char *suite)
 
 int publish_apt(struct publish_build *build)
 {
-	const char *suite = build->repod->settings->publish.suite, *arches[ARCHES_MAX];
-	unsigned count = collect_arches(build, arches);
+	const char *suite = build->repod->settings->publish.suite, *arches[PUBLISH_ARCHES_MAX];
+	unsigned count = publish_arches(build, arches);
 	char cwd[512];
 	int err;
 

@@ -2,6 +2,7 @@
 /* File work that publishing needs: links that become copies where they must. */
 #include "publish.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,6 +86,22 @@ out:
 	return err;
 }
 
+int publish_append(int from_dir, const char *from, int fd)
+{
+	int in = openat(from_dir, from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), err = 0;
+	ssize_t n;
+
+	if (in < 0)
+		return -errno;
+	do
+		n = copy_file_range(in, NULL, fd, NULL, 1 << 30, 0);
+	while (n > 0);
+	if (n < 0)
+		err = -errno;
+	close(in);
+	return err;
+}
+
 int publish_link(int from_dir, const char *from, int to_dir, const char *to)
 {
 	int err = publish_make_parents(to_dir, to);
@@ -96,4 +113,32 @@ int publish_link(int from_dir, const char *from, int to_dir, const char *to)
 		return 0;
 	/* ext4 ends at 65000 links to a file. */
 	return errno == EMLINK ? copy_file(from_dir, from, to_dir, to) : -errno;
+}
+
+int publish_link_tree(int from_dir, int to_dir, const char *path)
+{
+	int fd = openat(from_dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), err = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	char below[512];
+
+	if (!dir) {
+		err = -errno;
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	while (!err && (entry = readdir(dir))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		if ((size_t)snprintf(below, sizeof(below), "%s/%s", path, entry->d_name) >=
+		    sizeof(below))
+			err = -ENAMETOOLONG;
+		else if (entry->d_type == DT_DIR)
+			err = publish_link_tree(from_dir, to_dir, below);
+		else
+			err = publish_link(from_dir, below, to_dir, below);
+	}
+	closedir(dir);
+	return err;
 }

@@ -44,6 +44,11 @@ int publish_rpm(struct publish_build *build)
 	char cwd[300];
 	int err;
 
+	/* The public index, signed as it is; its packages are served from the public view. */
+	if (build->tenant && !build->own_rpms) {
+		err = publish_link_tree(build->public_dir, build->dir, "rpm/repodata");
+		return err ? problem_errno(build->problem, err, "publish") : 0;
+	}
 	err = publish_make_parents(build->dir, "rpm/packages/");
 	if (err)
 		return problem_errno(build->problem, err, "publish");

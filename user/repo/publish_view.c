@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "catalog.h"
@@ -67,9 +68,11 @@ static void collect_garbage(struct store *store, const char *view, uint64_t keep
 }
 
 /* The manifest's text: settings and packages. Equal texts make equal trees. */
-static char *make_manifest(const struct publish_build *build, unsigned *ret_own)
+static char *make_manifest(struct publish_build *build)
 {
 	const struct settings_publish *settings = &build->repod->settings->publish;
+	const char *arches[PUBLISH_ARCHES_MAX];
+	unsigned count = publish_arches(build, arches);
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -77,18 +80,18 @@ static char *make_manifest(const struct publish_build *build, unsigned *ret_own)
 	if (!out)
 		return NULL;
 	fprintf(out, "# %s %s %s", settings->suite, settings->component, settings->origin);
-	for (unsigned i = 0; i < settings->architectures_count; i++)
-		fprintf(out, " %s", settings->architectures[i]);
+	for (unsigned i = 0; i < count; i++)
+		fprintf(out, " %s", arches[i]);
 	for (unsigned i = 0; i < build->keys->count; i++)
 		fprintf(out, " %s", build->keys->fingerprint[i]);
 	fputc('\n', out);
-	*ret_own = 0;
 	for (size_t i = 0; i < build->packages->count; i++) {
 		const struct publish_entry *entry = &build->packages->entries[i];
 
 		if (!publish_visible(entry, build->tenant))
 			continue;
-		*ret_own += !entry->is_public;
+		build->own_debs += !entry->is_public && entry->kind == PACKAGE_DEB;
+		build->own_rpms += !entry->is_public && entry->kind == PACKAGE_RPM;
 		fprintf(out, "%s %s %s %s\n", package_kind_name(entry->kind), entry->arch,
 			entry->sha256, entry->filename);
 	}
@@ -99,19 +102,14 @@ static char *make_manifest(const struct publish_build *build, unsigned *ret_own)
 	return text;
 }
 
-static bool same_as_current(const struct publish_build *build, const char *manifest)
+static bool same_manifest(const struct publish_build *build, const char *manifest)
 {
 	size_t len = strlen(manifest);
-	struct stat status;
 	bool same = false;
 	char *old;
 	int fd;
 
-	/* A retired file whose time has come is a change as well. */
 	if (build->old_dir < 0)
-		return false;
-	if (!fstatat(build->old_dir, "retired", &status, 0) && status.st_size &&
-	    db_now() - status.st_mtim.tv_sec >= build->repod->settings->publish.grace)
 		return false;
 	fd = openat(build->old_dir, "manifest", O_RDONLY | O_CLOEXEC);
 	old = fd < 0 ? NULL : malloc(len + 1);
@@ -121,6 +119,46 @@ static bool same_as_current(const struct publish_build *build, const char *manif
 	if (fd >= 0)
 		close(fd);
 	return same;
+}
+
+static bool same_as_current(const struct publish_build *build, const char *manifest)
+{
+	struct stat status;
+
+	/* A retired file whose time has come is a change as well. */
+	if (build->old_dir >= 0 && !fstatat(build->old_dir, "retired", &status, 0) &&
+	    status.st_size &&
+	    db_now() - status.st_mtim.tv_sec >= build->repod->settings->publish.grace)
+		return false;
+	return same_manifest(build, manifest);
+}
+
+/*
+ * Last-Modified and If-Modified-Since count whole seconds (RFC 9110, 8.8.2): two indices of the
+ * same second would look like one, and apt would keep the older. So none is made in the second
+ * in which the one that clients read now was finished. time(2) and the kernel's file times tick
+ * together.
+ */
+static void await_next_second(const struct publish_build *build)
+{
+	int current = build->old_dir >= 0 ? build->old_dir : build->public_dir;
+	struct timespec now;
+	struct stat status;
+
+	if (current < 0 || fstatat(current, "manifest", &status, 0))
+		return;
+	while (time(NULL) == status.st_mtim.tv_sec) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000000 - now.tv_nsec }, NULL);
+	}
+}
+
+/* A tenant's apt index takes the public part over; its rpm index only when it is that and no more.
+ */
+static bool is_linked(const struct publish_build *build, const struct publish_entry *entry)
+{
+	return !build->tenant || !entry->is_public ||
+	       (entry->kind == PACKAGE_RPM && build->own_rpms);
 }
 
 /* Links the view's packages from the blobs. One deleted meanwhile is simply not in it. */
@@ -135,6 +173,10 @@ static int link_packages(struct publish_build *build)
 
 		if (!publish_visible(entry, build->tenant))
 			continue;
+		build->debs += entry->kind == PACKAGE_DEB;
+		build->rpms += entry->kind == PACKAGE_RPM;
+		if (!is_linked(build, entry))
+			continue;
 		store_blob_path(entry->sha256, blob);
 		err = publish_entry_path(entry, path, sizeof(path));
 		if (!err)
@@ -148,8 +190,6 @@ static int link_packages(struct publish_build *build)
 					   entry->filename);
 		if (err)
 			return problem_errno(build->problem, err, "publish");
-		build->debs += entry->kind == PACKAGE_DEB;
-		build->rpms += entry->kind == PACKAGE_RPM;
 	}
 	return 0;
 }
@@ -247,42 +287,61 @@ static int drop_view(struct publish_build *build)
 	return err ? problem_errno(build->problem, err, "publish") : 0;
 }
 
+/* Opens VIEW's current tree; -1 when there is none. */
+static int open_current(const struct publish_build *build, const char *view, char path[256])
+{
+	struct store *store = build->repod->store;
+	uint64_t generation = publish_generation(store, view);
+	char relative[PUBLISH_VIEW_MAX + 24];
+
+	if (!generation)
+		return -1;
+	snprintf(relative, sizeof(relative), "%s/%06llu", view, (unsigned long long)generation);
+	snprintf(path, 256, "%s/published/%s", store->path, relative);
+	return openat(store->published, relative, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Builds what changed and switches to it: 1; or finds that there is nothing to do: 0. */
+static int renew_view(struct publish_build *build, const char *manifest)
+{
+	bool own = !build->tenant || build->own_debs || build->own_rpms;
+
+	if (same_as_current(build, manifest))
+		return 0;
+	if (!own && build->old_dir < 0)
+		return drop_view(build);
+	await_next_second(build);
+	if (build_view(build, manifest))
+		return -1;
+	/*
+	 * Nothing of its own, nothing retired: the tenant needs no view any more. Not before its
+	 * index is the public one word for word: a date could make a client keep the other.
+	 */
+	if (!own && !build->retired && same_manifest(build, manifest))
+		return drop_view(build);
+	return switch_view(build) ? -1 : 1;
+}
+
 int publish_view(struct publish_build *build)
 {
 	struct store *store = build->repod->store;
 	uint64_t old = publish_generation(store, build->view);
-	char relative[PUBLISH_VIEW_MAX + 24], *manifest;
-	unsigned own;
-	int result = 0;
+	char *manifest;
+	int result;
 
-	build->dir = build->old_dir = -1;
-	if (old) {
-		snprintf(relative, sizeof(relative), "%s/%06llu", build->view,
-			 (unsigned long long)old);
-		snprintf(build->old_path, sizeof(build->old_path), "%s/published/%s", store->path,
-			 relative);
-		build->old_dir =
-			openat(store->published, relative, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	}
-	manifest = make_manifest(build, &own);
-	if (!manifest)
-		result = problem_errno(build->problem, -ENOMEM, "publish");
-	else if (same_as_current(build, manifest))
-		result = 0;
-	else if (build->tenant && !own && !old)
-		result = drop_view(build);
-	else if (build_view(build, manifest))
-		result = -1;
-	/* Nothing of its own, nothing retired: the tenant needs no view any more. */
-	else if (build->tenant && !own && !build->retired)
-		result = drop_view(build);
-	else
-		result = switch_view(build) ? -1 : 1;
+	build->dir = -1;
+	build->old_dir = open_current(build, build->view, build->old_path);
+	build->public_dir = build->tenant ? open_current(build, "public", build->public_path) : -1;
+	manifest = make_manifest(build);
+	result = manifest ? renew_view(build, manifest)
+			  : problem_errno(build->problem, -ENOMEM, "publish");
 	free(manifest);
 	if (build->dir >= 0)
 		close(build->dir);
 	if (build->old_dir >= 0)
 		close(build->old_dir);
+	if (build->public_dir >= 0)
+		close(build->public_dir);
 	if (result < 0)
 		remove_tree(store, build->view, BUILDING);
 	else if (result > 0)

@@ -82,7 +82,11 @@ static unsigned check_conditions(const struct request *request, const struct ent
 	}
 	if (none)
 		return etag_listed(none, entity->etag, true) ? 304 : 0;
-	return modified && parse_date(modified, &when) && entity->mtime <= when ? 304 : 0;
+	/*
+	 * Equal, not "not later": a tenant whose own tree came or went is sent to one with another
+	 * date, which may be an earlier one.
+	 */
+	return modified && parse_date(modified, &when) && entity->mtime == when ? 304 : 0;
 }
 
 static bool range_applies(const struct request *request, const struct entity *entity)

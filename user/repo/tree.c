@@ -67,6 +67,21 @@ static bool is_text(const char *path)
 			!strcmp(name, "/Release.gpg") || !strcmp(name, "/repomd.xml.asc"));
 }
 
+/*
+ * A package that this viewer may see. A tenant's tree holds its own; public ones are in the public
+ * tree. One that has just become the other is in neither where its index says, but it is there.
+ */
+static int open_package(struct repod *repod, const char *view, const char *path, const char *sha256)
+{
+	int fd = open_in_view(repod->store, view, path);
+
+	if (fd == -ENOENT)
+		fd = open_in_view(repod->store, "public", path);
+	if (fd == -ENOENT && catalog_digest_used(db_reader(repod->db), sha256))
+		fd = store_blob_open(repod->store, sha256);
+	return fd;
+}
+
 static void serve(struct request *request, const char *view, const char *viewer, const char *path)
 {
 	struct repod *repod = request->repod;
@@ -74,9 +89,10 @@ static void serve(struct request *request, const char *view, const char *viewer,
 	const char *etag = hash_in(path, hash);
 	int fd = -ENOENT;
 
-	if (!is_package(path) ||
-	    (etag && catalog_digest_visible(db_reader(repod->db), etag, viewer)))
+	if (!is_package(path))
 		fd = open_in_view(repod->store, view, path);
+	else if (etag && catalog_digest_visible(db_reader(repod->db), etag, viewer))
+		fd = open_package(repod, view, path, etag);
 	if (fd < 0) {
 		problem_set(&request->problem, 404, "not-found", NULL,
 			    "there is no such file in what is published");

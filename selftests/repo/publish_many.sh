@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# timeout: 300
+#
+# Many tenants with packages of their own: publishing one public package costs each of their trees
+# its own indices and signature, not every public package once more. What apt and dnf read there is
+# public and own, in one index, and public packages come though the tenant's tree does not hold them.
+# TENANTS=200 V=1 selftests/repo/publish_many.sh prints figures.
+# shellcheck source-path=SCRIPTDIR source=lib/repo.sh
+. "$(dirname "$0")/lib/repo.sh"
+need apt-get dpkg
+TENANTS=${TENANTS:-12} PUBLIC=${PUBLIC:-40}
+repo_begin
+make_key
+
+for n in $(seq "$PUBLIC"); do make_deb "common$n" 1.0 2000 >/dev/null; done
+"$REPO" upload --quiet "$LAB"/debs/common*.deb >/dev/null
+for n in $(seq "$TENANTS"); do
+	"$REPO" upload --quiet --visible "t$n" "$(make_deb "own$n" 1.0)" >/dev/null
+done
+seconds() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", b - a }'; }
+begin=$EPOCHREALTIME
+publish
+say "first publish of $TENANTS tenants, $PUBLIC public packages: $(seconds "$begin" "$EPOCHREALTIME") s"
+"$REPO" upload --quiet "$(make_deb one 1.0)" >/dev/null
+begin=$EPOCHREALTIME
+publish
+say "one more public package: $(seconds "$begin" "$EPOCHREALTIME") s"
+expect_le "$(find -L "$STATE/published/tenant-t1/current/" -name '*.deb' | wc -l)" 1 "packages in a tenant's tree"
+
+# Public and own, through the tenant's own tree.
+tenant_begin t1
+apt_setup t1 "$RELAY"
+apt_update t1 >"$LAB/update.out" 2>&1 || fail "update: $(cat "$LAB/update.out")"
+apt_in t1 install own1 one common3 >"$LAB/install.out" 2>&1 || fail "install: $(cat "$LAB/install.out")"
+for name in own1 one common3; do
+	expect_eq "$(cat "$LAB/apt-t1/root/usr/share/$name/version")" 1.0 "$name"
+done
+expect_fails "another tenant's" apt_in t1 install own2
+at=$RELAY/repo/apt/dists/stable/main/binary-amd64
+curl -sS -o "$LAB/index" "$at/Packages"
+expect_eq "$(grep -c '^Package: ' "$LAB/index")" $((PUBLIC + 2)) "packages in the index"
+curl -sS "$at/Packages.gz" | gzip -d | cmp - "$LAB/index" || fail "the compressed index is another"
+
+# A public package becomes the tenant's alone, and public again: nobody reads half of it.
+"$REPO" visibility common3 t1 >/dev/null
+publish
+apt_update t1 >/dev/null 2>&1
+apt_in t1 --reinstall install common3 >"$LAB/install.out" 2>&1 || fail "its own now: $(cat "$LAB/install.out")"
+tenant_begin t2
+apt_setup t2 "$RELAY"
+apt_update t2 >/dev/null 2>&1
+expect_fails "no longer public" apt_in t2 install common3
+"$REPO" visibility common3 public >/dev/null
+publish
+apt_update t2 >/dev/null 2>&1
+apt_in t2 install common3 >/dev/null 2>&1 || fail "public again"
+
+# The last of its own goes: the tenant reads the public tree, whose index is another one.
+"$REPO" visibility own1 none >/dev/null
+publish
+apt_update t1 >"$LAB/update.out" 2>&1 || fail "update: $(cat "$LAB/update.out")"
+if grep -qs '^Package: own1$' "$LAB"/apt-t1/lists/*Packages*; then
+	fail "apt still reads of what it may see no longer"
+fi
