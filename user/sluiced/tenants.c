@@ -3,7 +3,7 @@
  * Wanted and standing gates. A gate's listeners go to the workers right after it is
  * attached: what connects in between waits in the accept queue.
  */
-#include "tenants.h"
+#include "tenants_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,16 +26,6 @@
 #define TEND_MS	   3000
 #define TEND_PARTS 8
 #define BLAME_MS   60000
-
-struct tenants {
-	struct sluiced *sluiced;
-	struct tenant **slots;
-	uint32_t size, count;
-	uint32_t next_slot; /* a slot rests as long as possible before it is used again */
-	uint32_t next_id;
-	struct loop_timer tend;
-	uint32_t part;
-};
 
 static void on_tend(struct loop_timer *timer);
 
@@ -97,7 +87,7 @@ unsigned tenants_count(const struct tenants *tenants)
 
 /* ---- attaching ----------------------------------------------------------------------- */
 
-static struct gate_spec to_spec(struct tenants *tenants, const struct tenant *tenant)
+struct gate_spec tenants_spec(struct tenants *tenants, const struct tenant *tenant)
 {
 	const struct conf *conf = tenants->sluiced->generation->conf;
 	const struct tenant_want *want = &tenant->want;
@@ -169,7 +159,7 @@ static void set_state(struct tenant *tenant, enum tenant_state state, const char
 
 static int try_attach(struct tenants *tenants, struct tenant *tenant)
 {
-	struct gate_spec spec = to_spec(tenants, tenant);
+	struct gate_spec spec = tenants_spec(tenants, tenant);
 	char why[GATE_WHY_MAX];
 	int err;
 
@@ -208,7 +198,7 @@ static void detach_gate(struct tenants *tenants, struct tenant *tenant)
 
 /* ---- the table ------------------------------------------------------------------------- */
 
-static int grow(struct tenants *tenants)
+int tenants_grow(struct tenants *tenants)
 {
 	uint32_t size = tenants->sluiced->generation->conf->limits.tenants;
 	struct tenant **slots;
@@ -244,7 +234,7 @@ static struct tenant *add(struct tenants *tenants, const struct tenant_want *wan
 	struct tenant *tenant;
 	uint32_t slot;
 
-	if (grow(tenants) || !find_slot(tenants, limit, &slot))
+	if (tenants_grow(tenants) || !find_slot(tenants, limit, &slot))
 		return NULL;
 	tenant = calloc(1, sizeof(*tenant));
 	if (!tenant || want_copy(&tenant->want, want)) {
@@ -288,7 +278,7 @@ static bool conf_has(const struct conf *conf, const char *name)
 /* Budgets, hop limit and workers may have changed for a tenant that did not. */
 static void refresh(struct tenants *tenants, struct tenant *tenant)
 {
-	struct gate_spec spec = to_spec(tenants, tenant);
+	struct gate_spec spec = tenants_spec(tenants, tenant);
 	int err = gate_resize(&tenant->gate, tenants->sluiced->load, &spec);
 
 	if (err)
@@ -458,88 +448,6 @@ struct tenant *tenants_discovered(struct tenants *tenants, const struct tenant_w
 void tenants_drop(struct tenants *tenants, struct tenant *tenant)
 {
 	remove_tenant(tenants, tenant);
-}
-
-/* ---- from an earlier parent ------------------------------------------------------------------ */
-
-void tenants_numbers(const struct tenants *tenants, uint32_t *ret_next_id, uint32_t *ret_next_slot)
-{
-	*ret_next_id = tenants->next_id;
-	*ret_next_slot = tenants->next_slot;
-}
-
-void tenants_number_from(struct tenants *tenants, uint32_t next_id, uint32_t next_slot)
-{
-	tenants->next_id = next_id;
-	tenants->next_slot = next_slot;
-}
-
-static int adopt_gate(struct tenants *tenants, struct tenant *tenant)
-{
-	struct gate_load *load = tenants->sluiced->load;
-	struct gate_spec spec = to_spec(tenants, tenant);
-	char *why = NULL;
-	int err = gate_adopt(&tenant->gate, load, &spec);
-
-	if (err) {
-		log_warn("tenant %s: its gate cannot be taken over: %s", tenant->want.name,
-			 strerror(-err));
-		gate_detach(&tenant->gate, load, NULL, NULL);
-		return err;
-	}
-	if (!tenant->guard.raised_now)
-		return 0;
-	if (gate_raise_xdp(&tenant->gate, load, tenant->guard.hook, &why)) {
-		log_warn("tenant %s: XDP on %s cannot be taken over: %s; TC polices",
-			 tenant->want.name, tenant->gate.interface, why ? why : "unknown");
-		gate_load_iface_set_guard_at(load, &tenant->gate.key, SL_GUARD_AT_TC);
-		tenant->guard.raised_now = false;
-	}
-	free(why);
-	return 0;
-}
-
-/* How many workers the gate has listeners for, 0 when none of them is left. */
-static unsigned listeners_of(const struct gate *gate)
-{
-	unsigned workers = 0;
-	bool any = false;
-
-	for (unsigned i = 0; i < gate->nlisteners; i++) {
-		any |= gate->listeners[i].fd >= 0;
-		if (gate->listeners[i].worker >= workers)
-			workers = gate->listeners[i].worker + 1u;
-	}
-	return any ? workers : 0;
-}
-
-int tenants_adopt(struct tenants *tenants, struct tenant *tenant)
-{
-	struct gate *gate = &tenant->gate;
-	unsigned workers = listeners_of(gate);
-	int err = grow(tenants);
-
-	if (err)
-		return err;
-	if (tenant->slot >= tenants->size || tenants->slots[tenant->slot] ||
-	    tenants_find(tenants, tenant->want.name))
-		return -ENOSPC;
-	tenants->slots[tenant->slot] = tenant;
-	tenants->count++;
-	if (!gate->attached)
-		return 0;
-	if (workers) {
-		supervise_adopt_listeners(tenants->sluiced->supervise, workers);
-		if (!adopt_gate(tenants, tenant))
-			return 0;
-	} else {
-		free(gate->listeners);
-	}
-	memset(gate, 0, sizeof(*gate));
-	tenant->guard.raised_now = false;
-	tenant->state = TENANT_FAILED;
-	snprintf(tenant->reason, sizeof(tenant->reason), "its listeners were lost");
-	return 0;
 }
 
 void tenants_retry(struct tenants *tenants)

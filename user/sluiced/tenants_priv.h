@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What tenants.c and tenants_adopt.c share. Nobody else includes this.
+ */
+#ifndef SLUICE_SLUICED_TENANTS_PRIV_H
+#define SLUICE_SLUICED_TENANTS_PRIV_H
+
+#include "tenants.h"
+
+struct tenants {
+	struct sluiced *sluiced;
+	struct tenant **slots;
+	uint32_t size, count;
+	uint32_t next_slot; /* a slot rests as long as possible before it is used again */
+	uint32_t next_id;
+	struct loop_timer tend;
+	uint32_t part;
+};
+
+/* What its gate shall be like now. */
+struct gate_spec tenants_spec(struct tenants *tenants, const struct tenant *tenant);
+/* Makes room for as many as the configuration allows. 0 or -ENOMEM. */
+int tenants_grow(struct tenants *tenants);
+
+#endif
