@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 120
+# timeout: 240
 #
 # sluice doctor: nothing to say about a lab in order; then each link is broken for real, must be
 # named, and the command it prints must mend it.
@@ -36,13 +36,14 @@ broken() {
 	[ -n "$(jq -r --arg l "$1" 'first(.checks[] | select(.link == $l and .state == "failed") | .means // empty)' "$LAB/doctor.json")" ] ||
 		fail "$1: it does not say what that means"
 }
+# as_installed COMMAND: in a shell where the programs under test are found by name
+as_installed() { PATH=$BUILD:$PATH bash -c "$1"; }
 # mended LINK: runs the very command it printed, and all is well again
 mended() {
 	local command
 	command=$(mend_of "$1")
 	say "mend $1: $command"
-	# The programs under test are not installed.
-	(PATH=$BUILD:$PATH; eval "$command") >"$LAB/mend.log" 2>&1 || fail "$1: '$command' failed: $(cat "$LAB/mend.log")"
+	as_installed "$command" >"$LAB/mend.log" 2>&1 || fail "$1: '$command' failed: $(cat "$LAB/mend.log")"
 	wait_for 15 "nothing to be broken after '$command'" doctor blue
 }
 
@@ -118,7 +119,7 @@ expect_has "$(found filters)" qr0 "filters without a daemon"
 expect_eq "$(mend_of daemon)" "kill -CONT $daemon" "how to mend it"
 mend_filters=$(mend_of filters)
 eval "$(mend_of daemon)"
-PATH=$BUILD:$PATH eval "$mend_filters" >/dev/null
+as_installed "$mend_filters" >/dev/null
 wait_for 15 "nothing to be broken with the daemon back" doctor blue
 
 say "somebody else has the address"

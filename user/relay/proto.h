@@ -57,7 +57,8 @@ enum proto_type {
 	/* worker → parent */
 	PROTO_BOUND, /* proto_bindings: it is in force, and nothing that differs from it is left */
 	/* parent → worker that has clients */
-	PROTO_TRACE, /* proto_trace; fds: a pipe that gets a line for each request, or none: no more */
+	PROTO_TRACE, /* proto_trace; fds: a pipe that gets a line for each request, or none: no more
+		      */
 };
 
 struct proto_config {

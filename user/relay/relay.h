@@ -43,7 +43,7 @@ struct relay {
 	enum conf_engine engine; /* never AUTO */
 	struct http_limits limits;
 
-	struct sl_relay *stats; /* by tenant slot; shared with the parent */
+	struct sl_relay *stats;	 /* by tenant slot; shared with the parent */
 	struct latency *latency; /* by tenant slot; shared, too */
 	uint32_t stats_count;
 	/* Counts that the other half of a stream bridge makes already end here. */

@@ -22,6 +22,7 @@ static const struct command command_help = {
 	.run = run_help,
 };
 
+/* clang-format off: one a line */
 static const struct command *const commands[] = {
 	&command_status,
 	&command_tenant_attach,
@@ -46,6 +47,7 @@ static const struct command *const commands[] = {
 	&command_version,
 	&command_help,
 };
+/* clang-format on */
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static struct common common;

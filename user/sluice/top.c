@@ -30,7 +30,6 @@ static struct {
 
 static const struct opt options[] = {
 	{ .kind = OPT_FLAG,
-	  .letter = '1',
 	  .name = "once",
 	  .offset = offsetof(typeof(settings), once),
 	  .help = "print one table over one interval, and end" },

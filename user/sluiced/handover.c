@@ -354,8 +354,7 @@ static int meet(struct state *state, struct state_worker *worker, const char *ru
 			met.conf_fd = -1;
 		}
 	}
-	if (is_memfd(met.stats_fd, worker->stats_inode,
-		     (off_t)proto_stats_size(worker->nstats))) {
+	if (is_memfd(met.stats_fd, worker->stats_inode, (off_t)proto_stats_size(worker->nstats))) {
 		worker->stats_fd = met.stats_fd;
 		worker->sock = met.sock;
 		met.stats_fd = met.sock = -1;
