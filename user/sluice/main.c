@@ -22,7 +22,7 @@ static const struct command command_help = {
 	.run = run_help,
 };
 
-/* clang-format off: one a line */
+/* clang-format off */
 static const struct command *const commands[] = {
 	&command_status,
 	&command_tenant_attach,
