@@ -89,3 +89,21 @@ for what in '../out' '/abs'; do
 done
 ln -sf /etc/shadow tool/link && tar czf tool.tar.gz -C tool .
 bad "a tarball with a link out" 's/x/x/' "leads out of the target"
+(rm tool/link && mkdir tool/d && ln -s d tool/link && touch tool/d/x && tar cf tool.tar -C tool d link && mv tool/link tool/other &&
+	mkdir tool/link && touch tool/link/y && tar rf tool.tar -C tool link/y && gzip -c tool.tar >tool.tar.gz)
+bad "a tarball that writes through its link" 's/x/x/' "goes through a link"
+
+# Interrupted, it takes its work and the copy of its secret key away.
+definition >bundle.yaml
+rm -rf tool/link tool/other && tar czf tool.tar.gz -C tool .
+mkdir tmp
+start interrupted env TMPDIR="$LAB/tmp" "$BUNDLE" create --key ops.key -o interrupted.sluice bundle.yaml
+pid=$(pid_of interrupted)
+wait_for 10 "it works" sh -c "ls tmp | grep -q sluice-gpg"
+kill -TERM "$pid"
+status=0
+collect interrupted || status=$?
+expect_eq "$status" 143 "exit status when interrupted"
+expect_eq "$(ls tmp)" "" "the copy of the key"
+[ ! -e interrupted.sluice.work ] || fail "its work stayed"
+make_bundle interrupted.sluice

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cleanup.h"
+
 static const struct opt common_options[] = {
 	{ OPT_TEXT, 'k', "keys", "FILE", "public keys, any of which must have signed it",
 	  offsetof(struct cli_options, keys), 0, 0, NULL },
@@ -129,6 +131,8 @@ int main(int argc, char **argv)
 	/* A full disk or a closed pipe is an error of write(2), not a death. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	if (cleanup_start())
+		return cli_fail("no thread can be started");
 	command = find_command(argc - 1, argv + 1, &words);
 	if (!command) {
 		cli_fail("there is no command '%s'; try 'sluice-bundle --help'", argv[1]);

@@ -15,6 +15,7 @@
 
 #include "../lib/bundle_impl.h"
 #include "../lib/digest.h"
+#include "cleanup.h"
 #include "cli.h"
 #include "closure.h"
 #include "definition.h"
@@ -76,7 +77,14 @@ static int read_keys(struct create *create)
 	else if (count < 0)
 		failed = cli_fail("--key: at most %d keys", CLI_LIST_MAX);
 	for (int i = 0; !failed && i < count; i++) {
-		int err = file_read(paths[i], KEY_MAX, &create->keys[i], &len);
+		struct stat status;
+		int err;
+
+		if (!stat(paths[i], &status) && (status.st_mode & 0077))
+			fprintf(stderr,
+				"sluice-bundle: warning: %s may be read by others; chmod 600 it\n",
+				paths[i]);
+		err = file_read(paths[i], KEY_MAX, &create->keys[i], &len);
 
 		if (err)
 			failed = cli_fail("%s: %s", paths[i], strerror(-err));
@@ -141,6 +149,8 @@ static int open_work(struct create *create)
 	if (!err)
 		strcpy(create->work, whole);
 	free(whole);
+	if (*create->work)
+		cleanup_add(create->folder);
 	return err ? bundle_failed(&create->error, err, "%s: %s", now, strerror(-err)) : 0;
 }
 
@@ -389,10 +399,8 @@ static void finish(struct create *create)
 	if (create->stage.path)
 		stage_close(&create->stage);
 	/* work is set once the lock is ours. */
-	if (*create->work) {
-		file_remove_tree(create->work);
-		rmdir(create->folder);
-	}
+	if (*create->work)
+		cleanup_remove(create->folder);
 	if (create->lock >= 0)
 		close(create->lock);
 	for (int i = 0; i < create->keys_count; i++) {

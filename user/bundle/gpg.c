@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * gpg with a home of its own below /tmp, since the path of its agent's socket has to be short.
+ * gpg with a home of its own below TMPDIR, or /tmp: its agent's socket needs a short path.
  * Signatures are the same for the same input: RSA with PKCS#1 padding has no random part, and the
  * time is the one given.
  */
@@ -14,13 +14,14 @@
 
 #include "../lib/bundle_impl.h"
 #include "../lib/spawn.h"
-#include "file.h"
+#include "cleanup.h"
 
 #define GPG_TIME	120
 #define FINGERPRINT_LEN 40
+#define HOME_MAX	60 /* sockets in it have at most 107 characters */
 
 struct gpg {
-	char home[32];
+	char home[HOME_MAX + 24];
 	char fingerprint[FINGERPRINT_LEN + 1];
 	uint64_t created;
 };
@@ -47,15 +48,19 @@ static int run(struct gpg *gpg, const char *const *words, const char *input, cha
 static int make_home(struct gpg **ret_gpg, struct bundle_error *error)
 {
 	struct gpg *gpg = calloc(1, sizeof(*gpg));
+	const char *folder = getenv("TMPDIR");
 
 	if (!gpg)
 		return bundle_failed(error, -ENOMEM, "out of memory");
-	strcpy(gpg->home, "/tmp/sluice-gpg.XXXXXX");
+	if (!folder || folder[0] != '/' || strlen(folder) > HOME_MAX)
+		folder = "/tmp";
+	snprintf(gpg->home, sizeof(gpg->home), "%s/sluice-gpg.XXXXXX", folder);
 	if (!mkdtemp(gpg->home)) {
 		bundle_failed(error, -errno, "%s: %s", gpg->home, strerror(errno));
 		free(gpg);
 		return -EIO;
 	}
+	cleanup_add(gpg->home);
 	*ret_gpg = gpg;
 	return 0;
 }
@@ -71,7 +76,7 @@ void gpg_close(struct gpg *gpg)
 	argv[2] = gpg->home;
 	spawn_run(&spawn, NULL, &why);
 	free(why);
-	file_remove_tree(gpg->home);
+	cleanup_remove(gpg->home);
 	free(gpg);
 }
 

@@ -63,9 +63,13 @@ static bool plain(const char *path)
 	}
 }
 
-/* Does a relative link in path's directory stay below the target? */
+/*
+ * Does a relative link at path stay below the target? Only "../" first and then names: a ".." after
+ * a name that is itself a link would lead elsewhere than it looks.
+ */
 static bool stays(const char *path, const char *target)
 {
+	bool down = false;
 	int depth = 0;
 	size_t len;
 
@@ -75,15 +79,29 @@ static bool stays(const char *path, const char *target)
 		return false;
 	for (;; target += len + 1) {
 		len = strcspn(target, "/");
-		if (len == 2 && !memcmp(target, "..", 2))
-			depth--;
-		else if (len && !(len == 1 && *target == '.'))
-			depth++;
-		if (depth < 0)
-			return false;
+		if (len == 2 && !memcmp(target, "..", 2)) {
+			if (down || --depth < 0)
+				return false;
+		} else if (len && !(len == 1 && *target == '.')) {
+			down = true;
+		}
 		if (!target[len])
 			return true;
 	}
+}
+
+/* Is one of the directories above path a link of this tarball? */
+static bool through_link(const json_t *seen, const char *path)
+{
+	char above[1025];
+
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		memcpy(above, path, (size_t)(slash - path));
+		above[slash - path] = '\0';
+		if (json_is_false(json_object_get(seen, above)))
+			return true;
+	}
+	return false;
 }
 
 static int check_entry(struct untar *untar, struct archive_entry *entry, char *path)
@@ -98,9 +116,13 @@ static int check_entry(struct untar *untar, struct archive_entry *entry, char *p
 		return type == AE_IFDIR ? 0 : refuse(untar, name, "is the target itself");
 	if (!plain(path))
 		return refuse(untar, name, "leads out of the target");
-	if (type != AE_IFDIR && json_object_get(untar->seen, path))
+	if (through_link(untar->seen, path))
+		return refuse(untar, name, "goes through a link");
+	if (json_object_get(untar->seen, path) &&
+	    (type != AE_IFDIR || json_is_false(json_object_get(untar->seen, path))))
 		return refuse(untar, name, "is there twice");
-	if (json_object_set_new_nocheck(untar->seen, path, json_true()))
+	if (json_object_set_new_nocheck(untar->seen, path,
+					type == AE_IFLNK ? json_false() : json_true()))
 		return refuse(untar, name, "cannot be remembered: out of memory");
 	if (json_object_size(untar->seen) > ENTRIES_MAX)
 		return refuse(untar, name, "is one too many");
