@@ -14,7 +14,7 @@ packages="
 	iproute2 iputils-ping ethtool procps util-linux libcap2-bin
 	nginx-light haproxy curl openssl socat jq python3
 	dnsmasq-base busybox nftables libnftables-dev iptables
-	apt-utils dpkg-dev gpg gpg-agent createrepo-c dnf rpm aria2 sqlite3 chromium skopeo xz-utils
+	apt-utils dpkg-dev gpg gpg-agent createrepo-c dnf rpm aria2 sqlite3 chromium skopeo xz-utils rsync faketime
 	qemu-system-x86 cpio kmod
 	mandoc shellcheck clang-format
 "
