@@ -21,6 +21,28 @@ inline_always void make_linear(struct __sk_buff *skb)
 	bpf_skb_pull_data(skb, skb->len < PARSE_HEADERS ? skb->len : PARSE_HEADERS);
 }
 
+/*
+ * A priority tag in a priority tag: the stack takes off one after the other when we have looked
+ * already. Nobody has a use for it, and where sources are bound nobody may hide in it.
+ */
+inline_always int hides(struct __sk_buff *skb, const void *data, const void *end)
+{
+	struct sl_iface_key key = { .ifindex = skb->ifindex };
+	const struct ethhdr *eth = data;
+	const __be16 *tag = (const void *)(eth + 1);
+	const struct sl_iface *iface;
+
+	if ((void *)(tag + 1) > end || (*tag & bpf_htons(0xfff)) ||
+	    (eth->h_proto != bpf_htons(ETH_P_8021Q) && eth->h_proto != bpf_htons(ETH_P_8021AD)))
+		return 0;
+	key.netns_cookie = netns_of_skb(skb);
+	iface = bpf_map_lookup_elem(&ifaces, &key);
+	if (!iface || !iface->bound)
+		return 0;
+	count_verdict(&key, SL_V_MALFORMED, skb->len, 0);
+	return 1;
+}
+
 SEC("tc")
 int sl_guard_tc(struct __sk_buff *skb)
 {
@@ -30,7 +52,7 @@ int sl_guard_tc(struct __sk_buff *skb)
 	const void *data, *end;
 
 	/* In-frame tags are in the metadata here: the core moves them before TC runs. */
-	if (skb->vlan_present)
+	if (in_vlan(skb))
 		return TC_ACT_UNSPEC;
 	/* Few drivers leave not even the addresses in the linear part. */
 	if (!linear(skb,
@@ -40,7 +62,7 @@ int sl_guard_tc(struct __sk_buff *skb)
 	end = (const void *)(long)skb->data_end;
 	frame.l3 = parse_address(data, end);
 	if (!frame.l3)
-		return TC_ACT_UNSPEC;
+		return skb->vlan_present && hides(skb, data, end) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 	if (!linear(skb, ip4 ? PARSE_HEADERS_TCP4 : PARSE_HEADERS))
 		make_linear(skb);
 	data = (const void *)(long)skb->data;

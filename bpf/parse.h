@@ -109,6 +109,15 @@ inline_always int is_meta6(const __be32 *a)
 }
 
 /*
+ * In a VLAN, and so a bystander. A priority tag (VLAN 0) is none: the stack takes such a frame for
+ * an untagged one. (net/core/dev.c, __netif_receive_skb_core)
+ */
+inline_always int in_vlan(const struct __sk_buff *skb)
+{
+	return skb->vlan_present && (skb->vlan_tci & 0xfff);
+}
+
+/*
  * ETH_P_* when the frame is for the metadata address, else 0. A frame with a VLAN tag, or too
  * short to tell, is a bystander.
  */

@@ -327,7 +327,7 @@ int sl_steer(struct __sk_buff *skb)
 	const struct sl_iface *iface;
 
 	/* The guard ran before and made the headers linear. */
-	if (skb->vlan_present)
+	if (in_vlan(skb))
 		return TC_ACT_UNSPEC;
 	frame.l3 = parse_address(data, end);
 	if (!frame.l3)

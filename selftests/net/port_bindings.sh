@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 120
+# timeout: 180
 #
 # Port bindings: who a machine is, is known by its MAC and addresses. Another one under them gets
 # nothing, and the owner does not notice; a changed binding resets what was opened under the old
@@ -51,10 +51,10 @@ port() {
 }
 unport() { sluice port del "$1" --mac "$(mac_of "$1-$2" eth0)" >>"$LAB/port.log"; }
 
-ask() { in_ns "$1" curl -sS -g --max-time "${3:-5}" "$META$2"; }
+ask() { in_ns "$1" curl -sS -g --max-time "${3:-15}" "$META$2"; }
 # header NS PATH NAME: what the origin was told under that name
 header() { ask "$1" "$2" | tr -d '\r' | sed -n "s/^$3: //Ip"; }
-status_of() { in_ns "$1" curl -sS -g -o /dev/null --max-time 5 -w '%{http_code}' "$META$2"; }
+status_of() { in_ns "$1" curl -sS -g -o /dev/null --max-time 15 -w '%{http_code}' "$META$2"; }
 
 # download NS: slowly, in the background
 download() {
@@ -82,7 +82,7 @@ check_identity() {
 	# By any link-local address.
 	ns_ip "$tenant-vm" -6 addr flush dev eth0 scope link
 	ns_ip "$tenant-vm" addr add fe80::dead:beef/64 dev eth0 nodad
-	expect_eq "$(in_ns "$tenant-vm" curl -sS -g --max-time 5 'http://[fe80::a9fe:a9fe%25eth0]/new/headers' |
+	expect_eq "$(in_ns "$tenant-vm" curl -sS -g --max-time 15 'http://[fe80::a9fe:a9fe%25eth0]/new/headers' |
 		tr -d '\r' | sed -n 's/^X-Sluice-Instance: //Ip')" $instance "the instance of a link-local address"
 	grep -q "tenant=$tenant .*instance=$instance" "$LAB/access.log" || fail "the access log names no instance"
 }
@@ -101,9 +101,37 @@ check_spoofing() {
 	expect_eq "$(header "$tenant-vm" /new/headers X-Sluice-Instance)" vm-1 "the owner goes on"
 	[ "$(bpf_verdict "$tenant" spoofed)" -gt "$before" ] || fail "nothing was counted as spoofed"
 	ns_ip "$tenant-evil" addr del $VM_IP/32 dev eth0
+	check_priority_tags "$tenant"
 	in_ns "$tenant" ip neigh flush dev qr0
 	stop "slow-$tenant-vm"
 }
+
+# A SYN under the VM's address behind a priority tag, or two, which the stack takes off by itself.
+check_priority_tags() {
+	local tags verdict before
+	for tags in 1 2; do
+		verdict=spoofed
+		[ $tags -eq 1 ] || verdict=malformed
+		before=$(bpf_verdict "$1" $verdict)
+		in_ns "$1-evil" "$PYTHON" - "$(mac_of "$1" qr0)" "$(mac_of "$1-evil" eth0)" $VM_IP $tags <<-'SEND'
+			import socket, struct, sys
+			to, own, address, tags = sys.argv[1:]
+			mac = lambda text: bytes.fromhex(text.replace(":", ""))
+			ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 1, 0x4000, 64, 6, 0,
+			    socket.inet_aton(address), socket.inet_aton("169.254.169.254"))
+			total = sum(struct.unpack("!10H", ip))
+			total = (total & 0xffff) + (total >> 16)
+			ip = ip[:10] + struct.pack("!H", ~total & 0xffff) + ip[12:]
+			tcp = struct.pack("!HHIIBBHHH", 40000, 80, 1, 0, 0x50, 2, 65535, 0, 0)
+			tag = bytes.fromhex("81000000") * int(tags)
+			wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+			wire.bind(("eth0", 0))
+			wire.send(mac(to) + mac(own) + tag + bytes.fromhex("0800") + ip + tcp)
+		SEND
+		wait_for 3 "the guard to see a SYN behind $tags tags" risen "$1" $verdict "$before"
+	done
+}
+risen() { [ "$(bpf_verdict "$1" "$2")" -gt "$3" ]; }
 
 # The same MAC and address, another instance: what is under way is reset; another VM's is not.
 check_change() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 120
+# timeout: 180
 #
 # Where port bindings come from and what they outlive: a watched file (renamed, written, wrong,
 # empty, gone), "port set" above it, expiry; reload, restart, upgrade and the crash of the daemon,
@@ -47,7 +47,7 @@ replace() {
 	mv "$FILE.new" "$FILE"
 }
 instance_of() {
-	in_ns "$1-vm" curl -sS --max-time 3 $META/new/headers 2>/dev/null | tr -d '\r' |
+	in_ns "$1-vm" curl -sS --max-time 10 $META/new/headers 2>/dev/null | tr -d '\r' |
 		sed -n 's/^X-Sluice-Instance: //Ip'
 }
 is() { # INSTANCE: every VM is known as that
