@@ -126,17 +126,17 @@ expect_eq "$(bpf_map bindings | jq length)" $((2 * $(wc -w <<<"$BRIDGES"))) "ent
 
 for bridge in $BRIDGES; do
 	sluice port set "$bridge" --mac "$(mac_of "$bridge-vm" eth0)" --address $VM_IP --instance-id short \
-		--project-id p --expires +3 >/dev/null
+		--project-id p --expires +8 >/dev/null
 done
 is short || fail "it is not in force before it expires"
-wait_for 10 "the file's to be in force again when that has expired" is vm-5
+wait_for 20 "the file's to be in force again when that has expired" is vm-5
 expect_eq "$(sluice port list --json | jq -r '[.[].source] | unique | join(" ")')" file "port list"
 [ ! -e "$STORE/ports" ] || fail "the store still has what has expired"
 expect_fails "taking a binding of the file away by command" sluice port del "${BRIDGES%% *}" --mac "$(mac_of "${BRIDGES%% *}-vm" eth0)"
-lines vm-6 "$VM_IP" | sed "s/}$/,\"expires\":$(($(date +%s) + 2))}/" | replace
+lines vm-6 "$VM_IP" | sed "s/}$/,\"expires\":$(($(date +%s) + 8))}/" | replace
 wait_for 5 "the file with a time" is vm-6
 # The last binding gone: not bound, and served as such.
-wait_for 10 "the file's to expire" is ''
+wait_for 20 "the file's to expire" is ''
 expect_eq "$(sluice port list --json | jq -r '[.[].state] | unique | join(" ")')" expired "port list"
 expect_eq "$(bpf_map bindings | jq length)" 0 "entries left in the guard's map"
 stop_sluiced

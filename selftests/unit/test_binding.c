@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <sys/stat.h>
 
 #include "../../user/lib/binding.h"
 #include "../../user/lib/binding_table.h"
@@ -245,6 +246,9 @@ static void check_store(void)
 	      !bindings_take(&again, "blue", taken->mac));
 	CHECK(!bindings_put(&again, taken) && again.count == 3 && again.list[0] == taken);
 	bindings_free(&again);
+	CHECK(!chmod(path, 0666) && bindings_load(path, &again, &why) == -EPERM);
+	CHECK_THAT(strstr(why, "chmod o-w"), "said: %s", why);
+	free(why);
 	bindings_free(&list);
 	CHECK(!bindings_save(path, &list) && access(path, F_OK) && !bindings_save(path, &list));
 	CHECK(bindings_load(path, &list, &why) == -ENOENT);

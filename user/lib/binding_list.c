@@ -309,6 +309,9 @@ static int read_file(int fd, char **ret_text, size_t *ret_len)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -ENOTSUP;
+	/* Who can write here can be any machine. */
+	if (st.st_mode & S_IWOTH)
+		return -EPERM;
 	if (st.st_size > BINDINGS_FILE_MAX)
 		return -EFBIG;
 	if (!st.st_size)
@@ -347,6 +350,7 @@ int bindings_load(const char *path, struct binding_list *ret, char **ret_why)
 	}
 	if (asprintf(ret_why, "%s: cannot be read: %s", path,
 		     err == -ENOTSUP   ? "it is no regular file"
+		     : err == -EPERM   ? "everybody may write to it; run: chmod o-w"
 		     : err == -ENODATA ? "it is empty; should nobody be bound, write a line '#'"
 		     : err == -EAGAIN  ? "it is being written; write another one and rename it"
 				       : strerror(-err)) < 0)

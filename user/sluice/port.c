@@ -157,7 +157,7 @@ static enum status run_set(const struct common *common, char **arguments, int co
 	if (status != STATUS_OK)
 		return status;
 	if (common->json)
-		render_json(json_array_get(list, 0));
+		render_json(list);
 	state = json_array_size(list) ? json_text(json_array_get(list, 0), "state") : "expired";
 	if (!common->json)
 		printf("%s %s: %s, %s%s\n", arguments[0], set.mac, set.instance, state,
