@@ -67,7 +67,7 @@ BPF_FLAGS := -g -O2 -target bpf -mcpu=v3 -Wall -Wextra -Wno-unused-parameter $(i
              $(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH))
 SKEL      := $(BUILD)/gen/sluice.skel.h
 
-.PHONY: all programs deps tools fuzzers tests demo check check-vm fuzz bench soak lint install uninstall deb clean help FORCE
+.PHONY: all programs deps tools fuzzers tests demo check check-vm check-cluster fuzz bench soak lint install uninstall deb clean help FORCE
 all: programs ## build everything (programs and BPF objects)
 
 programs: $(PROGRAMS)
@@ -186,6 +186,11 @@ check: ## all tests (root; TESTS=pattern, SANITIZE=1)
 check-vm: deps ## the tests in virtual machines alone: Debian 12's and 13's kernels, real clients (root)
 	@$(MAKE) --no-print-directory tests
 	@BUILD=$(BUILD) SANITIZE= selftests/run 'vm/*'
+
+check-cluster: deps ## the cluster at full size: machines that boot, etcd, PostgreSQL, Patroni (root)
+	@DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd-container mmdebstrap tcpdump openssh-client
+	@$(MAKE) --no-print-directory programs
+	@BUILD=$(BUILD) CLUSTER=1 selftests/run 'cluster/*'
 
 bench: deps ## compare with the direct path and with peers (root; CASE= SUBJECT= ROUNDS=)
 	@$(MAKE) --no-print-directory programs tools $(BENCH_BIN)

@@ -5,7 +5,7 @@
 # Who is believed: stolen and used tokens, certificates that are missing, foreign or at another
 # address, machines that bear a taken name, an impostor as control machine, documents that are
 # changed, old or for another node: all refused.
-# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094,SC2031,SC2030
 . "$(dirname "$0")/lib/cluster.sh"
 cluster_lab 2
 make_keys

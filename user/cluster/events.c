@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define EVENTS_MAX 1000
+#define QUIET_MS   5000
 
 bool events_state_valid(const char *word)
 {
@@ -96,4 +97,26 @@ int events_take(struct state *state, const char *node, const json_t *json)
 		err = state_run(state, NULL, "UPDATE nodes SET events = ? WHERE name = ?", "is",
 				last, node);
 	return state_end(state, err);
+}
+
+int events_reconcile(struct state *state, const char *node, const json_t *facts)
+{
+	json_t *items = json_object_get(facts, "items"), *item;
+	int64_t quiet = state_now() - QUIET_MS;
+	const char *name;
+	int err = 0;
+
+	json_object_foreach (items, name, item)
+		if (!err && desired_name_valid(name) && events_state_valid(text(item, "state")) &&
+		    name_hex_valid(text(item, "id"), DESIRED_ID_LEN) &&
+		    name_hex_valid(text(item, "run"), DESIRED_RUN_LEN))
+			err = state_run(state, NULL,
+					"INSERT INTO items VALUES (?, ?, ?, ?, ?, 0, 0, 0, '', '',"
+					" ?) ON CONFLICT (node, name) DO UPDATE SET"
+					" id = excluded.id, run = excluded.run,"
+					" state = excluded.state WHERE at < ? AND"
+					" (state != excluded.state OR run != excluded.run)",
+					"sssssii", node, name, text(item, "id"), text(item, "run"),
+					text(item, "state"), state_now(), quiet);
+	return err;
 }

@@ -11,6 +11,12 @@
  */
 int events_take(struct state *state, const char *node, const json_t *json);
 
+/*
+ * What a node's journal says of its items, where no event was heard for some seconds: a report that
+ * went astray does not leave a run waiting.
+ */
+int events_reconcile(struct state *state, const char *node, const json_t *facts);
+
 /* The words of an item's life, in order; "failed" is apart. */
 bool events_state_valid(const char *word);
 

@@ -168,6 +168,8 @@ static enum MHD_Result post_facts(struct request *request)
 		err = state_run(&request->serve->cluster->state, NULL,
 				"UPDATE nodes SET facts = ?, facts_at = ? WHERE name = ?", "sis",
 				request->body, state_now(), request->node);
+	if (!err)
+		err = events_reconcile(&request->serve->cluster->state, request->node, json);
 	pthread_mutex_unlock(&request->serve->lock);
 	json_decref(json);
 	if (!err)

@@ -24,6 +24,7 @@ AGENT=$BUILD/sluice-agent
 node_ip() { printf '10.9.0.%s\n' $((10 + ${1#n})); }
 
 # Runs as process 1 of a node: a root over this machine's, whose changes are in memory.
+# shellcheck disable=SC2016 # the inner shell expands it
 NODE_ROOT='
 set -e
 lab=$1 name=$2
@@ -35,6 +36,10 @@ for at in /dev /sys "$BUILD"; do mount --rbind "$at" "$PWD$at"; done
 mount -t proc proc "$PWD/proc"
 mount -t tmpfs tmpfs "$PWD/tmp"
 mount -t tmpfs tmpfs "$PWD/run"
+# A database of its own, with nothing installed: dpkg reads a big one again and again.
+mount -t tmpfs tmpfs "$PWD/var/lib/dpkg"
+mkdir var/lib/dpkg/info var/lib/dpkg/updates var/lib/dpkg/triggers var/lib/dpkg/alternatives
+: >var/lib/dpkg/status
 printf "%s\n" "$name" >etc/hostname
 # No service of this machine is started in a node by a package that is installed there.
 printf "#!/bin/sh\nexit 101\n" >usr/sbin/policy-rc.d
@@ -67,7 +72,7 @@ cluster_lab() {
 	local i
 	need dpkg-deb jq openssl gpg apt-ftparchive unshare curl
 	lab_begin
-	[ -x "$CLUSTER" ] && [ -x "$BUNDLE" ] && [ -x "$AGENT" ] || fail "the programs are not built"
+	for i in "$CLUSTER" "$BUNDLE" "$AGENT"; do [ -x "$i" ] || fail "$i is not built"; done
 	make_ns sw c
 	ns_ip sw link add br0 type bridge
 	ns_ip sw link set br0 up
