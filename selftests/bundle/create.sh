@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# timeout: 240
 #
 # From a definition to a node: closure by apt, order, reproducibility, real apt installing offline
 # from what is unpacked; and definitions with mistakes.

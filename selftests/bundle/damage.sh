@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 120
+# timeout: 240
 #
 # Whatever is done to a bundle on its way is noticed, and the blob is named: a flipped bit in every
 # blob and in the head, cuts at every boundary, and containers that tar would read but should not.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# timeout: 240
 #
 # What the documentation shows: the example definition makes a bundle (its packages made here, under
 # their names), and a bundle goes through the repository to a VM's directory.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# timeout: 240
 #
 # Container images ride along: real skopeo reads them out of the bundle, and the bundle itself as an
 # OCI artifact; what is unpacked for a node is an OCI archive of that image alone.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 120
+# timeout: 240
 #
 # A bundle on its way: over HTTP with the server gone in the middle, killed anywhere, parts on a
 # stick, deltas, full disks. What has arrived is kept, and verified before it counts.

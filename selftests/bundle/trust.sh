@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
+# timeout: 240
 #
 # Who may make bundles: keys, sets of keys, rotation; versions that only rise; signatures moved from
 # one bundle to another.

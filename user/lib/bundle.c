@@ -15,24 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
-
 #include "bundle_impl.h"
 #include "digest.h"
 #include "signed.h"
 
 #define SIGNATURES "org.sluice.bundle.signatures"
-#define PLACES_MAX 8
-#define COPY_SIZE  (256 * 1024)
-
-struct bundle {
-	struct bundle_place places[PLACES_MAX];
-	size_t places_count;
-	struct bundle_manifest *manifest;
-	struct bundle_blob manifest_blob, oci_blob;
-	char *json, *index;
-	size_t index_len;
-};
 
 const struct bundle_manifest *bundle_manifest(const struct bundle *bundle)
 {
@@ -56,155 +43,12 @@ void bundle_oci_blob(const struct bundle *bundle, struct bundle_blob *ret_blob)
 	*ret_blob = bundle->oci_blob;
 }
 
-const struct bundle_place *bundle_place(const struct bundle *bundle, size_t i)
-{
-	return i < bundle->places_count ? &bundle->places[i] : NULL;
-}
-
-/* ---- one place ----------------------------------------------------------------------------- */
-
-void bundle_place_close(struct bundle_place *place)
-{
-	if (place->source)
-		place->source->close(place->source);
-	if (place->dir >= 0)
-		close(place->dir);
-	free(place->entries);
-	free(place->sorted);
-	memset(place, 0, sizeof(*place));
-	place->dir = -1;
-}
-
-static int open_blob(const struct bundle_place *place, const char *digest, uint64_t *ret_size)
-{
-	char path[sizeof("blobs/sha256/") + NAME_DIGEST_LEN];
-	struct stat status;
-	int fd;
-
-	snprintf(path, sizeof(path), "blobs/sha256/%s", digest);
-	fd = openat(place->dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return errno == ENOENT ? -ENODATA : -errno;
-	if (fstat(fd, &status) || !S_ISREG(status.st_mode)) {
-		close(fd);
-		return -EINVAL;
-	}
-	*ret_size = (uint64_t)status.st_size;
-	return fd;
-}
-
-/* Where a blob is: its size, and a descriptor (to close) and offset to read at. -ENODATA: not here.
- */
-static int place_find(const struct bundle_place *place, const char *digest, uint64_t *ret_size,
-		      uint64_t *ret_offset)
-{
-	const struct bundle_entry *entry;
-
-	*ret_offset = 0;
-	if (place->dir >= 0)
-		return open_blob(place, digest, ret_size);
-	entry = bundle_place_find(place, digest);
-	if (!entry)
-		return -ENODATA;
-	*ret_size = entry->size;
-	*ret_offset = entry->offset;
-	return -1;
-}
-
-struct blob_at {
-	const struct bundle_place *place;
-	int fd; /* directories */
-	uint64_t offset, size;
-};
-
-static int find_blob(const struct bundle *bundle, const char *digest, struct blob_at *ret)
-{
-	for (size_t i = 0; i < bundle->places_count; i++) {
-		struct blob_at at = { .place = &bundle->places[i] };
-
-		at.fd = place_find(at.place, digest, &at.size, &at.offset);
-		if (at.fd >= 0 || (at.place->dir < 0 && at.fd == -1)) {
-			*ret = at;
-			return 0;
-		}
-	}
-	return -ENODATA;
-}
-
-static ssize_t read_at(const struct blob_at *at, void *buffer, size_t len, uint64_t offset)
-{
-	ssize_t n;
-
-	if (offset >= at->size)
-		return 0;
-	if (len > at->size - offset)
-		len = (size_t)(at->size - offset);
-	if (at->place->source)
-		return at->place->source->read(at->place->source, buffer, len, at->offset + offset);
-	do
-		n = pread(at->fd, buffer, len, (off_t)offset);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n ? n : -EIO;
-}
-
-static void blob_done(struct blob_at *at)
-{
-	if (at->fd >= 0)
-		close(at->fd);
-}
-
-/* Reads exactly size bytes into a string. */
-static int read_text(const struct blob_at *at, uint64_t size, char **ret_text)
-{
-	char *text = malloc((size_t)size + 1);
-	uint64_t done = 0;
-	ssize_t n;
-
-	if (!text)
-		return -ENOMEM;
-	while (done < size) {
-		n = read_at(at, text + done, (size_t)(size - done), done);
-		if (n <= 0) {
-			free(text);
-			return n ? (int)n : -EBADMSG;
-		}
-		done += (uint64_t)n;
-	}
-	text[size] = '\0';
-	*ret_text = text;
-	return 0;
-}
-
-int bundle_place_open(const char *path, struct bundle_place *ret_place, struct bundle_error *error)
-{
-	struct bundle_place place = { .dir = -1 };
-	struct bundle_source *source;
-	struct stat status;
-	int err;
-
-	if (!stat(path, &status) && S_ISDIR(status.st_mode)) {
-		place.dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (place.dir < 0)
-			return bundle_failed(error, -errno, "%s: %s", path, strerror(errno));
-		snprintf(place.name, sizeof(place.name), "%s", path);
-		*ret_place = place;
-		return 0;
-	}
-	err = bundle_source_file(path, &source, error);
-	if (err)
-		return err;
-	err = bundle_tar_scan(source, ret_place, error);
-	if (err)
-		source->close(source);
-	return err;
-}
-
 /* ---- signature, manifest, and back --------------------------------------------------------- */
 
 static int read_index(struct bundle *bundle, struct bundle_error *error)
 {
 	struct bundle_place *place = &bundle->places[0];
-	struct blob_at at = { .place = place, .fd = -1, .offset = place->index_offset };
+	struct bundle_at at = { .place = place, .fd = -1, .offset = place->index_offset };
 	struct stat status;
 	int err;
 
@@ -220,9 +64,9 @@ static int read_index(struct bundle *bundle, struct bundle_error *error)
 				  ? (uint64_t)status.st_size
 				  : UINT64_MAX;
 	}
-	err = at.size > BUNDLE_INDEX_MAX ? -EBADMSG : read_text(&at, at.size, &bundle->index);
+	err = at.size > BUNDLE_INDEX_MAX ? -EBADMSG : bundle_at_text(&at, at.size, &bundle->index);
 	bundle->index_len = (size_t)at.size;
-	blob_done(&at);
+	bundle_at_done(&at);
 	return err ? bundle_failed(error, err, "%s: index.json cannot be read: %s", place->name,
 				   err == -EBADMSG ? "its size is wrong" : strerror(-err))
 		   : 0;
@@ -284,15 +128,15 @@ static int read_manifest(struct bundle *bundle, struct bundle_error *error)
 {
 	struct bundle_blob *blob = &bundle->manifest_blob;
 	uint8_t digest[DIGEST_SIZE];
-	struct blob_at at;
+	struct bundle_at at;
 	char hex[NAME_DIGEST_LEN + 1];
-	int err = find_blob(bundle, blob->digest, &at);
+	int err = bundle_at_find(bundle, blob->digest, &at);
 
 	if (err)
 		return bundle_blob_failed(error, blob->digest, -EBADMSG,
 					  "the manifest itself is missing");
-	err = at.size == blob->size ? read_text(&at, at.size, &bundle->json) : -EBADMSG;
-	blob_done(&at);
+	err = at.size == blob->size ? bundle_at_text(&at, at.size, &bundle->json) : -EBADMSG;
+	bundle_at_done(&at);
 	if (!err)
 		err = digest_bytes(bundle->json, (size_t)blob->size, digest);
 	if (!err) {
@@ -424,11 +268,12 @@ int bundle_open_places(struct bundle_place *places, size_t count, const struct b
 	char why[sizeof(error->text)];
 	int err;
 
-	if (!bundle || count > PLACES_MAX || !count) {
+	if (!bundle || count > BUNDLE_PLACES_MAX || !count) {
 		for (size_t i = 0; i < count; i++)
 			bundle_place_close(&places[i]);
 		free(bundle);
-		return bundle ? bundle_failed(error, -E2BIG, "at most %d bundles", PLACES_MAX)
+		return bundle ? bundle_failed(error, -E2BIG, "at most %d bundles",
+					      BUNDLE_PLACES_MAX)
 			      : bundle_failed(error, -ENOMEM, "out of memory");
 	}
 	memcpy(bundle->places, places, count * sizeof(*places));
@@ -450,11 +295,11 @@ int bundle_open_places(struct bundle_place *places, size_t count, const struct b
 int bundle_open(const char *const *paths, size_t count, const struct bundle_trust *trust,
 		struct bundle **ret_bundle, struct bundle_error *error)
 {
-	struct bundle_place places[PLACES_MAX];
+	struct bundle_place places[BUNDLE_PLACES_MAX];
 	size_t opened = 0;
-	int err = count && count <= PLACES_MAX
+	int err = count && count <= BUNDLE_PLACES_MAX
 			  ? 0
-			  : bundle_failed(error, -E2BIG, "1 to %d bundles", PLACES_MAX);
+			  : bundle_failed(error, -E2BIG, "1 to %d bundles", BUNDLE_PLACES_MAX);
 
 	while (!err && opened < count) {
 		err = bundle_place_open(paths[opened], &places[opened], error);
@@ -477,111 +322,4 @@ void bundle_close(struct bundle *bundle)
 	free(bundle->json);
 	free(bundle->index);
 	free(bundle);
-}
-
-/* ---- blobs --------------------------------------------------------------------------------- */
-
-bool bundle_has(const struct bundle *bundle, const char *digest)
-{
-	struct blob_at at;
-
-	if (find_blob(bundle, digest, &at))
-		return false;
-	blob_done(&at);
-	return true;
-}
-
-ssize_t bundle_read(struct bundle *bundle, const char *digest, void *buffer, size_t len,
-		    uint64_t offset)
-{
-	struct blob_at at;
-	ssize_t n;
-
-	if (find_blob(bundle, digest, &at))
-		return -ENODATA;
-	n = read_at(&at, buffer, len, offset);
-	blob_done(&at);
-	return n;
-}
-
-static int stream_blob(const struct blob_at *at, const char *digest, bundle_sink *sink, void *arg)
-{
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	uint8_t *buffer = malloc(COPY_SIZE), sum[DIGEST_SIZE];
-	char hex[NAME_DIGEST_LEN + 1];
-	uint64_t done = 0;
-	ssize_t n = 0;
-	int err = -ENOMEM;
-
-	if (!context || !buffer || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1)
-		goto out;
-	for (err = 0; !err && done < at->size; done += (uint64_t)n) {
-		n = read_at(at, buffer, COPY_SIZE, done);
-		err = n <= 0 ? (n ? (int)n : -EIO) : 0;
-		if (!err && EVP_DigestUpdate(context, buffer, (size_t)n) != 1)
-			err = -EIO;
-		if (!err && sink)
-			err = sink(buffer, (size_t)n, arg);
-	}
-	if (!err && EVP_DigestFinal_ex(context, sum, NULL) != 1)
-		err = -EIO;
-	if (!err) {
-		name_hex(sum, sizeof(sum), hex);
-		err = strcmp(hex, digest) ? -EBADMSG : 0;
-	}
-out:
-	EVP_MD_CTX_free(context);
-	free(buffer);
-	return err;
-}
-
-int bundle_stream(struct bundle *bundle, const char *digest, bundle_sink *sink, void *arg,
-		  struct bundle_error *error)
-{
-	char why[sizeof(bundle->places[0].name) + 40];
-	struct blob_at at;
-	int err = find_blob(bundle, digest, &at);
-
-	if (err)
-		return bundle_blob_failed(error, digest, err, "is missing");
-	err = stream_blob(&at, digest, sink, arg);
-	blob_done(&at);
-	if (!err)
-		return 0;
-	snprintf(why, sizeof(why), "%s in %s", err == -EBADMSG ? "is damaged" : strerror(-err),
-		 at.place->name);
-	return bundle_blob_failed(error, digest, err, why);
-}
-
-struct copy {
-	int fd;
-	bundle_progress *progress;
-	void *arg;
-};
-
-static int copy_bytes(const void *bytes, size_t len, void *arg)
-{
-	struct copy *copy = arg;
-	const char *at = bytes;
-	size_t left = len;
-	ssize_t n;
-
-	while (left && copy->fd >= 0) {
-		n = write(copy->fd, at, left);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			at += n;
-			left -= (size_t)n;
-		}
-	}
-	return copy->progress && copy->progress(len, copy->arg) ? -ECANCELED : 0;
-}
-
-int bundle_copy(struct bundle *bundle, const char *digest, int fd, bundle_progress *progress,
-		void *arg, struct bundle_error *error)
-{
-	struct copy copy = { fd, progress, arg };
-
-	return bundle_stream(bundle, digest, copy_bytes, &copy, error);
 }

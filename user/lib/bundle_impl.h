@@ -53,8 +53,32 @@ int bundle_open_places(struct bundle_place *places, size_t count, const struct b
 		       struct bundle **ret_bundle, struct bundle_error *error);
 /* A file, parts or a directory. */
 int bundle_place_open(const char *path, struct bundle_place *ret_place, struct bundle_error *error);
-const struct bundle_place *bundle_place(const struct bundle *bundle, size_t i);
 const struct bundle_entry *bundle_place_find(const struct bundle_place *place, const char *digest);
+
+#define BUNDLE_PLACES_MAX 8
+
+struct bundle {
+	struct bundle_place places[BUNDLE_PLACES_MAX];
+	size_t places_count;
+	struct bundle_manifest *manifest;
+	struct bundle_blob manifest_blob, oci_blob;
+	char *json, *index;
+	size_t index_len;
+};
+
+/* Where a blob was found. */
+struct bundle_at {
+	const struct bundle_place *place;
+	int fd; /* directories; -1 in a tar */
+	uint64_t offset, size;
+};
+
+/* The first place that has it; -ENODATA: none. */
+int bundle_at_find(const struct bundle *bundle, const char *digest, struct bundle_at *ret);
+ssize_t bundle_at_read(const struct bundle_at *at, void *buffer, size_t len, uint64_t offset);
+/* Reads exactly size bytes into a string. -EBADMSG: there are fewer. */
+int bundle_at_text(const struct bundle_at *at, uint64_t size, char **ret_text);
+void bundle_at_done(struct bundle_at *at);
 
 /* ---- what follows from the manifest -------------------------------------------------------- */
 
