@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "../../user/sluiced/control_command.c"
+#include "../../user/sluiced/control_port.c"
 #include "../../user/sluiced/control_reply.c"
 #include "../../user/sluiced/want.c"
 #include "fuzz.h"
@@ -30,6 +31,31 @@ json_t *report_tenant(struct sluiced *sluiced, struct tenant *tenant)
 json_t *report_tenants(struct sluiced *sluiced)
 {
 	return json_array();
+}
+
+int ports_set(struct ports *table, struct binding *binding)
+{
+	changes++;
+	if (!want_name_valid(binding->tenant))
+		abort();
+	free(binding);
+	return -ENOSPC;
+}
+
+int ports_del(struct ports *table, const char *tenant, const uint8_t mac[6])
+{
+	changes++;
+	return -ENOENT;
+}
+
+json_t *ports_list(struct ports *table, const char *tenant, const uint8_t *mac)
+{
+	return json_array();
+}
+
+json_t *ports_report(const struct ports *table)
+{
+	return json_object();
 }
 
 json_t *report_top(struct sluiced *sluiced)
