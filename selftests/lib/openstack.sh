@@ -99,12 +99,14 @@ openstack_ready() {
 	[ -z "$AGENT_SOCKET" ] || wait_for 120 "the metadata agent to serve" test -S "$AGENT_SOCKET"
 }
 
-# start_haproxy TENANT network|router ID ADDRESS PORT [ADDRESS6 INTERFACE]: as neutron's agents do
+# start_haproxy TENANT [network|router|ovn ID ADDRESS PORT [ADDRESS6 INTERFACE]]: as neutron's agents
+# do; without more than a tenant once more
 start_haproxy() {
-	local tenant=$1 conf
+	local tenant=$1
 	shift
-	conf=$("${OPENSTACK[@]}" "$TOOLS/openstack_agent.py" haproxy "$LAB" "$AGENT_SOCKET" "$@")
-	start "haproxy-$tenant" in_ns "$tenant" haproxy -db -f "$conf"
+	[ $# -eq 0 ] || "${OPENSTACK[@]}" "$TOOLS/openstack_agent.py" haproxy "$LAB" "$AGENT_SOCKET" "$@" \
+		>"$LAB/haproxy-$tenant.conf"
+	start "haproxy-$tenant" in_ns "$tenant" haproxy -db -f "$(cat "$LAB/haproxy-$tenant.conf")"
 }
 
 # openstack_block LANGUAGE N: the Nth example of docs/openstack.md in that language

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 500
+# timeout: 600
 #
 # sluice at the place of neutron's proxies, with the configurations of docs/openstack.md: Debian's
 # neutron-metadata-agent on its unix socket, Debian's nova metadata API, gateways named as neutron names
 # them. What a VM reads through sluice is what it read through the haproxy that neutron's driver
 # configures, and cloud-init's own datasources find themselves. In a router's namespace neutron's
 # proxy is passed by while it runs; in a DHCP namespace, where it holds the address, that is a conflict
-# which ends when it leaves. Then the same by sluice speaking to nova itself.
+# which ends when it leaves. Then the same in front of what OVN's agent serves with, and by sluice
+# speaking to nova itself.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source-path=SCRIPTDIR source=../lib/openstack.sh
@@ -22,7 +23,7 @@ DHCP=qdhcp-$NETWORK.tap-lab
 make_management
 make_gateway router 1 "${ROUTER%.*}" qr-lab
 make_gateway dhcp 2 "${DHCP%.*}" tap-lab
-instances 1 2
+instances 1 2 3
 start_nova
 start_agent
 openstack_ready
@@ -103,7 +104,7 @@ same haproxy agent
 wait_for 10 "requests through sluice" took "$DHCP" 30
 
 # The agents' monitor starts a proxy that ended again: beside a gate that serves it gets no packet.
-start_haproxy dhcp network "$NETWORK" 169.254.169.254 80
+start_haproxy dhcp
 listens() { in_ns dhcp ss -Hltnp 'sport = :80' | grep -q haproxy; }
 wait_for 20 "neutron's proxy to listen again" listens
 before=$(asked "$DHCP")
@@ -119,6 +120,23 @@ expect_eq "$(vm_status dhcp --interface 192.168.0.99 $META/openstack)" 404 "an a
 
 cloud_init router 1 "neutron's agent"
 expect_eq "$(tenant "$ROUTER" .relay.over_budget)" 0 "requests that a budget refused"
+stop_sluiced
+
+# ---- sluice in front of OVN's agent ------------------------------------------------------------
+
+OVN=ovnmeta-$(uuid 103).tap-ovn
+AGENT_SOCKET=$LAB/metadata_proxy.ovn
+make_gateway ovn 3 "${OVN%.*}" tap-ovn
+ns_ip ovn addr add 169.254.169.254/32 dev tap-ovn
+start_haproxy ovn ovn "$(uuid 103)" 169.254.169.254 80
+wait_for 20 "neutron's proxy in OVN's namespace" is ovn vm-3
+crawl ovn $META /openstack/latest >"$LAB/ovn.haproxy"
+stop haproxy-ovn
+begin 1
+wait_for 10 "OVN's gateway" state_is "$OVN" attached
+crawl ovn $META /openstack/latest >"$LAB/ovn.sluice"
+cmp -s "$LAB/ovn.haproxy" "$LAB/ovn.sluice" || fail "what OVN's VM reads: $(diff "$LAB/ovn.haproxy" "$LAB/ovn.sluice")"
+expect_eq "$(name_of ovn -H "X-OVN-Network-ID: $NETWORK")" vm-3 "with another network's header"
 stop_sluiced
 
 # ---- sluice in front of nova -------------------------------------------------------------------

@@ -5,15 +5,17 @@
 openstack_agent.py agent DIR SOCKET NOVA SECRET
     neutron's own main() on a unix socket, in front of the nova at address NOVA. Invented is the
     neutron-server behind it: an RPC endpoint for get_ports, on oslo.messaging's driver within the
-    process, that answers from the instances of DIR/instances.json.
-openstack_agent.py haproxy DIR SOCKET network|router ID ADDRESS PORT [ADDRESS6 INTERFACE]
+    process, that answers from the instances of DIR/instances.json. Beside it, on SOCKET.ovn, serves
+    what neutron's OVN metadata agent serves with, on an invented southbound database.
+openstack_agent.py haproxy DIR SOCKET network|router|ovn ID ADDRESS PORT [ADDRESS6 INTERFACE]
     prints the path of the configuration of neutron's own proxy for that network, as neutron's
-    driver writes it.
+    drivers write it.
 """
 
 import json
 import os
 import sys
+import types
 
 
 def conf_args(where, **options):
@@ -54,6 +56,33 @@ class FakeServer:
                 and (not address or set(address) & set(port["ip_addresses"]))]
 
 
+class FakeSouthbound:
+    """The one question of OVN's metadata agent to its database."""
+
+    def __init__(self, path):
+        with open(path, encoding="utf-8") as wanted:
+            self.instances = json.load(wanted)
+
+    def get_network_port_bindings_by_ip(self, network, address):
+        """Who has this address in this network."""
+        # pylint: disable=import-outside-toplevel
+        from neutron.common.ovn import constants
+        return [types.SimpleNamespace(external_ids={constants.OVN_DEVID_EXT_ID_KEY: one["uuid"],
+                                                    constants.OVN_PROJID_EXT_ID_KEY: one["project"]})
+                for one in self.instances if one["network"] == network and one["address"] == address]
+
+
+def serve_ovn(conf, where, path):
+    """As neutron.agent.ovn.metadata.server.UnixDomainMetadataProxy.run(), within this process."""
+    # pylint: disable=import-outside-toplevel
+    from neutron.agent.linux import utils
+    from neutron.agent.ovn.metadata import server
+    handler = server.MetadataProxyHandler(conf, "lab")
+    handler.sb_idl = FakeSouthbound(os.path.join(where, "instances.json"))
+    utils.UnixDomainWSGIServer("neutron-ovn-metadata-agent").start(
+        handler, path, workers=0, backlog=conf.metadata_backlog, mode=0o644)
+
+
 def agent(where, path, nova, secret):
     """neutron's agent, and a server for it as soon as RPC is there."""
     # pylint: disable=import-outside-toplevel
@@ -73,6 +102,7 @@ def agent(where, path, nova, secret):
             endpoint = FakeServer(oslo_messaging.Target(namespace=constants.RPC_NAMESPACE_METADATA, version="1.0"),
                                   os.path.join(where, "instances.json"))
             rpc.get_server(target, [endpoint]).start()
+            serve_ovn(self.conf, where, path + ".ovn")
             super().run()
 
     metadata.UnixDomainMetadataProxy = Proxy
@@ -86,12 +116,16 @@ def haproxy(where, path, kind, name, address, port, address6=None, interface=Non
     """The file that neutron's driver would start haproxy with."""
     # pylint: disable=import-outside-toplevel
     from neutron.agent.metadata import driver
+    from neutron.agent.ovn.metadata import driver as ovn_driver
     from oslo_config import cfg
     from oslo_log import log
     log.register_options(cfg.CONF)
-    made = driver.HaproxyConfigurator(
-        name if kind == "network" else None, name if kind == "router" else None, path, address, port,
-        "root", "root", where, os.path.join(where, f"{name}.pid"), address6, interface)
+    common = (path, address, port, "root", "root", where, os.path.join(where, f"{name}.pid"))
+    if kind == "ovn":
+        made = ovn_driver.HaproxyConfigurator(name, None, *common)
+    else:
+        made = driver.HaproxyConfigurator(name if kind == "network" else None,
+                                          name if kind == "router" else None, *common, address6, interface)
     made.create_config_file()
     print(made.cfg_path)
 
