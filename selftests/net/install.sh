@@ -21,6 +21,8 @@ expect_eq "$(cd "$root" && find . ! -type d -printf '%m %p\n' | LC_ALL=C sort)" 
 644 ./etc/sluice/repod.yaml
 644 ./etc/sluice/sluice.yaml
 644 ./lib/systemd/system/sluice-agent.service
+644 ./lib/systemd/system/sluice-cluster.service
+644 ./lib/systemd/system/sluice-node.service
 644 ./lib/systemd/system/sluice-repod.service
 644 ./lib/systemd/system/sluiced.service
 644 ./usr/lib/sysusers.d/sluice-repo.conf
@@ -28,14 +30,18 @@ expect_eq "$(cd "$root" && find . ! -type d -printf '%m %p\n' | LC_ALL=C sort)" 
 644 ./usr/share/bash-completion/completions/sluice
 644 ./usr/share/bash-completion/completions/sluice-agent
 644 ./usr/share/bash-completion/completions/sluice-bundle
+644 ./usr/share/bash-completion/completions/sluice-cluster
 644 ./usr/share/bash-completion/completions/sluice-repo
 644 ./usr/share/bash-completion/completions/sluice-repod
 644 ./usr/share/doc/sluice/LICENSE
 644 ./usr/share/doc/sluice/examples/60-sluice.conf
 644 ./usr/share/doc/sluice/examples/bundle.yaml
+644 ./usr/share/doc/sluice/examples/grafana-dashboard.json
 644 ./usr/share/doc/sluice/examples/sluice.yaml
 644 ./usr/share/man/man1/sluice-bundle.1
+644 ./usr/share/man/man1/sluice-cluster.1
 644 ./usr/share/man/man1/sluice-repo.1
+644 ./usr/share/man/man5/sluice-bindings.5
 644 ./usr/share/man/man5/sluice.yaml.5
 644 ./usr/share/man/man8/sluice-agent.8
 644 ./usr/share/man/man8/sluice-repod.8
@@ -44,6 +50,7 @@ expect_eq "$(cd "$root" && find . ! -type d -printf '%m %p\n' | LC_ALL=C sort)" 
 644 ./usr/share/zsh/vendor-completions/_sluice
 644 ./usr/share/zsh/vendor-completions/_sluice-agent
 644 ./usr/share/zsh/vendor-completions/_sluice-bundle
+644 ./usr/share/zsh/vendor-completions/_sluice-cluster
 644 ./usr/share/zsh/vendor-completions/_sluice-repo
 644 ./usr/share/zsh/vendor-completions/_sluice-repod
 755 ./etc/init.d/sluice-agent
@@ -51,6 +58,7 @@ expect_eq "$(cd "$root" && find . ! -type d -printf '%m %p\n' | LC_ALL=C sort)" 
 755 ./etc/init.d/sluiced
 755 ./usr/bin/sluice
 755 ./usr/bin/sluice-bundle
+755 ./usr/bin/sluice-cluster
 755 ./usr/bin/sluice-repo
 755 ./usr/sbin/sluice-agent
 755 ./usr/sbin/sluice-repod
