@@ -22,7 +22,7 @@ _sluice() {
 			[ $((i + 1)) -ge "$COMP_CWORD" ] || common+=("$word" "${COMP_WORDS[i + 1]}")
 			i=$((i + 1))
 			;;
-		--netns | --interface | --l3-interface | --bridge | --fail | --guard | --port | --lines | --tenant | --interval | --sort | --config)
+		--netns | --interface | --l3-interface | --bridge | --fail | --guard | --port | --lines | --tenant | --interval | --sort | --config | --mac | --instance-id | --project-id | --expires)
 			i=$((i + 1))
 			;;
 		-*) ;;
@@ -43,7 +43,7 @@ _sluice() {
 		*) words='fd stream' ;;
 		esac
 		;;
-	--link | --veth | --subnet | --gateway | --router | --interface-name | --vlan | --dns | --address | --route) return ;;
+	--mac | --instance-id | --project-id | --expires | --link | --veth | --subnet | --gateway | --router | --interface-name | --vlan | --dns | --address | --route) return ;;
 	--tenant) words=$(_sluice_tenants) ;;
 	--fail) words='pass drop' ;;
 	--guard) words='auto tc xdp-native xdp-generic' ;;
@@ -55,10 +55,16 @@ _sluice() {
 		;;
 	*)
 		case "${command[*]}" in
-		'') words="status tenant gateway doctor top trace metrics log reload upgrade version help $options --version" ;;
-		help) words='status tenant gateway doctor top trace metrics log reload upgrade version' ;;
+		'') words="status tenant gateway port doctor top trace metrics log reload upgrade version help $options --version" ;;
+		help) words='status tenant gateway port doctor top trace metrics log reload upgrade version' ;;
 		tenant | 'help tenant') words='attach detach list show create delete' ;;
 		gateway | 'help gateway') words='create delete' ;;
+		port | 'help port') words='set del list' ;;
+		'port set') words="$(_sluice_tenants) $options" ;;
+		'port set '*) words="--mac --address --instance-id --project-id --expires $options" ;;
+		'port del') words="$(_sluice_tenants) $options" ;;
+		'port del '*) words="--mac $options" ;;
+		'port list') words="$(_sluice_tenants) $options" ;;
 		'tenant create' | 'tenant create '*)
 			words="--subnet --gateway --router --forward --netns --into --bridge --interface-name --vlan --dns --no-dhcp $options"
 			;;
