@@ -23,12 +23,14 @@
 #include "../../user/gate/netns.h"
 #include "../../user/lib/latency.h"
 #include "../../user/lib/log.h"
+#include "../../user/sluiced/binder.h"
 #include "../../user/sluiced/generation.h"
 #include "../../user/sluiced/origins.h"
 #include "../../user/sluiced/spawn.h"
 #include "../../user/sluiced/state.h"
 #include "../../user/sluiced/supervise.h"
 #include "../../user/sluiced/tenants.h"
+#include "../../user/sluiced/trace.h"
 #include "fuzz.h"
 
 #define SERVICES 2
@@ -134,6 +136,22 @@ struct worker *supervise_worker(struct supervise *supervise, enum proto_role rol
 	return index ? NULL : back;
 }
 
+int binder_equip(struct binder *binder, struct worker *worker)
+{
+	abort();
+}
+
+/* What a worker says it has in force is its word; it only delays who waits for it. */
+void binder_said(struct binder *binder, struct worker *worker, uint64_t serial)
+{
+	assert(worker == asking && worker->state != WORKER_ENDING);
+}
+
+int trace_equip(struct trace *trace, struct worker *worker)
+{
+	abort();
+}
+
 struct tenant *tenants_next(struct tenants *tenants, const struct tenant *after)
 {
 	return NULL;
@@ -220,8 +238,11 @@ static bool say_message(void)
 {
 	struct {
 		struct msg_head head;
-		struct proto_connect connect;
-	} packet = { .head = { .type = next() % 18, .id = next() } };
+		union {
+			struct proto_connect connect;
+			struct proto_bindings bindings;
+		};
+	} packet = { .head = { .type = next() % 24, .id = next() } };
 	struct proto_connect *connect = &packet.connect;
 	bool bad = false;
 
@@ -238,6 +259,9 @@ static bool say_message(void)
 	case PROTO_FAILED:
 		packet.head.len = sizeof(*connect);
 		bad = asking->role == PROTO_ROLE_FRONT || !may_ask(connect);
+		break;
+	case PROTO_BOUND:
+		packet.head.len = sizeof(packet.bindings);
 		break;
 	case PROTO_READY:
 	case PROTO_PULSE:
