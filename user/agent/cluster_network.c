@@ -7,6 +7,7 @@
 #include "cluster.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,10 +141,7 @@ static bool networkd_runs(void)
 
 static bool interface_exists(const char *interface)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/sys/class/net/%s", interface);
-	return !access(path, F_OK);
+	return if_nametoindex(interface) != 0;
 }
 
 static int set_link(const json_t *link, struct outcome *outcome)

@@ -68,10 +68,34 @@ on() {
 	nsenter -t "$pid" --mount --pid --net --root --wd=/ -- "$@"
 }
 
+# The nodes go with their first process; unshare itself does not hear a SIGTERM.
+nodes_end() {
+	local entry
+	for entry in ${PIDS[@]+"${PIDS[@]}"}; do
+		case $entry in
+		node-*)
+			# shellcheck disable=SC2046 # one process
+			kill -KILL $(children_of "${entry##* }") 2>/dev/null
+			wait "${entry##* }" 2>/dev/null
+			;;
+		esac
+	done
+	true
+}
+cluster_end() {
+	local status=$?
+	trap - ERR
+	set +e
+	nodes_end
+	(exit $status)
+	lab_end
+}
+
 cluster_lab() {
 	local i
 	need dpkg-deb jq openssl gpg apt-ftparchive unshare curl
 	lab_begin
+	trap cluster_end EXIT
 	for i in "$CLUSTER" "$BUNDLE" "$AGENT"; do [ -x "$i" ] || fail "$i is not built"; done
 	make_ns sw c
 	ns_ip sw link add br0 type bridge
