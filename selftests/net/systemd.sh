@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 200
+# timeout: 300
 #
 # The package under a systemd that really is the first process: installing starts the service;
 # reload with a wrong configuration changes nothing and says so, with a right one it changes what was
