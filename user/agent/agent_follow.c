@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../lib/instruction.h"
 #include "../lib/log.h"
@@ -119,6 +120,7 @@ static int do_operation(struct agent *agent, const json_t *operation)
 {
 	const char *id = json_string_value(json_object_get(operation, "id"));
 	bool resumed = !strcmp(agent->state.running, id);
+	char pid[24];
 	struct agent_result *result = malloc(sizeof(*result));
 	int err;
 
@@ -132,6 +134,8 @@ static int do_operation(struct agent *agent, const json_t *operation)
 		 resumed ? ", again" : "");
 	agent->operation = id;
 	/* A package's script that would wait for our end can know who waits for its own. */
+	snprintf(pid, sizeof(pid), "%ld", (long)getpid());
+	setenv("SLUICE_AGENT_PID", pid, 1);
 	setenv("SLUICE_AGENT_OPERATION", id, 1);
 	post_event(agent, id, "running", 0, NULL, NULL);
 	agent_run(&agent->options, operation, resumed, tell, agent, result);
