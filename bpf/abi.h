@@ -122,7 +122,8 @@ struct sl_iface {
 	__u32 iface_rate, iface_burst;	 /* all sources of the interface together */
 	__u32 source_rate, source_burst; /* one source address */
 	__u32 syn_rate, syn_burst;	 /* one source address, connection attempts */
-	__u32 pad;
+	__u8 fine_clock; /* 1: a burst is so brief that the coarse clock would cut the rate */
+	__u8 pad[3];
 	struct sl_iface_bucket bucket; /* of all sources together; the programs write it */
 };
 

@@ -66,8 +66,7 @@ inline_always int guard_charge(const struct sl_iface_key *key, struct sl_iface *
 
 	if (!(iface->iface_rate | iface->source_rate | iface->syn_rate))
 		return PARSE_OK;
-	/* A few ms off, as if the packet had come then: no bucket is too small for that. */
-	now = bpf_ktime_get_coarse_ns();
+	now = iface->fine_clock ? bpf_ktime_get_ns() : bpf_ktime_get_coarse_ns();
 	if (iface->source_rate)
 		packet_interval = NSEC_PER_SEC / iface->source_rate;
 	if (syn && iface->syn_rate)

@@ -111,6 +111,25 @@ static void test_owners(void)
 	iface.iface_rate = iface.source_rate = 0;
 }
 
+/* A burst that lasts 0.1 ms: time has to go on between two ticks of the coarse clock, too. */
+static void test_brief_burst(void)
+{
+	struct frame frame = from_source(BASE_ACK4, 0x0a000301);
+	const struct timespec pause = { .tv_nsec = 200000 };
+	int verdict, passed = 0;
+
+	iface.source_rate = 100000, iface.source_burst = 10;
+	iface.fine_clock = 1;
+	restart();
+	for (int i = 0; i < 100; i++) {
+		passed += pass_until_drop("sl_guard_tc", &frame, 1, &verdict);
+		nanosleep(&pause, NULL);
+	}
+	prog_check(passed == 100, "a brief burst is refilled between ticks (passed %d)", passed);
+	iface.fine_clock = 0;
+	iface.source_rate = 0;
+}
+
 /* The hook that does not police drops what is malformed, and charges nothing. */
 static void test_hooks(void)
 {
@@ -195,6 +214,7 @@ int main(void)
 	iface.iface_rate = 0;
 
 	test_owners();
+	test_brief_burst();
 	test_hooks();
 	test_samples();
 	return prog_end();

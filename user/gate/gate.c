@@ -128,6 +128,12 @@ static int open_listeners(struct gate *gate, struct gate_load *load, const struc
 	return 0;
 }
 
+/* The coarse clock may stand still for 10 ms: a burst has to last longer than that. */
+static bool is_brief(uint32_t rate, uint32_t burst)
+{
+	return burst < rate / 20;
+}
+
 void gate_set_policy(struct sl_iface *iface, const struct gate_spec *spec)
 {
 	iface->fail_policy = (uint8_t)spec->fail;
@@ -137,6 +143,9 @@ void gate_set_policy(struct sl_iface *iface, const struct gate_spec *spec)
 	iface->source_burst = spec->source_burst;
 	iface->syn_rate = spec->syn_rate;
 	iface->syn_burst = spec->syn_burst;
+	iface->fine_clock = is_brief(spec->iface_rate, spec->iface_burst) ||
+			    is_brief(spec->source_rate, spec->source_burst) ||
+			    is_brief(spec->syn_rate, spec->syn_burst);
 }
 
 int gate_put_listener(const struct gate *gate, struct gate_load *load,
