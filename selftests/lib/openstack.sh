@@ -31,6 +31,7 @@ openstack_fetch() {
 			--exclude '*/neutron/tests/*' --exclude '*/nova/tests/*' './usr/lib/python3*' \
 			'./usr/lib/*-linux-gnu*' './usr/share/nova-common/*' './etc/cloud*' 2>/dev/null || true
 	done
+	[ -d "$fresh/usr/lib/python3/dist-packages/nova/api" ] || fail "nova is not in what was fetched: $OPENSTACK_DIR"
 	rm -rf "$OPENSTACK_DIR"/{state,cache}
 	mv "$fresh" "$OPENSTACK_ROOT"
 }
