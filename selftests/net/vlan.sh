@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # timeout: 90
+# module: 8021q
 #
 # A tenant network behind a VLAN tag, as a trunk port brings it: the gate is on the VLAN interface,
 # its VM is served by IPv4 and IPv6, under TC and under XDP, and dropped for the same reasons; what
