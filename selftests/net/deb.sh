@@ -34,7 +34,7 @@ expect_eq "$(dpkg-deb -f "$agent" Depends | tr ',' '\n' | sed 's/^ *//; s/ .*//;
 # Between them the packages hold what "make install" installs; documents may be compressed.
 DESTDIR=$LAB/stage BUILD=$BUILD "$TOP/scripts/install.sh" install
 listing() { (cd "$1" && find . ! -type d | sed 's/\.gz$//' | LC_ALL=C sort); }
-for file in "$package" "$repo" "$agent"; do
+for file in "$LAB"/deb/*.deb; do
 	dpkg-deb -x "$file" "$LAB/unpacked"
 done
 expect_eq "$(LC_ALL=C comm -23 <(listing "$LAB/stage") <(listing "$LAB/unpacked"))" \
