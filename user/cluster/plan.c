@@ -58,7 +58,7 @@ int plan_refresh(struct cluster *cluster, unsigned seconds, int64_t *ret_since)
 	while (!err && missing && state_now() < deadline) {
 		nanosleep(&pause, NULL);
 		err = state_number(&cluster->state, &missing,
-				   "SELECT count(*) FROM nodes WHERE seen < ? OR facts = ''", "i",
+				   "SELECT count(*) FROM nodes WHERE polled < ? OR facts = ''", "i",
 				   *ret_since);
 	}
 	return err;
@@ -382,7 +382,8 @@ static json_t *node_row(struct cluster *cluster, const char *name)
 	json_t *rows = NULL, *row;
 
 	if (state_run(&cluster->state, &rows,
-		      "SELECT seen, facts, facts_at, address FROM nodes WHERE name = ?", "s", name))
+		      "SELECT polled, facts, facts_at, address FROM nodes WHERE name = ?", "s",
+		      name))
 		return NULL;
 	row = json_incref(json_array_get(rows, 0));
 	json_decref(rows);
@@ -393,7 +394,7 @@ json_t *planning_node(struct planning *planning, const struct config_node *node,
 {
 	json_t *row = node_row(planning->cluster, node->name);
 	const char *text = json_string_value(json_object_get(row, "facts"));
-	bool here = json_integer_value(json_object_get(row, "seen")) >= planning->since;
+	bool here = json_integer_value(json_object_get(row, "polled")) >= planning->since;
 	json_t *json = json_pack("{s:s, s:s, s:b, s:[], s:o, s:[]}", "name", node->name, "address",
 				 node->address, "reachable", here, "problems", "variables",
 				 make_variables(planning, node), "items");

@@ -119,8 +119,10 @@ static enum MHD_Result get_desired(struct request *request)
 	int late = 0;
 
 	pthread_mutex_lock(&serve->lock);
-	state_run(&serve->cluster->state, NULL, "UPDATE nodes SET followed = ? WHERE name = ?",
-		  "is", generation, request->node);
+	/* An agent tells its facts before it asks: those in the database are fresh now. */
+	state_run(&serve->cluster->state, NULL,
+		  "UPDATE nodes SET followed = ?, polled = ? WHERE name = ?", "iis", generation,
+		  state_now(), request->node);
 	refresh = state_meta(&serve->cluster->state, "refresh");
 	document = newer(request, generation);
 	while (!document && !late && fresh && !serve->ending) {

@@ -27,7 +27,7 @@ static const char schema[] =
 	" certificate TEXT NOT NULL, enrolled INTEGER NOT NULL, seen INTEGER NOT NULL,"
 	" generation INTEGER NOT NULL, document TEXT NOT NULL, followed INTEGER NOT NULL,"
 	" facts TEXT NOT NULL, facts_at INTEGER NOT NULL, events INTEGER NOT NULL,"
-	" port INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	" polled INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
 	"CREATE TABLE runs ("
 	" id TEXT PRIMARY KEY, kind TEXT NOT NULL, mode TEXT NOT NULL, bundle TEXT NOT NULL,"
 	" started INTEGER NOT NULL, ended INTEGER NOT NULL, state TEXT NOT NULL) STRICT;"
