@@ -29,9 +29,6 @@ METADATA = "169.254.169.254"
 SYSCTLS = {
     "net/ipv4/ip_local_port_range": "1024 65535",
     "net/ipv4/tcp_tw_reuse": "1",
-    # The same for direct, peers and sluice, whatever this machine prefers: bbr's pacing timers
-    # would be measured otherwise (sluice chooses cubic by itself).
-    "net/ipv4/tcp_congestion_control": "cubic",
     "net/core/somaxconn": "4096",
     "net/ipv4/tcp_max_syn_backlog": "8192",
     "net/ipv6/conf/all/accept_dad": "0",
@@ -109,8 +106,9 @@ class Tenant:
 class Lab:
     """Everything the bench creates; close() removes all of it."""
 
-    def __init__(self, build):
+    def __init__(self, build, congestion="cubic"):
         self.build = os.path.abspath(build)
+        self.congestion = congestion
         self.prefix = f"bench{os.getpid()}"
         # In memory: the origin must serve from the page cache, never from a disk.
         self.work = tempfile.mkdtemp(prefix=f"{self.prefix}-", dir="/dev/shm")
@@ -127,6 +125,10 @@ class Lab:
         self.names.append(name)
         command("ip", "-n", name, "link", "set", "lo", "up")
         sysctls = dict(SYSCTLS)
+        # The same for direct, peers and sluice: where a machine prefers bbr, its pacing timers
+        # would be measured otherwise (sluice chooses cubic by itself).
+        if self.congestion != "system":
+            sysctls["net/ipv4/tcp_congestion_control"] = self.congestion
         if forward:
             sysctls["net/ipv4/ip_forward"] = "1"
         script = "\n".join(f"[ ! -e /proc/sys/{key} ] || echo '{value}' >/proc/sys/{key}"
