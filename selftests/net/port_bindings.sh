@@ -144,7 +144,9 @@ check_change() {
 	resets=$(tenant "$tenant" .relay.closed_binding)
 	pid=$(pid_of "slow-$tenant-vm")
 	port "$tenant" vm vm-3 $VM_IP
-	wait_for 5 "the VM's download to be reset" gone "$pid"
+	wait_for 5 "the VM's download to be reset" cut_off "$tenant-vm"
+	# curl hears of it behind the bytes that its socket holds, up to tcp_rmem's megabytes, one a second.
+	wait_for 50 "curl to hear of it" gone "$pid"
 	expect_eq "$(header "$tenant-vm" /new/headers X-Sluice-Instance)" vm-3 "the next instance"
 	established "$tenant-evil" || fail "another VM's download was cut, too"
 	expect_eq "$(tenant "$tenant" .relay.closed_binding)" $((resets + 1)) "connections reset"
@@ -159,6 +161,7 @@ check_change() {
 	established "$tenant-vm" || fail "an address more cut a download"
 	stop "slow-$tenant-vm"
 }
+cut_off() { ! established "$1"; }
 gone() { ! alive "$1"; }
 
 # The address goes to another machine: never, not for one request, does it appear as the former.

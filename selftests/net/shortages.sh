@@ -62,11 +62,12 @@ starved() {
 	limit "$pid" as unlimited:unlimited
 }
 many_fail() {
-	for i in $(seq 20); do
+	local pids=()
+	for _ in $(seq 20); do
 		in_ns "$1-vm" curl -qs --noproxy '*' --max-time 1 -o /dev/null "$META/1024" &
+		pids+=($!)
 	done
-	# shellcheck disable=SC2046 # a list of pids
-	wait $(jobs -p | tail -n 20) || true
+	wait "${pids[@]}" || true
 }
 many_succeed() {
 	local i

@@ -32,10 +32,12 @@ mount -t tmpfs tmpfs "$lab/$name"
 mkdir "$lab/$name/up" "$lab/$name/work" "$lab/$name/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$lab/$name/up,workdir=$lab/$name/work" "$lab/$name/root"
 cd "$lab/$name/root"
-for at in /dev /sys "$BUILD"; do mount --rbind "$at" "$PWD$at"; done
 mount -t proc proc "$PWD/proc"
 mount -t tmpfs tmpfs "$PWD/tmp"
 mount -t tmpfs tmpfs "$PWD/run"
+# Last: the programs may lie below /tmp.
+mkdir -p "$PWD$BUILD"
+for at in /dev /sys "$BUILD"; do mount --rbind "$at" "$PWD$at"; done
 # A database of its own, with nothing installed: dpkg reads a big one again and again.
 mount -t tmpfs tmpfs "$PWD/var/lib/dpkg"
 mkdir var/lib/dpkg/info var/lib/dpkg/updates var/lib/dpkg/triggers var/lib/dpkg/alternatives
