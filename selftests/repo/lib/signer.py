@@ -5,7 +5,7 @@
 Carries each request to the repository's tenant socket with the identity headers that sluice
 signs (user/relay/identity.h), after removing whatever the client sent under those names. It
 can play tricks: a path /!slow/… trickles the body, /!cut/N/… ends it after N bytes, /!flip/…
-changes one byte in its middle.
+changes one byte in its middle. What is posted is printed.
 """
 import hashlib
 import hmac
@@ -58,6 +58,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             headers["X-Sluice-Instance"] = INSTANCE
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length) if length else None
+        if self.command == "POST":
+            print("posted", body.decode(errors="replace"), flush=True)
         origin = UnixConnection("repo")
         try:
             origin.request(self.command, target, body, headers)
