@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "name.h"
+#include "subnet.h"
 
 #define NODE_MAX 63
 
@@ -137,13 +138,48 @@ static bool variables_valid(json_t *variables)
 	return true;
 }
 
+static bool address_valid(const json_t *json)
+{
+	const char *text = json_string_value(json);
+	struct subnet subnet;
+
+	return text && !strchr(text, '/') && !subnet_parse(text, &subnet);
+}
+
+static bool peer_valid(const json_t *peer)
+{
+	const char *key = json_string_value(json_object_get(peer, "key"));
+
+	return json_object_size(peer) == 3 &&
+	       name_valid(json_string_value(json_object_get(peer, "name"))) && key &&
+	       name_hex_valid(key, NAME_DIGEST_LEN) &&
+	       address_valid(json_object_get(peer, "address"));
+}
+
+static bool swarm_valid(const json_t *swarm)
+{
+	const json_t *peers = json_object_get(swarm, "peers"), *peer;
+	json_int_t port = json_integer_value(json_object_get(swarm, "port"));
+	size_t i;
+
+	if (json_object_size(swarm) != 3 || !address_valid(json_object_get(swarm, "address")) ||
+	    port < 1 || port > UINT16_MAX || !json_is_array(peers) ||
+	    json_array_size(peers) > DESIRED_PEERS_MAX)
+		return false;
+	json_array_foreach (peers, i, peer)
+		if (!peer_valid(peer))
+			return false;
+	return true;
+}
+
 json_t *desired_parse(const char *payload, size_t len)
 {
 	json_t *json = json_loadb(payload, len, JSON_REJECT_DUPLICATES, NULL);
 	const char *manifest = json_string_value(json_object_get(json, "manifest"));
 	const char *run = json_string_value(json_object_get(json, "run"));
+	const json_t *swarm = json_object_get(json, "swarm");
 
-	if (json_object_size(json) == 9 &&
+	if (json_object_size(json) == (swarm ? 10 : 9) && (!swarm || swarm_valid(swarm)) &&
 	    json_integer_value(json_object_get(json, "version")) == 1 &&
 	    name_valid(json_string_value(json_object_get(json, "cluster"))) &&
 	    name_valid(json_string_value(json_object_get(json, "node"))) &&

@@ -5,12 +5,15 @@
  *   {"version": 1, "cluster": "blue", "node": "n1", "generation": 7, "expires": SECONDS,
  *    "run": "ID", "manifest": "SHA-256" | "", "variables": {"NAME": "value"},
  *    "items": [{"id": "…", "name": "etcd", "action": "install", "stage": true, "go": false,
- *               "redo": false}, …]}
+ *               "redo": false}, …],
+ *    "swarm": {"address": "10.9.0.11", "port": 8444,
+ *              "peers": [{"name": "n2", "address": "10.9.0.12", "key": "SHA-256"}, …]}}
  *
  * An item is one of the bundle, by name, or "@network" (with "links") or "@storage" (with
  * "stores"). Its id is a digest of everything that decides what installing it does, so what has
  * the same id need not be done again. stage: its blobs may be fetched; go: it may be installed.
- * The generation only rises; an agent refuses a lower one. Pure: the control machine writes such
+ * swarm, which may be missing: where this node passes pieces on, and the nodes it exchanges them
+ * with; key is the hash of a peer's public key. The generation only rises; an agent refuses a lower one. Pure: the control machine writes such
  * payloads, agents read them.
  */
 #ifndef SLUICE_DESIRED_H
@@ -22,6 +25,7 @@
 #define DESIRED_ITEMS_MAX     160
 #define DESIRED_VARIABLES_MAX 512
 #define DESIRED_SCHEME_MAX    64 /* links, stores, addresses, routes */
+#define DESIRED_PEERS_MAX     32
 #define DESIRED_ID_LEN	      32
 #define DESIRED_RUN_LEN	      16
 #define DESIRED_NETWORK	      "@network"
