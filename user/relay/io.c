@@ -23,6 +23,7 @@ SANDBOX_ALLOW_OPTION(setsockopt, IPPROTO_TCP, TCP_NODELAY);
 SANDBOX_ALLOW_OPTION(setsockopt, IPPROTO_TCP, TCP_QUICKACK);
 SANDBOX_ALLOW_OPTION(getsockopt, SOL_SOCKET, SO_DOMAIN);
 SANDBOX_ALLOW_OPTION(getsockopt, IPPROTO_TCP, TCP_SAVED_SYN);
+SANDBOX_ALLOW_OPTION(getsockopt, IPPROTO_TCP, TCP_INFO);
 
 ssize_t io_recv(int fd, void *data, size_t len)
 {
@@ -125,4 +126,14 @@ ssize_t io_saved_syn(int fd, void *data, size_t len)
 	socklen_t n = (socklen_t)len;
 
 	return getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, data, &n) < 0 ? -errno : (ssize_t)n;
+}
+
+int io_accept_queue(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return -errno;
+	return info.tcpi_state == TCP_LISTEN ? (int)info.tcpi_unacked : -EINVAL;
 }

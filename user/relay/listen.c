@@ -82,17 +82,35 @@ int listen_add(struct relay *relay, int fd, const struct proto_listen *about)
 	return 0;
 }
 
-static void end_listener(struct relay *relay, struct listener *listener)
+/*
+ * A connection wakes one of the workers that wait at the same socket, and it may have been this one
+ * while its accept was being cancelled: nobody else would look before the next connection comes. So
+ * nothing is closed before a look, made when nothing waits here, finds an empty queue.
+ */
+static void close_when_empty(struct relay *relay, struct listener *listener)
 {
-	if (listener->accepting) {
-		if (!listener->ending)
-			ring_cancel(&relay->ring, listener_tag(relay, listener));
-		listener->ending = true;
+	struct ring_tag tag = listener_tag(relay, listener);
+
+	if (!listener->aborted && io_accept_queue(listener->fd) > 0) {
+		if (relay->listeners.paused_until_ms)
+			return; /* listen_tick() comes back to it */
+		ring_accept(&relay->ring, listener->fd, false, tag);
+		ring_cancel(&relay->ring, tag);
+		listener->accepting = true;
 		return;
 	}
 	close(listener->fd);
 	listener->fd = -1;
 	relay->listeners.open--;
+}
+
+static void end_listener(struct relay *relay, struct listener *listener)
+{
+	if (listener->accepting && !listener->ending)
+		ring_cancel(&relay->ring, listener_tag(relay, listener));
+	listener->ending = true;
+	if (!listener->accepting)
+		close_when_empty(relay, listener);
 }
 
 void listen_remove(struct relay *relay, uint32_t tenant, bool abort)
@@ -121,9 +139,16 @@ void listen_tick(struct relay *relay)
 	if (!listeners->paused_until_ms || relay->now_ms < listeners->paused_until_ms)
 		return;
 	listeners->paused_until_ms = 0;
-	for (uint32_t i = 0; i < listeners->high; i++)
-		if (listeners->table[i].fd >= 0)
-			arm(relay, &listeners->table[i]);
+	for (uint32_t i = 0; i < listeners->high; i++) {
+		struct listener *listener = &listeners->table[i];
+
+		if (listener->fd < 0)
+			continue;
+		if (listener->ending && !listener->accepting)
+			close_when_empty(relay, listener);
+		else
+			arm(relay, listener);
+	}
 }
 
 /* Over a limit: the answer fits the socket's empty send buffer. Takes fd over. */
@@ -261,7 +286,7 @@ void listen_event(struct relay *relay, const struct ring_event *event)
 	if (listener->accepting)
 		return;
 	if (listener->ending)
-		end_listener(relay, listener);
+		close_when_empty(relay, listener);
 	else
 		arm(relay, listener);
 }

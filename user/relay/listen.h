@@ -18,7 +18,7 @@ struct listener {
 	int fd; /* -1: the slot is free */
 	uint32_t generation;
 	bool accepting; /* the ring holds an accept */
-	bool ending;	/* closed as soon as it does not */
+	bool ending;	/* closed as soon as it does not, and nobody waits to be accepted */
 	bool aborted;	/* what it still yields is reset */
 	struct proto_listen about;
 };
@@ -37,7 +37,7 @@ void listen_free(struct listeners *listeners);
 int listen_add(struct relay *relay, int fd, const struct proto_listen *about);
 /* Stops accepting for a tenant; with abort, connections accepted meanwhile are reset. */
 void listen_remove(struct relay *relay, uint32_t tenant, bool abort);
-/* Stops accepting altogether. */
+/* Stops accepting altogether, once the queues are empty. */
 void listen_stop(struct relay *relay);
 /* Accepts again after a shortage, when its time has come. */
 void listen_tick(struct relay *relay);

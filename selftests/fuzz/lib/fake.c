@@ -351,6 +351,12 @@ ssize_t io_saved_syn(int fd, void *data, size_t len)
 	return 0;
 }
 
+/* What a listener here yields is handed to it when its accept is armed, and never queued. */
+int io_accept_queue(int fd)
+{
+	return 0;
+}
+
 bool io_is_tcp(int fd)
 {
 	return held(fd)->tcp;
