@@ -202,9 +202,7 @@ inline_always int answer_echo6(struct __sk_buff *skb, const struct sl_iface_key 
 
 /*
  * The connection's socket, if the namespace has one beyond listening: established, handshaking, or
- * in TIME_WAIT (where the kernel itself finds the listener again for a re-used port). It is looked
- * up from the attach interface: sockets bound to the bridge above a port are not found, and their
- * packets are left to the stack.
+ * in TIME_WAIT (where the kernel itself finds the listener again for a re-used port).
  */
 inline_always struct bpf_sock *find_connection(struct __sk_buff *skb, const struct frame *frame)
 {
@@ -269,13 +267,56 @@ inline_always struct bpf_sock *find_listener(const struct sl_iface_key *key,
 	return NULL;
 }
 
+/* A SYN that nobody takes: the tenant's choice. */
+inline_always int fail(const struct sl_iface_key *key, const struct sl_iface *iface,
+		       const struct frame *frame)
+{
+	if (iface->fail_policy == SL_FAIL_DROP) {
+		count_verdict(key, SL_V_FAIL_DROP, frame->length, 0);
+		return TC_ACT_SHOT;
+	}
+	count_verdict(key, SL_V_FAIL_PASS, frame->length, 0);
+	return TC_ACT_UNSPEC;
+}
+
+/*
+ * On a bridge's port the stack places every packet: it becomes the bridge's own before the stack
+ * looks for a socket, and all of ours are bound to the bridge. From here, with the port for a
+ * device, connections and TIME_WAIT cannot be seen; and a listener assigned to a SYN whose port is
+ * in TIME_WAIT loses it on kernels below 6.18.
+ */
+inline_always int steer_to_bridge(struct __sk_buff *skb, const struct sl_iface_key *key,
+				  const struct sl_iface *iface, const struct frame *frame)
+{
+	int syn = frame->tcp_flags & TCP_SYN;
+	struct bpf_sock *sk;
+
+	if (!syn && !iface->mark) {
+		count_verdict(key, SL_V_STACK, frame->length, 0);
+		return TC_ACT_UNSPEC;
+	}
+	sk = find_listener(key, iface, frame);
+	if (sk) {
+		bpf_sk_release(sk);
+		if (iface->mark)
+			skb->mark = SL_MARK;
+	} else if (syn) {
+		return fail(key, iface, frame);
+	}
+	count_verdict(key, syn ? SL_V_NEW : SL_V_STACK, frame->length, 0);
+	return TC_ACT_UNSPEC;
+}
+
 inline_always int steer_tcp(struct __sk_buff *skb, const struct sl_iface_key *key,
 			    const struct sl_iface *iface, const struct frame *frame)
 {
 	__u32 verdict = SL_V_ESTABLISHED;
-	struct bpf_sock *sk = find_connection(skb, frame);
+	struct bpf_sock *sk;
 	long refused;
 
+	if (iface->l3_ifindex != key->ifindex)
+		return steer_to_bridge(skb, key, iface, frame);
+	sk = find_connection(skb, frame);
 	if (!sk) {
 		/* Without a socket only a SYN is ours to place; SYN cookies are the stack's. */
 		if (!(frame->tcp_flags & TCP_SYN)) {
@@ -285,14 +326,8 @@ inline_always int steer_tcp(struct __sk_buff *skb, const struct sl_iface_key *ke
 		verdict = SL_V_NEW;
 		sk = find_listener(key, iface, frame);
 	}
-	if (!sk) {
-		if (iface->fail_policy == SL_FAIL_DROP) {
-			count_verdict(key, SL_V_FAIL_DROP, frame->length, 0);
-			return TC_ACT_SHOT;
-		}
-		count_verdict(key, SL_V_FAIL_PASS, frame->length, 0);
-		return TC_ACT_UNSPEC;
-	}
+	if (!sk)
+		return fail(key, iface, frame);
 	refused = bpf_sk_assign(skb, sk, 0);
 	bpf_sk_release(sk);
 	if (iface->mark && !refused)

@@ -13,6 +13,7 @@ lab_begin
 need nginx curl jq openssl nft iptables-nft-restore
 make_management
 make_tenant plain masquerade neutron later
+make_tenant_bridge bridged
 make_documents 1024 $((4 * MIB))
 start_nginx nginx
 
@@ -47,13 +48,15 @@ COMMIT
 COMMIT
 IPT
 
+in_ns bridged iptables-nft -t nat -A PREROUTING -d 169.254.169.254/32 -p tcp --dport 80 -j REDIRECT --to-ports 9697
+
 rules() { in_ns "$1" nft -s list ruleset; }
-for tenant in plain masquerade neutron later; do
+for tenant in plain masquerade neutron later bridged; do
 	rules $tenant >"$LAB/$tenant.before"
 done
 start_sluiced
-for tenant in plain masquerade neutron later; do
-	attach $tenant
+for tenant in plain masquerade neutron later bridged; do
+	if [ $tenant = bridged ]; then attach $tenant --interface vp0; else attach $tenant; fi
 	for size in 1024 $((4 * MIB)); do
 		expect_document $tenant $size "$tenant"
 	done
@@ -61,7 +64,7 @@ for tenant in plain masquerade neutron later; do
 		fail "$tenant over IPv6"
 done
 tracked() { in_ns "$1" cat /proc/net/nf_conntrack 2>/dev/null | grep -c 169.254.169.254 || true; }
-for tenant in masquerade neutron; do
+for tenant in masquerade neutron bridged; do
 	expect_has "$(rules $tenant)" "notrack" "our rules in $tenant"
 	expect_eq "$(tracked $tenant)" 0 "flows tracked in $tenant"
 done
@@ -77,7 +80,7 @@ unneeded() { [ -z "$(rules later)" ]; }
 wait_for 5 "no rules, as none are needed any more" unneeded
 expect_document later 1024 "without NAT again"
 
-for tenant in plain masquerade neutron later; do
+for tenant in plain masquerade neutron later bridged; do
 	detach $tenant
 	rules $tenant >"$LAB/$tenant.after"
 	diff -u "$LAB/$tenant.before" "$LAB/$tenant.after" >&2 || fail "the ruleset of $tenant is not as it was found"

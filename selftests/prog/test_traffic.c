@@ -509,13 +509,7 @@ int main(void)
 	prog_iface_put(&iface);
 	test_connection(false);
 	test_connection(true);
-	/*
-	 * TIME_WAIT sockets of the bridge are invisible from its port, so that steer assigns the
-	 * listener; 6.1 and 6.12 drop a SYN that re-uses a port until TIME_WAIT is over.
-	 */
-	if (gate_load_features(prog_load)->kernel_major > 6 ||
-	    gate_load_features(prog_load)->kernel_minor >= 18)
-		test_time_wait("bridge port");
+	test_time_wait("bridge port");
 	gate_load_detach_tc(prog_load, prog_key.ifindex);
 	return prog_end();
 }
