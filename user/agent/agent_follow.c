@@ -100,7 +100,6 @@ static int end_operation(struct agent *agent, const char *id, struct agent_resul
 	int err;
 
 	make_ascii(result->message);
-	make_ascii(result->log);
 	log_info("operation %s: %s%s%s", id, result->failed ? "failed" : "done",
 		 *result->message ? ": " : "", result->message);
 	if (json_object_size(agent->state.ended) >= ENDED_MAX)

@@ -9,25 +9,17 @@
 #include "agent.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "../lib/child.h"
 #include "../lib/instruction.h"
 
 #define WORDS_MAX    (INSTRUCTION_PACKAGES_MAX + 48)
-#define STATUS_FD    3
-#define SILENCE_MS   (30 * 60 * 1000) /* then the package manager is taken for stuck */
+#define SILENCE	     (30 * 60) /* seconds; then the package manager is taken for stuck */
 #define LOCK_SECONDS "300"
-
-extern char **environ;
 
 struct run {
 	const char *argv[WORDS_MAX];
@@ -60,21 +52,6 @@ static void add_option(struct run *run, const char *name, const char *value)
 	snprintf(word, sizeof(run->room[0]), "%s=%s", name, value);
 	add(run, "-o");
 	add(run, word);
-}
-
-/* Keeps the last AGENT_LOG_MAX bytes of everything that is said. */
-static void keep_log(struct agent_result *result, const char *data, size_t len)
-{
-	size_t have = strlen(result->log), drop;
-
-	if (len > AGENT_LOG_MAX) {
-		data += len - AGENT_LOG_MAX;
-		len = AGENT_LOG_MAX;
-	}
-	drop = have + len > AGENT_LOG_MAX ? have + len - AGENT_LOG_MAX : 0;
-	memmove(result->log, result->log + drop, have - drop);
-	memcpy(result->log + have - drop, data, len);
-	result->log[have - drop + len] = '\0';
 }
 
 static void set_percent(struct run *run, unsigned percent)
@@ -140,110 +117,41 @@ static void take_lines(struct run *run, const char *data, size_t len)
 	}
 }
 
-static int start(struct run *run, int output, int status, pid_t *ret_pid)
+static void take_status(const char *data, size_t len, void *arg)
 {
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none;
-	int err;
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	sigemptyset(&none);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	/* A group of its own: a signal for the agent must not cut dpkg in two. */
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, status, STATUS_FD);
-	run->argv[run->argc] = NULL;
-	err = posix_spawnp(ret_pid, run->argv[0], &actions, &attributes, (char *const *)run->argv,
-			   environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	return -err;
+	take_lines(arg, data, len);
 }
 
-/* What is there now; false at the end. */
-static bool drain(struct run *run, int fd, bool is_status)
+static void take_output(const char *data, size_t len, void *arg)
 {
-	char data[4096];
-	ssize_t n;
+	struct run *run = arg;
 
-	while ((n = read(fd, data, sizeof(data))) != 0) {
-		if (n < 0)
-			return errno == EAGAIN || errno == EINTR;
-		if (is_status || run->dnf)
-			take_lines(run, data, (size_t)n);
-		if (!is_status)
-			keep_log(run->result, data, (size_t)n);
-	}
-	return false;
-}
-
-/*
- * Reads both ends until the program has ended: not until they are closed, since a service that
- * a package starts may hold on to them. False: it is stuck.
- */
-static bool follow(struct run *run, pid_t pid, int output, int status)
-{
-	struct pollfd fds[3] = { { .fd = output, .events = POLLIN },
-				 { .fd = status, .events = POLLIN },
-				 { .events = POLLIN } };
-	bool ended = false, heard = true;
-	int ready;
-
-	fds[2].fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	while (!ended && heard && (fds[0].fd >= 0 || fds[2].fd >= 0)) {
-		ready = poll(fds, 3, SILENCE_MS);
-		if (ready < 0 && errno == EINTR)
-			continue;
-		heard = ready > 0;
-		ended = heard && fds[2].fd >= 0 && fds[2].revents;
-		for (int i = 0; heard && i < 2; i++)
-			if (fds[i].fd >= 0 && (fds[i].revents || ended) &&
-			    !drain(run, fds[i].fd, i == 1))
-				fds[i].fd = -1;
-	}
-	if (fds[2].fd >= 0)
-		close(fds[2].fd);
-	return heard;
+	if (run->dnf)
+		take_lines(run, data, len);
+	child_keep(run->result->log, AGENT_LOG_MAX, data, len);
 }
 
 /* 0 when the program ended with 0. */
 static int execute(struct run *run)
 {
-	int output[2] = { -1, -1 }, status[2] = { -1, -1 }, end = -1, err = 0;
-	bool followed;
-	pid_t pid;
+	const struct child child = {
+		.argv = run->argv,
+		.input = -1,
+		.silence = SILENCE,
+		.output = take_output,
+		.status = take_status,
+		.arg = run,
+	};
+	int status;
 
-	if (pipe2(output, O_CLOEXEC) || pipe2(status, O_CLOEXEC) ||
-	    fcntl(output[0], F_SETFL, O_NONBLOCK) || fcntl(status[0], F_SETFL, O_NONBLOCK))
-		err = -errno;
-	if (!err)
-		err = start(run, output[1], status[1], &pid);
-	if (output[1] >= 0)
-		close(output[1]);
-	if (status[1] >= 0)
-		close(status[1]);
-	if (!err) {
-		followed = follow(run, pid, output[0], status[0]);
-		if (!followed)
-			kill(-pid, SIGTERM);
-		while (waitpid(pid, &end, 0) < 0 && errno == EINTR)
-			continue;
-		if (!followed)
-			snprintf(run->error, sizeof(run->error),
-				 "%s said nothing for half an hour and was ended", run->argv[0]);
-	} else {
-		snprintf(run->error, sizeof(run->error), "%s: %s", run->argv[0], strerror(-err));
-	}
-	if (output[0] >= 0)
-		close(output[0]);
-	if (status[0] >= 0)
-		close(status[0]);
-	return err ? err : end;
+	run->argv[run->argc] = NULL;
+	status = child_run(&child);
+	if (status == -ETIME)
+		snprintf(run->error, sizeof(run->error),
+			 "%s said nothing for half an hour and was ended", run->argv[0]);
+	else if (status < 0)
+		snprintf(run->error, sizeof(run->error), "%s: %s", run->argv[0], strerror(-status));
+	return status;
 }
 
 static void apt_begin(struct run *run, const struct agent_options *options, bool progress)
@@ -308,7 +216,7 @@ static int run_apt(struct run *run, const struct agent_options *options, const j
 	int err;
 
 	if (resumed && recover(run, options))
-		keep_log(run->result, "dpkg --configure -a failed\n", 27);
+		take_output("dpkg --configure -a failed\n", 27, run);
 	apt_begin(run, options, false);
 	add(run, "update");
 	/* Without this, apt-get update ends with 0 when no server answers. */
@@ -348,18 +256,6 @@ static bool has_apt(void)
 	return !access("/usr/bin/apt-get", X_OK);
 }
 
-/* The last line that says something is the reason, when nothing better is known. */
-static void last_line(const char *log, char *out, size_t size)
-{
-	size_t end = strlen(log), begin;
-
-	while (end && log[end - 1] == '\n')
-		end--;
-	for (begin = end; begin && log[begin - 1] != '\n';)
-		begin--;
-	snprintf(out, size, "%.*s", (int)(end - begin), log + begin);
-}
-
 void agent_run(const struct agent_options *options, const json_t *operation, bool resumed,
 	       void (*tell)(unsigned percent, void *arg), void *arg,
 	       struct agent_result *ret_result)
@@ -387,6 +283,7 @@ void agent_run(const struct agent_options *options, const json_t *operation, boo
 	if (err && *run->error)
 		snprintf(ret_result->message, sizeof(ret_result->message), "%s", run->error);
 	else if (err)
-		last_line(ret_result->log, ret_result->message, sizeof(ret_result->message));
+		/* Nothing better is known. */
+		child_last_line(ret_result->log, ret_result->message, sizeof(ret_result->message));
 	free(run);
 }

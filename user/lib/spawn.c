@@ -2,10 +2,8 @@
 #include "spawn.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +12,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "child.h"
 
 #define WHY_MAX 600
 
@@ -78,28 +78,12 @@ static int start(const struct spawn *spawn, int in, int out, int err_fd, pid_t *
 		"HOME=/nonexistent",
 		NULL,
 	};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int err;
+	const struct child_start start = { .argv = spawn->argv,
+					   .environment = (char *const *)environment,
+					   .cwd = spawn->cwd,
+					   .fds = { in, out, err_fd, -1 } };
 
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, err_fd, STDERR_FILENO);
-	if (spawn->cwd)
-		posix_spawn_file_actions_addchdir_np(&actions, spawn->cwd);
-	err = posix_spawnp(ret_pid, spawn->argv[0], &actions, &attributes,
-			   (char *const *)spawn->argv, (char *const *)environment);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	return -err;
+	return child_start(&start, ret_pid);
 }
 
 int spawn_run(const struct spawn *spawn, char **ret_text, char **ret_why)
