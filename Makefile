@@ -54,8 +54,7 @@ DAEMON_OBJ := $(filter-out %/main.o,$(call objs,user/sluiced user/gate user/rela
 
 # user/repo/ is two programs: cli*.c is sluice-repo, the rest sluice-repod.
 REPO_CLI_OBJ  := $(filter $(BUILD)/obj/user/repo/cli%,$(call objs,user/repo))
-REPO_FAULT    := $(BUILD)/obj/user/repo/fault.o
-REPOD_OBJ     := $(filter-out $(BUILD)/obj/user/repo/cli% $(REPO_FAULT),$(call objs,user/repo))
+REPOD_OBJ     := $(filter-out $(BUILD)/obj/user/repo/cli%,$(call objs,user/repo))
 PROGRAMS := $(BUILD)/sluiced $(BUILD)/sluice $(BUILD)/sluice-repod $(BUILD)/sluice-repo \
             $(BUILD)/sluice-agent $(BUILD)/sluice-bundle $(BUILD)/sluice-cluster
 
@@ -80,7 +79,7 @@ $(BUILD)/sluice: $(call objs,user/sluice) $(BUILD)/libsluice.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_sluice)
 
-$(BUILD)/sluice-repod: $(REPOD_OBJ) $(REPO_FAULT) $(BUILD)/libsluice.a
+$(BUILD)/sluice-repod: $(REPOD_OBJ) $(BUILD)/libsluice.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_repod)
 
@@ -100,12 +99,24 @@ $(BUILD)/sluice-bundle: $(call objs,user/bundle) $(BUILD)/libsluice.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_bundle)
 
-# The same daemon with fault points that kill it: what the crash test runs.
-REPO_TEST := $(BUILD)/selftests/repo/sluice-repod
-$(REPO_TEST): $(REPOD_OBJ) $(BUILD)/obj/selftests/repo/lib/fault.o $(BUILD)/libsluice.a
+# The same programs with fault points that kill them: what the crash tests run.
+FAULT      := $(BUILD)/obj/selftests/lib/fault.o
+CRASH_TEST := $(BUILD)/selftests/repo/sluice-repod $(BUILD)/selftests/cluster/sluice-agent \
+              $(BUILD)/selftests/cluster/sluice-cluster
+$(BUILD)/selftests/repo/sluice-repod: $(REPOD_OBJ) $(FAULT) $(BUILD)/libsluice.a
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_repod)
+
+$(BUILD)/selftests/cluster/sluice-agent: $(call objs,user/agent) $(FAULT) $(BUILD)/libsluice.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_agent)
+
+$(BUILD)/selftests/cluster/sluice-cluster: $(call objs,user/cluster) $(FAULT) $(BUILD)/libsluice.a
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_cluster)
 
 $(BUILD)/libsluice.a: $(LIB_OBJ)
 	$(call say,AR,$@)
@@ -168,7 +179,7 @@ $(BUILD)/tools/%: $(BUILD)/obj/selftests/tools/%.o
 
 tools: $(TOOLS)
 
-tests: programs tools $(REPO_TEST) $(UNIT_BIN) $(PROG_BIN) $(NET_BIN) ## build programs and tests
+tests: programs tools $(CRASH_TEST) $(UNIT_BIN) $(PROG_BIN) $(NET_BIN) ## build programs and tests
 
 # As root on a fresh machine these install what is missing, then build, then run.
 deps:

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "../lib/fault.h"
 #include "catalog.h"
 
 #include <errno.h>
@@ -6,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fault.h"
 
 #define VISIBLE                                                                                    \
 	"(?1 IS NULL OR public OR EXISTS (SELECT 1 FROM package_tenants t"                         \

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "../lib/fault.h"
 #include "db.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "fault.h"
 
 #define APPLICATION_ID 0x736c7572 /* "slur": tells our files from others' */
 #define BUSY_MS	       10000

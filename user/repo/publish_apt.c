@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fault.h"
+#include "../lib/fault.h"
 #include "../lib/spawn.h"
 
 #define TOOL_TIME   1800

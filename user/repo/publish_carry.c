@@ -5,6 +5,7 @@
  * "SECONDS PATH". What a viewer lost the right to see does not stay, nor do indices that
  * speak of it.
  */
+#include "../lib/fault.h"
 #include "publish.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 #include <unistd.h>
 
 #include "catalog.h"
-#include "fault.h"
 
 struct carry {
 	struct publish_build *build;

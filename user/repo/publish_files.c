@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* File work that publishing needs: links that become copies where they must. */
+#include "../lib/fault.h"
 #include "publish.h"
 
 #include <dirent.h>
@@ -10,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fault.h"
 
 bool publish_visible(const struct publish_entry *entry, const char *tenant)
 {

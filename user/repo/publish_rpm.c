@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "fault.h"
+#include "../lib/fault.h"
 #include "../lib/spawn.h"
 
 #define TOOL_TIME 1800

@@ -3,6 +3,7 @@
  * One view: is it another one than what is published? Then it is built in VIEW/.new, synced,
  * given its number, and switched to.
  */
+#include "../lib/fault.h"
 #include "publish.h"
 
 #include <dirent.h>
@@ -17,7 +18,6 @@
 #include <unistd.h>
 
 #include "catalog.h"
-#include "fault.h"
 
 #define BUILDING ".new"
 

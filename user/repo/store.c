@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "../lib/fault.h"
 #include "store.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "fault.h"
 
 #define DIR_MODE 0750
 #define NEW_BLOB ".new" /* a blob between link and rename; we hold the lock, so a crash left it */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "../lib/digest.h"
-#include "fault.h"
+#include "../lib/fault.h"
 
 void upload_clear(struct upload *upload)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Fault points with teeth, for the crash test: SLUICE_FAULT=STEP:N kills the process the
+ * Fault points with teeth, for the crash tests: SLUICE_FAULT=STEP:N kills the process the
  * N-th time it reaches STEP; SLUICE_FAULT_LOG=FILE gets a line for every step reached.
  */
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../../user/repo/fault.h"
+#include "../../user/lib/fault.h"
 
 static void note(const char *path, const char *step)
 {
