@@ -44,7 +44,7 @@ LIBS_sluice  := $(LIBS_LIB)
 LIBS_repod   := -lmicrohttpd -lsqlite3 -larchive $(LIBS_LIB) -lpthread
 LIBS_repo    := -lcurl $(LIBS_LIB)
 LIBS_bundle  := -larchive -lcurl $(LIBS_LIB)
-LIBS_agent   := -lcurl -lsqlite3 -larchive $(LIBS_LIB) -lpthread
+LIBS_agent   := -lcurl -lmicrohttpd -lgnutls -lsqlite3 -larchive $(LIBS_LIB) -lpthread
 LIBS_cluster := -lmicrohttpd -lgnutls -lsqlite3 -larchive $(LIBS_LIB) -lpthread
 
 objs      = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(addsuffix /*.c,$(1)))))
