@@ -13,6 +13,7 @@ packages="
 	libmicrohttpd-dev libgnutls28-dev libsqlite3-dev libarchive-dev libcurl4-gnutls-dev
 	iproute2 iputils-ping ethtool procps util-linux libcap2-bin
 	nginx-light haproxy curl openssl socat jq python3
+	dosfstools xfsprogs lvm2 containerd
 	dnsmasq-base busybox nftables libnftables-dev iptables
 	apt-utils dpkg-dev gpg gpg-agent createrepo-c dnf rpm aria2 sqlite3 chromium skopeo xz-utils rsync faketime
 	qemu-system-x86 cpio kmod

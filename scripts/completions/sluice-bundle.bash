@@ -12,7 +12,7 @@ _sluice_bundle() {
 		word=${COMP_WORDS[i]}
 		case $word in
 		-k | --keys | -o | --output | -K | --key | -G | --gpg-key | -b | --base | -s | --split | --size | \
-			-n | --newer-than | -t | --tries) i=$((i + 1)) ;;
+			-n | --newer-than | -t | --tries | --token-file | --user-file | --ca) i=$((i + 1)) ;;
 		-*) ;;
 		*) command+=("$word") ;;
 		esac
@@ -20,7 +20,8 @@ _sluice_bundle() {
 
 	case $prev in
 	-s | --split | --size | -t | --tries) return ;;
-	-k | --keys | -o | --output | -K | --key | -G | --gpg-key | -b | --base | -n | --newer-than) files=1 ;;
+	-k | --keys | -o | --output | -K | --key | -G | --gpg-key | -b | --base | -n | --newer-than | \
+		--token-file | --user-file | --ca) files=1 ;;
 	*)
 		case "${command[*]}" in
 		'') words='create delta split join verify inspect diff pull unpack key --help --version' ;;
@@ -34,7 +35,7 @@ _sluice_bundle() {
 			words="$(sluice-bundle inspect --json "${command[1]}" 2>/dev/null |
 				sed -n 's/^      "name": "\(.*\)",*$/\1/p') $options"
 			;;
-		pull*) words="--base --tries --allow-older $options" files=1 ;;
+		pull*) words="--base --tries --token-file --user-file --ca --allow-older $options" files=1 ;;
 		unpack | 'unpack '*) words=$options files=1 ;;
 		key) words='new show' ;;
 		'key '*) words=$options files=1 ;;

@@ -12,7 +12,7 @@ end() {
 	local status=$?
 	set +e
 	trap - ERR
-	umount "$LAB/small" "$LAB/fat" 2>/dev/null
+	umount "$LAB/small" 2>/dev/null
 	(exit $status)
 	lab_end
 }
@@ -96,13 +96,6 @@ expect_exit 3 "the last part missing" "$BUNDLE" verify --keys ops.pub stick/one.
 said "truncated" "the last part"
 "$BUNDLE" create --key ops.key --split 2 -o parts.sluice bundle.yaml >/dev/null
 cat parts.sluice.00? | cmp - one.sluice || fail "create --split made another bundle"
-if command -v mkfs.vfat >/dev/null; then
-	truncate -s 40M fat.img && mkfs.vfat fat.img >/dev/null
-	mkdir fat && mount -o loop fat.img fat && cp parts.sluice.00? fat/
-	pull fat/parts.sluice fromfat >/dev/null || { umount fat; fail "from FAT"; }
-	umount fat
-	verify fromfat >/dev/null
-fi
 
 # A delta: small, useless alone, whole with what was there before.
 sed 's/^version: 1/version: 2/; s/packages: \[lib\]/packages: [lib, other]/' bundle.yaml >two.yaml

@@ -23,6 +23,7 @@
 #include "cli.h"
 #include "file.h"
 #include "http.h"
+#include "web.h"
 
 #define BLOBS	 "blobs/sha256"
 #define PARTIAL	 "partial"
@@ -32,6 +33,7 @@
 
 static struct pull_options {
 	const char *base;
+	struct web_options web;
 	uint32_t tries;
 	bool older;
 } pull_options = { .tries = 10 };
@@ -41,6 +43,12 @@ static const struct opt pull_opts[] = {
 	  offsetof(struct pull_options, base), 0, 0, NULL },
 	{ OPT_NUMBER, 't', "tries", "N", "how often a broken request is made again (default 10)",
 	  offsetof(struct pull_options, tries), 1, 1000, NULL },
+	{ OPT_TEXT, 0, "token-file", "FILE", "a token for the web server",
+	  offsetof(struct pull_options, web.token_file), 0, 0, NULL },
+	{ OPT_TEXT, 0, "user-file", "FILE", "NAME:PASSWORD for the web server",
+	  offsetof(struct pull_options, web.user_file), 0, 0, NULL },
+	{ OPT_TEXT, 0, "ca", "FILE", "certificates of web servers (default: the system's)",
+	  offsetof(struct pull_options, web.ca), 0, 0, NULL },
 	{ OPT_FLAG, 0, "allow-older", NULL, "replace a newer version",
 	  offsetof(struct pull_options, older), 0, 0, NULL },
 };
@@ -408,7 +416,7 @@ static int open_source(struct pull *pull, const char *from, const char *keys)
 	int err;
 
 	if (http_is_url(from)) {
-		err = http_open(from, pull_options.tries, &source, &pull->error);
+		err = http_open(from, pull_options.tries, &pull_options.web, &source, &pull->error);
 		if (!err && (err = bundle_tar_scan(source, &places[0], &pull->error)))
 			source->close(source);
 	} else {

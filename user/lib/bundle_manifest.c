@@ -322,40 +322,64 @@ const struct bundle_item *bundle_manifest_item(const struct bundle_manifest *man
 	return NULL;
 }
 
-static bool item_needs(const struct bundle_manifest *manifest, const struct bundle_item *item,
-		       const struct bundle_blob *blob)
-{
-	const char *digest = blob->digest;
+struct needed {
+	const char **digests;
+	size_t count;
+};
 
-	if (item->type == BUNDLE_TARBALL)
-		return !strcmp(item->tarball.digest, digest);
-	if (item->type == BUNDLE_IMAGE) {
+static int compare_needed(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The digests of what an item needs, sorted; room for them is made here. */
+static int collect_needed(const struct bundle_manifest *manifest, const struct bundle_item *item,
+			  struct needed *ret)
+{
+	size_t room = item->packages_count + item->image_blobs_count + manifest->files_count + 1;
+
+	ret->count = 0;
+	ret->digests = calloc(room, sizeof(*ret->digests));
+	if (!ret->digests)
+		return -ENOMEM;
+	if (item->type == BUNDLE_TARBALL) {
+		ret->digests[ret->count++] = item->tarball.digest;
+	} else if (item->type == BUNDLE_IMAGE) {
+		ret->digests[ret->count++] = item->image.digest;
 		for (size_t i = 0; i < item->image_blobs_count; i++)
-			if (!strcmp(item->image_blobs[i].digest, digest))
-				return true;
-		return !strcmp(item->image.digest, digest);
+			ret->digests[ret->count++] = item->image_blobs[i].digest;
+	} else {
+		for (size_t i = 0; i < item->packages_count; i++)
+			ret->digests[ret->count++] = item->packages[i].blob.digest;
+		for (size_t i = 0; i < manifest->files_count; i++)
+			if (strncmp(manifest->files[i].path, "pool/", 5) != 0)
+				ret->digests[ret->count++] = manifest->files[i].blob.digest;
 	}
-	for (size_t i = 0; i < item->packages_count; i++)
-		if (!strcmp(item->packages[i].blob.digest, digest))
-			return true;
-	for (size_t i = 0; i < manifest->files_count; i++)
-		if (strncmp(manifest->files[i].path, "pool/", 5) != 0 &&
-		    !strcmp(manifest->files[i].blob.digest, digest))
-			return true;
-	return false;
+	qsort(ret->digests, ret->count, sizeof(*ret->digests), compare_needed);
+	return 0;
 }
 
 int bundle_item_blobs(const struct bundle_manifest *manifest, const struct bundle_item *item,
 		      struct bundle_blob **ret_blobs, size_t *ret_count)
 {
-	struct bundle_blob *blobs = calloc(manifest->blobs_count + 1, sizeof(*blobs));
+	struct bundle_blob *blobs;
+	struct needed needed;
 	size_t count = 0;
+	int err = collect_needed(manifest, item, &needed);
 
+	if (err)
+		return err;
+	/* No more than are needed: a digest is in the manifest's list once. */
+	blobs = calloc(needed.count + 1, sizeof(*blobs));
+	for (size_t i = 0; blobs && i < manifest->blobs_count && count < needed.count; i++) {
+		const char *digest = manifest->blobs[i].digest;
+
+		if (bsearch(&digest, needed.digests, needed.count, sizeof(digest), compare_needed))
+			blobs[count++] = manifest->blobs[i];
+	}
+	free(needed.digests);
 	if (!blobs)
 		return -ENOMEM;
-	for (size_t i = 0; i < manifest->blobs_count; i++)
-		if (item_needs(manifest, item, &manifest->blobs[i]))
-			blobs[count++] = manifest->blobs[i];
 	*ret_blobs = blobs;
 	*ret_count = count;
 	return 0;
