@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "../lib/instruction.h"
 #include "../lib/log.h"
 #include "../lib/signed.h"
@@ -50,14 +51,11 @@ static bool post_event(struct agent *agent, const char *id, const char *state, u
 static void tell(unsigned percent, void *arg)
 {
 	struct agent *agent = arg;
-	struct timespec now;
-	int64_t now_ms;
+	int64_t now = clock_ms(CLOCK_MONOTONIC);
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-	if (now_ms - agent->told_ms < TELL_MS)
+	if (now - agent->told_ms < TELL_MS)
 		return;
-	agent->told_ms = now_ms;
+	agent->told_ms = now;
 	post_event(agent, agent->operation, "running", percent, NULL, NULL);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../lib/clock.h"
 #include "cli.h"
 #include "file.h"
 
@@ -104,18 +105,10 @@ int cli_split(char *text, const char *list[CLI_LIST_MAX])
 
 /* ---- progress ------------------------------------------------------------------------------ */
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void cli_bar_start(struct cli_bar *bar, const struct cli *cli, const char *label, uint64_t total)
 {
 	*bar = (struct cli_bar){ .cli = cli, .label = label, .total = total };
-	bar->started_ms = now_ms();
+	bar->started_ms = clock_ms(CLOCK_MONOTONIC);
 }
 
 int cli_bar_move(uint64_t bytes, void *arg)
@@ -128,7 +121,7 @@ int cli_bar_move(uint64_t bytes, void *arg)
 	bar->done += bytes;
 	if (!bar->cli->progress)
 		return 0;
-	now = now_ms();
+	now = clock_ms(CLOCK_MONOTONIC);
 	if (now - bar->drawn_ms < 100)
 		return 0;
 	bar->drawn_ms = now;

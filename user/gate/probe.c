@@ -26,10 +26,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../../bpf/abi.h"
+#include "../lib/clock.h"
 #include "link.h"
 #include "netns.h"
 
@@ -369,18 +369,10 @@ void probe_close(struct probe *probe)
 /* ---- asking ------------------------------------------------------------------------------------
  */
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 static int await(int sock, short events, int64_t deadline)
 {
 	struct pollfd wait = { .fd = sock, .events = events };
-	int64_t left = deadline - now_ms();
+	int64_t left = deadline - clock_ms(CLOCK_MONOTONIC);
 	int n = left > 0 ? poll(&wait, 1, (int)left) : 0;
 
 	return n < 0 ? -errno : n ? 0 : -ETIMEDOUT;
@@ -440,7 +432,7 @@ static int exchange(int sock, uint16_t port, const char *path, int64_t deadline,
 int probe_get(struct probe *probe, uint16_t port, const char *path, unsigned timeout_ms,
 	      int *ret_status, bool *ret_connected)
 {
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline = clock_ms(CLOCK_MONOTONIC) + timeout_ms;
 	struct netns_visit visit;
 	int sock = -1, err = netns_enter(&visit, probe->ns);
 

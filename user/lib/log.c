@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 #define LINE_MAX_LEN 1024
 
 static const char *log_ident = "sluice";
@@ -74,11 +76,8 @@ void log_line(enum log_level level, const char *format, ...)
 
 bool log_allowed(struct log_limit *limit, uint32_t *ret_suppressed)
 {
-	struct timespec now;
-	int64_t ms;
+	int64_t ms = clock_ms(CLOCK_MONOTONIC);
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	if (!limit->started_ms || ms - limit->started_ms >= limit->interval_ms) {
 		limit->started_ms = ms;
 		limit->used = 0;

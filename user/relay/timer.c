@@ -4,12 +4,11 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "../lib/clock.h"
+
 int64_t timer_now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return clock_ms(CLOCK_MONOTONIC);
 }
 
 void timer_wheel_init(struct timer_wheel *wheel, int64_t now_ms)

@@ -97,6 +97,5 @@ const char *cli_text(const json_t *object, const char *key);
 void cli_put(const char *text);
 /* Redraws the progress line; done == total ends it. */
 void cli_progress(const char *label, uint64_t done, uint64_t total, int64_t started_ms);
-int64_t cli_now_ms(void);
 
 #endif

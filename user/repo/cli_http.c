@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
+
 #define SERVER_DEFAULT "unix:/run/sluice-repo/control.sock"
 #define REPLY_MAX      (64 * 1024 * 1024)
 #define TOKEN_MAX      256
@@ -316,7 +318,7 @@ long cli_http_append(struct cli *cli, const char *path, int fd, uint64_t offset,
 		.label = label,
 		.base = offset,
 		.total = offset + size,
-		.started_ms = cli_now_ms(),
+		.started_ms = clock_ms(CLOCK_MONOTONIC),
 	};
 	struct curl_slist *headers;
 	CURLcode result;
@@ -347,7 +349,7 @@ long cli_http_fetch(struct cli *cli, const char *path, int fd, uint64_t offset, 
 		.label = label,
 		.base = offset,
 		.total = size,
-		.started_ms = cli_now_ms(),
+		.started_ms = clock_ms(CLOCK_MONOTONIC),
 	};
 	struct curl_slist *headers;
 	CURLcode result;

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "../lib/instruction.h"
 #include "../lib/signed.h"
 #include "../lib/digest.h"
@@ -172,10 +173,10 @@ static void draw(const char *state, unsigned percent, bool end)
 /* Polls; the percentage is redrawn on a terminal, else printed when it moves. */
 static int watch(struct cli *cli, const char *id)
 {
-	int64_t end = cli_now_ms() + (int64_t)instruct_options.timeout * 1000;
+	int64_t end = clock_ms(CLOCK_MONOTONIC) + (int64_t)instruct_options.timeout * 1000;
 	char last[64] = "", line[64];
 
-	while (cli_now_ms() < end) {
+	while (clock_ms(CLOCK_MONOTONIC) < end) {
 		json_t *reply =
 			cli_instruct_fetch(cli, "/v1/instructions?limit=1000",
 					   instruct_options.tenant, instruct_options.instance);

@@ -6,15 +6,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "../lib/clock.h"
+
 #define BAR_WIDTH 24
-
-int64_t cli_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 const char *cli_text(const json_t *object, const char *key)
 {
@@ -108,7 +102,7 @@ void cli_print_packages(const json_t *packages)
 void cli_progress(const char *label, uint64_t done, uint64_t total, int64_t started_ms)
 {
 	static int64_t last_ms;
-	int64_t now = cli_now_ms(), spent = now - started_ms;
+	int64_t now = clock_ms(CLOCK_MONOTONIC), spent = now - started_ms;
 	unsigned percent = total ? (unsigned)(done * 100 / total) : 100;
 	char bar[BAR_WIDTH + 1], rate[16];
 

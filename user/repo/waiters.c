@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "../lib/clock.h"
+
 #define BUCKETS 4096
 #define TICK_MS 500
 
@@ -18,14 +20,6 @@ struct waiters {
 	unsigned count;
 	struct request *bucket[BUCKETS]; /* by tenant and instance */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* FNV-1a: the names are few and not secret; a chain at worst holds one tenant's agents. */
 static unsigned bucket_of(const char *tenant, const char *instance)
@@ -105,7 +99,7 @@ static void *watch(void *arg)
 			pthread_cond_timedwait(&waiters->wake, &waiters->lock, &until);
 		stopping = waiters->stopping;
 		pthread_mutex_unlock(&waiters->lock);
-		take_all(waiters, now_ms());
+		take_all(waiters, clock_ms(CLOCK_MONOTONIC));
 	}
 	return NULL;
 }
@@ -135,7 +129,7 @@ bool waiters_add(struct waiters *waiters, struct request *request, unsigned seco
 	unsigned bucket = bucket_of(request->who.tenant_name, request->who.instance);
 	bool added = false;
 
-	request->deadline_ms = now_ms() + (int64_t)seconds * 1000;
+	request->deadline_ms = clock_ms(CLOCK_MONOTONIC) + (int64_t)seconds * 1000;
 	pthread_mutex_lock(&waiters->lock);
 	if (!waiters->released && waiters->count < WAITERS_MAX) {
 		request->next_waiter = waiters->bucket[bucket];

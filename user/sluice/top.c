@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "client.h"
 #include "rates.h"
 #include "render.h"
@@ -336,21 +337,13 @@ static bool press(struct view *view, char key)
 	return true;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 /* Keys and changes of size until the next look is due; false: the end. */
 static bool attend(struct view *view, const json_t *answer, struct rates *rates, int64_t due)
 {
 	struct pollfd keys = { .fd = STDIN_FILENO, .events = POLLIN };
 
 	for (;;) {
-		int64_t left = due - now_ms();
+		int64_t left = due - clock_ms(CLOCK_MONOTONIC);
 		char key;
 
 		if (ended || left <= 0)
@@ -370,7 +363,7 @@ static bool attend(struct view *view, const json_t *answer, struct rates *rates,
 static enum status run_live(const struct common *common, struct view *view, json_t *before)
 {
 	bool more, answered = true, first = true;
-	int64_t due = now_ms();
+	int64_t due = clock_ms(CLOCK_MONOTONIC);
 	struct rates rates;
 	int fd = -1;
 
@@ -384,7 +377,7 @@ static enum status run_live(const struct common *common, struct view *view, json
 		json_t *after = NULL;
 
 		/* The second look comes soon, so that the page fills. */
-		due = now_ms() + (first ? 1000 : settings.interval * 1000);
+		due = clock_ms(CLOCK_MONOTONIC) + (first ? 1000 : settings.interval * 1000);
 		first = false;
 		if (!attend(view, answered ? before : NULL, &rates, due))
 			break;

@@ -11,10 +11,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../gate/netns.h"
+#include "../lib/clock.h"
 #include "doctor.h"
 
 #define ORIGINS_MAX 256
@@ -84,14 +84,6 @@ static void begin(struct calls *calls, struct call *call)
 		call->error = -errno;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 static void settle(struct call *call)
 {
 	socklen_t len = sizeof(call->error);
@@ -103,11 +95,11 @@ static void settle(struct call *call)
 /* Waits for all that are under way; what is not there in time has timed out. */
 static void finish(struct calls *calls)
 {
-	int64_t deadline = now_ms() + CONNECT_MS, left;
+	int64_t deadline = clock_ms(CLOCK_MONOTONIC) + CONNECT_MS, left;
 	struct pollfd waits[ORIGINS_MAX];
 	unsigned pending = 1;
 
-	while (pending && (left = deadline - now_ms()) > 0) {
+	while (pending && (left = deadline - clock_ms(CLOCK_MONOTONIC)) > 0) {
 		pending = 0;
 		for (unsigned i = 0; i < calls->count; i++) {
 			waits[i] = (struct pollfd){ .fd = -1, .events = POLLOUT };

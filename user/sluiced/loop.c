@@ -9,8 +9,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "../lib/clock.h"
 
 int loop_init(struct loop *loop)
 {
@@ -94,10 +95,7 @@ void loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t dela
 
 uint64_t loop_now(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return (uint64_t)clock_ms(CLOCK_MONOTONIC);
 }
 
 /* Fires what is due and says how long to sleep, -1 for ever. */
