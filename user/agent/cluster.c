@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../lib/digest.h"
+#include "../lib/fault.h"
 #include "../lib/file.h"
 #include "../lib/log.h"
 #include "../lib/opt.h"
@@ -73,77 +75,6 @@ static void end(struct node *node)
 	pthread_mutex_unlock(&node->lock);
 }
 
-/* ---- what this machine is to be ---- */
-
-/* A generation once seen is never undercut: a replayed document with a right signature is refused.
- */
-static const char *refuse(struct node *node, const json_t *document)
-{
-	if (strcmp(json_string_value(json_object_get(document, "node")), node->name) != 0)
-		return "it is for another node";
-	if (strcmp(json_string_value(json_object_get(document, "cluster")), node->cluster) != 0)
-		return "it is for another cluster";
-	if (json_integer_value(json_object_get(document, "generation")) <
-	    journal_number(node, "generation"))
-		return "it is older than one seen before";
-	if (json_integer_value(json_object_get(document, "expires")) + CLOCK_SLACK < time(NULL))
-		return "it has expired, or this machine's clock is wrong";
-	return NULL;
-}
-
-static int follow(struct node *node, const char *text)
-{
-	char *payload = NULL;
-	json_t *document = NULL;
-	const char *why = "it is damaged";
-	size_t len;
-	int err = signed_open(node->control, text, strlen(text), &payload, &len);
-
-	if (err == -EKEYREJECTED)
-		why = "the control machine's key did not sign it";
-	else if (!err)
-		document = desired_parse(payload, len);
-	if (document)
-		why = refuse(node, document);
-	if (why) {
-		log_error("the document is refused: %s", why);
-		err = -EACCES;
-	} else {
-		err = journal_follow(node, payload,
-				     json_integer_value(json_object_get(document, "generation")));
-		log_info("generation %lld",
-			 (long long)json_integer_value(json_object_get(document, "generation")));
-	}
-	json_decref(document);
-	free(payload);
-	return err;
-}
-
-static int poll_once(struct node *node, const struct http *http)
-{
-	struct http patient = *http;
-	char url[256], *body = NULL, *why = NULL;
-	long status;
-	int err = 0;
-
-	patient.timeout = node->wait + 30;
-	snprintf(url, sizeof(url), "%s/v1/desired?generation=%lld&wait=%u", node->server,
-		 (long long)journal_number(node, "generation"), node->wait);
-	status = http_call(&patient, url, NULL, &body, &why);
-	if (status == 200 && body) {
-		err = follow(node, body);
-		/* What was refused would come again at once. */
-		if (err)
-			idle(REFUSED_WAIT);
-	} else if (status != 204 && !cluster_signalled) {
-		log_warn("%s: %s", node->server, why ? why : body ? body : "no answer");
-		err = -ECONNREFUSED;
-	}
-	free(body);
-	free(why);
-	return err;
-}
-
 /* ---- what is told ---- */
 
 static int post(struct node *node, const struct http *http, const char *path, json_t *json)
@@ -164,6 +95,125 @@ static int post(struct node *node, const struct http *http, const char *path, js
 	return status == 204 ? 0 : status == 400 ? -EBADMSG : -ECONNREFUSED;
 }
 
+/* ---- what this machine is to be ---- */
+
+/* A generation once seen is never undercut: a replayed document with a right signature is refused.
+ */
+static const char *refuse(struct node *node, const json_t *document, char *clock, size_t size)
+{
+	time_t now = time(NULL);
+	struct tm utc;
+
+	if (strcmp(json_string_value(json_object_get(document, "node")), node->name) != 0)
+		return "it is for another node";
+	if (strcmp(json_string_value(json_object_get(document, "cluster")), node->cluster) != 0)
+		return "it is for another cluster";
+	if (json_integer_value(json_object_get(document, "generation")) <
+	    journal_number(node, "generation"))
+		return "it is older than one seen before";
+	if (json_integer_value(json_object_get(document, "expires")) + CLOCK_SLACK >= now)
+		return NULL;
+	strftime(clock, size,
+		 "it has expired, or this machine's clock is wrong: it says %Y-%m-%d %H:%M UTC",
+		 gmtime_r(&now, &utc));
+	return clock;
+}
+
+static int hash(const char *text, char ret_hex[NAME_DIGEST_LEN + 1])
+{
+	uint8_t digest[DIGEST_SIZE];
+	int err = digest_bytes(text, strlen(text), digest);
+
+	if (!err)
+		name_hex(digest, sizeof(digest), ret_hex);
+	return err;
+}
+
+/* Who ordered it hears it, and does not wait for what will not come. */
+static void tell_refusal(struct node *node, const struct http *http, const char *digest,
+			 const char *why)
+{
+	post(node, http, "/v1/refused", json_pack("{s:s, s:s}", "document", digest, "why", why));
+}
+
+static int follow(struct node *node, const struct http *http, const char *text)
+{
+	char digest[NAME_DIGEST_LEN + 1] = "", clock[100], *payload = NULL;
+	json_t *document = NULL;
+	const char *why = "it is damaged, or this agent is too old for it";
+	size_t len;
+	int err = signed_open(node->control, text, strlen(text), &payload, &len);
+	int64_t generation = 0;
+
+	if (err == -EKEYREJECTED)
+		why = "the control machine's key did not sign it";
+	else if (!err)
+		document = desired_parse(payload, len);
+	if (document)
+		why = refuse(node, document, clock, sizeof(clock));
+	hash(text, digest);
+	if (!why) {
+		generation = json_integer_value(json_object_get(document, "generation"));
+		fault_point("follow");
+		err = journal_follow(node, payload, digest, generation);
+		fault_point("followed");
+		if (err)
+			why = "the journal cannot be written: is the disk full?";
+	}
+	if (why) {
+		log_error("the document is refused: %s", why);
+		tell_refusal(node, http, digest, why);
+		err = -EACCES;
+	} else {
+		log_info("generation %lld", (long long)generation);
+	}
+	json_decref(document);
+	free(payload);
+	return err;
+}
+
+static int poll_once(struct node *node, const struct http *http)
+{
+	struct http patient = *http;
+	char url[256], *body = NULL, *why = NULL;
+	long status;
+	int err = 0;
+
+	patient.timeout = node->wait + 30;
+	snprintf(url, sizeof(url), "%s/v1/desired?generation=%lld&wait=%u", node->server,
+		 (long long)journal_number(node, "generation"), node->wait);
+	status = http_call(&patient, url, NULL, &body, &why);
+	if (status == 200 && body) {
+		err = follow(node, http, body);
+		/* What was refused would come again at once. */
+		if (err)
+			idle(REFUSED_WAIT);
+	} else if (status != 204 && !cluster_signalled) {
+		log_warn("%s: %s", node->server, why ? why : body ? body : "no answer");
+		err = -ECONNREFUSED;
+	}
+	free(body);
+	free(why);
+	return err;
+}
+
+/* A journal that cannot be written tells nothing by itself. */
+static void tell_trouble(struct node *node, const struct http *http)
+{
+	char *digest, why[CLUSTER_WHY_MAX];
+	int err;
+
+	pthread_mutex_lock(&node->lock);
+	err = node->trouble;
+	pthread_mutex_unlock(&node->lock);
+	digest = err ? journal_get(node, "digest") : NULL;
+	snprintf(why, sizeof(why), "its journal in %s cannot be written: %s", node->directory,
+		 strerror(-err));
+	if (digest)
+		tell_refusal(node, http, digest, why);
+	free(digest);
+}
+
 static void *report_thread(void *arg)
 {
 	char paths[3][CLUSTER_PATH_MAX];
@@ -178,6 +228,8 @@ static void *report_thread(void *arg)
 	do {
 		json = journal_events(node, &last);
 		err = json ? post(node, &http, "/v1/events", json) : 0;
+		fault_point("told");
+		tell_trouble(node, &http);
 		/* What is refused for good would be refused again. */
 		if (json && (!err || err == -EBADMSG))
 			journal_told(node, last);
@@ -238,8 +290,12 @@ static int load(struct node *node)
 		return -ENOENT;
 	}
 	err = journal_open(node);
+	if (!err)
+		err = digest_random_hex(sizeof(node->session) / 2, node->session);
 	if (err) {
-		log_error("%s: %s", path, strerror(-err));
+		log_error("%s: %s%s", path, strerror(-err),
+			  err == -EUCLEAN ? ": move it away, and enrol again with the same keys"
+					  : "");
 		return err;
 	}
 	name = journal_get(node, "node");

@@ -45,6 +45,8 @@ struct node {
 	sqlite3 *db;
 	pthread_mutex_t lock;	/* the journal */
 	pthread_cond_t changed; /* the journal's items or document */
+	char session[17]; /* of this process: events are counted anew by each */
+	int trouble;	  /* -errno of the journal's last write; 0: it is well */
 	bool ending;
 	bool once;
 	uint32_t wait;
@@ -85,7 +87,8 @@ struct http {
 };
 long http_call(const struct http *http, const char *url, const char *body, char **ret_body,
 	       char **ret_why);
-/* Appends from offset to fd. arrived() is told each piece; not 0 ends the transfer. */
+/* Appends from offset to fd. arrived() is told each piece; not 0 ends the transfer. -errno below -1:
+ * fd cannot be written. */
 long http_fetch(const struct http *http, const char *url, int fd, uint64_t offset,
 		int (*arrived)(uint64_t bytes, void *arg), void *arg, char **ret_why);
 void node_http(const struct node *node, struct http *ret_http, char paths[3][CLUSTER_PATH_MAX]);
@@ -112,12 +115,14 @@ int journal_move(struct node *node, const json_t *item, const char *state, unsig
 /* Only an event: progress within a state. */
 void journal_tell(struct node *node, const json_t *item, const char *state, unsigned percent,
 		  uint64_t bytes, uint64_t rate);
-int journal_forget(struct node *node, const char *name);
-/* {name: {"id", "run", "state"}} */
-json_t *journal_items(struct node *node);
+/* Only an event: what stands in the way, and is tried again. */
+void journal_complain(struct node *node, const json_t *item, const char *state, unsigned percent,
+		      const struct outcome *outcome);
+/* {name: {"id", "run", "state"}}; the last event's number when that was so. */
+json_t *journal_items(struct node *node, int64_t *ret_seq);
 /* The document in force, and its generation; NULL: none yet. */
 json_t *journal_document(struct node *node);
-int journal_follow(struct node *node, const char *payload, int64_t generation);
+int journal_follow(struct node *node, const char *payload, const char *digest, int64_t generation);
 /* Events not told yet, {"events": […]}, the last one's number; NULL: none. */
 json_t *journal_events(struct node *node, int64_t *ret_last);
 void journal_told(struct node *node, int64_t last);

@@ -132,6 +132,8 @@ json_t *facts_collect(struct node *node)
 	struct utsname system;
 	struct statvfs root = { 0 }, own = { 0 };
 	struct sysinfo info = { 0 };
+	json_t *items;
+	int64_t seq;
 
 	facts_os(os, sizeof(os));
 	architecture(arch, sizeof(arch));
@@ -139,13 +141,15 @@ json_t *facts_collect(struct node *node)
 	statvfs("/", &root);
 	statvfs(node->directory, &own);
 	sysinfo(&info);
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "version",
+	items = journal_items(node, &seq);
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I}",
+			 "version",
 			 SLUICE_VERSION, "os", os, "architecture", arch, "kernel", system.release,
 			 "memory", (json_int_t)info.totalram * info.mem_unit, "free",
 			 (json_int_t)root.f_bavail * (json_int_t)root.f_frsize, "blobs_free",
 			 (json_int_t)own.f_bavail * (json_int_t)own.f_frsize, "time",
 			 (json_int_t)time(NULL), "ports", ports(), "packages", facts_packages(),
-			 "holds", holds(), "items", journal_items(node));
+			 "holds", holds(), "items", items, "seq", (json_int_t)seq);
 }
 
 int64_t facts_stamp(struct node *node)

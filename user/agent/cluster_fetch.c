@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../lib/digest.h"
+#include "../lib/fault.h"
 #include "../lib/file.h"
 #include "../lib/log.h"
 
@@ -23,6 +25,7 @@
 #define TRIES	 5
 #define PAUSE_MS 1000
 #define RETRY_MS 5000
+#define KEEP_FREE (4 * 1024 * 1024) /* the journal and dpkg want to write, too */
 #define LAYOUT	 "{\"imageLayoutVersion\": \"1.0.0\"}\n"
 
 struct fetch {
@@ -47,6 +50,11 @@ static void blob_path(const struct node *node, const char *digest, const char *s
 	node_path(node, name, ret);
 }
 
+static unsigned percent(const struct fetch *fetch)
+{
+	return fetch->total ? (unsigned)(fetch->done * 100 / fetch->total) : 100;
+}
+
 static void tell(struct fetch *fetch, bool always)
 {
 	int64_t now = now_ms(), since = now - fetch->told;
@@ -57,8 +65,7 @@ static void tell(struct fetch *fetch, bool always)
 	rate = since > 0 ? (fetch->done - fetch->told_bytes) * 1000 / (uint64_t)since : 0;
 	fetch->told = now;
 	fetch->told_bytes = fetch->done;
-	journal_tell(fetch->work.node, fetch->work.desired, "sending",
-		     fetch->total ? (unsigned)(fetch->done * 100 / fetch->total) : 100, fetch->done,
+	journal_tell(fetch->work.node, fetch->work.desired, "sending", percent(fetch), fetch->done,
 		     rate);
 }
 
@@ -96,7 +103,15 @@ static int try_blob(struct fetch *fetch, const struct bundle_blob *blob)
 	snprintf(url, sizeof(url), "%s/v1/blob/%s", node->server, blob->digest);
 	if (have < (off_t)blob->size || !blob->size)
 		status = http_fetch(&http, url, fd, (uint64_t)have, arrived, fetch, &why);
-	if (status != 200 && status != 206)
+	fault_point("blob-arrived");
+	if (status < -1)
+		err = outcome_fail(&fetch->work.outcome, (int)status, "%s: %s", partial, why);
+	else if (status == 404)
+		err = outcome_fail(&fetch->work.outcome, -ENOENT,
+				   "blob %s is not in the control machine's bundle, or that is "
+				   "not there",
+				   blob->digest);
+	else if (status != 200 && status != 206)
 		err = outcome_fail(&fetch->work.outcome, -ECONNRESET, "blob %s: %s (%ld)",
 				   blob->digest, why ? why : "the control machine refuses", status);
 	if (!err)
@@ -109,8 +124,10 @@ static int try_blob(struct fetch *fetch, const struct bundle_blob *blob)
 				   "blob %s arrived with other bytes", blob->digest);
 	if (!err && (fsync(fd) || rename(partial, path)))
 		err = outcome_fail(&fetch->work.outcome, -errno, "%s: %s", path, strerror(errno));
-	if (err == -EBADMSG)
+	/* A full disk takes no word of it either, unless something goes. */
+	if (err == -EBADMSG || status < -1)
 		unlink(partial);
+	fault_point("blob-kept");
 	if (err)
 		fetch->done = before;
 	close(fd);
@@ -124,9 +141,11 @@ static int fetch_blob(struct fetch *fetch, const struct bundle_blob *blob)
 
 	for (unsigned i = 0; i < TRIES && err && !fetch->work.node->ending; i++) {
 		err = try_blob(fetch, blob);
-		if (err == -ENOSPC || !err)
+		if (err == -ENOSPC || err == -EDQUOT || err == -EROFS || !err)
 			break;
 		log_warn("%s", fetch->work.outcome.why);
+		journal_complain(fetch->work.node, fetch->work.desired, "sending",
+				 percent(fetch), &fetch->work.outcome);
 		node_wait(fetch->work.node, PAUSE_MS << i);
 	}
 	return err;
@@ -260,20 +279,52 @@ static bool verify(struct fetch *fetch, const struct bundle_blob *blob)
 	return good;
 }
 
+/* What is still to come of a blob. */
+static uint64_t left_of(const struct node *node, const struct bundle_blob *blob)
+{
+	char partial[CLUSTER_PATH_MAX];
+	struct stat have;
+
+	blob_path(node, blob->digest, ".partial", partial);
+	return stat(partial, &have) || (uint64_t)have.st_size > blob->size
+		       ? blob->size
+		       : blob->size - (uint64_t)have.st_size;
+}
+
+/* Better before than in the middle. */
+static int check_space(struct fetch *fetch, uint64_t needed)
+{
+	struct statvfs own;
+	char path[CLUSTER_PATH_MAX];
+
+	node_path(fetch->work.node, "bundle", path);
+	if (!needed || statvfs(path, &own) ||
+	    needed + KEEP_FREE <= (uint64_t)own.f_bavail * own.f_frsize)
+		return 0;
+	return outcome_fail(&fetch->work.outcome, -ENOSPC,
+			    "%s: %llu MiB are needed, %llu MiB are free: make room, then retry",
+			    path, (unsigned long long)((needed + KEEP_FREE + (1 << 20) - 1) >> 20),
+			    (unsigned long long)(own.f_bavail * own.f_frsize) >> 20);
+}
+
 /* What is there counts as done at once; the rest is sent. */
 static int stage(struct fetch *fetch, const struct bundle_blob *blobs, size_t count, bool *missing)
 {
-	int err = 0;
+	uint64_t needed = 0;
+	int err;
 
 	for (size_t i = 0; i < count; i++) {
 		fetch->total += blobs[i].size;
 		missing[i] = !verify(fetch, &blobs[i]);
-		if (!missing[i])
+		if (missing[i])
+			needed += left_of(fetch->work.node, &blobs[i]);
+		else
 			fetch->done += blobs[i].size;
 	}
 	fetch->begun = fetch->told = now_ms();
 	fetch->told_bytes = fetch->done;
 	tell(fetch, true);
+	err = check_space(fetch, needed);
 	for (size_t i = 0; i < count && !err; i++)
 		if (missing[i])
 			err = fetch_blob(fetch, &blobs[i]);
@@ -364,6 +415,8 @@ static bool fetch_next(struct node *node, json_t *document)
 				  fetch->work.outcome.why);
 			/* A link that is down comes back; what is wrong stays so. */
 			if (err == -ECONNRESET) {
+				journal_complain(node, item, "sending", percent(fetch),
+						 &fetch->work.outcome);
 				node_wait(node, RETRY_MS);
 			} else {
 				journal_move(node, item, "failed", 0, 0, 0, &fetch->work.outcome);

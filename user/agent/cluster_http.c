@@ -20,6 +20,7 @@ struct reply {
 	void *arg;
 	CURL *curl;
 	uint64_t offset;
+	int err; /* of writing */
 };
 
 static size_t on_text(char *data, size_t size, size_t count, void *arg)
@@ -60,8 +61,10 @@ static size_t on_file(char *data, size_t size, size_t count, void *arg)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (n < 0) {
+			reply->err = -errno;
 			return 0;
+		}
 		data += n;
 		left -= (size_t)n;
 	}
@@ -166,7 +169,11 @@ long http_fetch(const struct http *http, const char *url, int fd, uint64_t offse
 	}
 	status = perform(curl, error, ret_why);
 	curl_easy_cleanup(curl);
-	return status;
+	if (!reply.err)
+		return status;
+	free(*ret_why);
+	*ret_why = strdup(strerror(-reply.err));
+	return reply.err;
 }
 
 void node_http(const struct node *node, struct http *ret_http, char paths[3][CLUSTER_PATH_MAX])

@@ -16,7 +16,8 @@
 
 #include "../lib/log.h"
 
-#define PAUSE_MS 1000
+#define PAUSE_MS   1000
+#define JOURNAL_MS 10000 /* before it is tried again */
 
 /* What the bundle says this machine must be. */
 static int check_needs(struct work *work)
@@ -150,8 +151,10 @@ static void finish(struct work *work, const char *name, int err, const char *sta
 	}
 	err = journal_move(work->node, work->desired, err ? "failed" : state, err ? 0 : 100, 0, 0,
 			   &work->outcome);
-	if (err)
-		log_error("the journal cannot be written: %s", strerror(-err));
+	if (!err)
+		return;
+	log_error("the journal cannot be written: %s", strerror(-err));
+	node_wait(work->node, JOURNAL_MS);
 }
 
 static void do_item(struct node *node, const json_t *document, const json_t *desired,
@@ -188,7 +191,7 @@ static void do_item(struct node *node, const json_t *document, const json_t *des
 	free(work);
 }
 
-enum next { NEXT_SKIP, NEXT_WAIT, NEXT_DO, NEXT_CHECK };
+enum next { NEXT_SKIP, NEXT_WAIT, NEXT_DO, NEXT_CHECK, NEXT_TELL };
 
 static enum next judge(struct node *node, const json_t *desired, struct journal_item *ret_known)
 {
@@ -201,9 +204,14 @@ static enum next judge(struct node *node, const json_t *desired, struct journal_
 	bool go = json_is_true(json_object_get(desired, "go"));
 
 	if (!strcmp(json_string_value(json_object_get(desired, "action")), "uninstall")) {
-		if (!known || !strcmp(ret_known->state, "removed"))
+		bool gone = !known || !strcmp(ret_known->state, "removed");
+
+		if (gone && run)
 			return NEXT_SKIP;
-		return !go || (run && !strcmp(ret_known->state, "failed")) ? NEXT_WAIT : NEXT_DO;
+		if (!go || (run && !strcmp(ret_known->state, "failed")))
+			return NEXT_WAIT;
+		/* Who asks does not know that it is gone, and waits to hear it. */
+		return gone ? NEXT_TELL : NEXT_DO;
 	}
 	if (same && run && !strcmp(ret_known->state, "healthy"))
 		return NEXT_SKIP;
@@ -236,6 +244,8 @@ static bool install_next(struct node *node, const json_t *document)
 			continue;
 		if (next == NEXT_WAIT)
 			return false;
+		if (next == NEXT_TELL)
+			return !journal_move(node, desired, "removed", 100, 0, 0, NULL);
 		do_item(node, document, desired, &known, next == NEXT_CHECK);
 		return true;
 	}

@@ -6,13 +6,19 @@
 #include "cluster.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "../lib/fault.h"
 
 #define EVENTS_BATCH 200
+#define ROOM_FILE    "journal.room"
+#define ROOM_SIZE    (512 * 1024)
 
 static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
@@ -49,6 +55,21 @@ static int to_errno(int result)
 	}
 }
 
+/* What make_room() gives back. Without it a full disk is said by other ways, if less exactly. */
+static void keep_room(struct node *node)
+{
+	char path[CLUSTER_PATH_MAX];
+	int fd;
+
+	node_path(node, ROOM_FILE, path);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return;
+	if (posix_fallocate(fd, 0, ROOM_SIZE))
+		unlink(path);
+	close(fd);
+}
+
 int journal_open(struct node *node)
 {
 	char path[CLUSTER_PATH_MAX];
@@ -64,6 +85,8 @@ int journal_open(struct node *node)
 				      NULL, NULL);
 	if (result == SQLITE_OK)
 		result = sqlite3_exec(node->db, schema, NULL, NULL, NULL);
+	if (result == SQLITE_OK)
+		keep_room(node);
 	return to_errno(result);
 }
 
@@ -155,7 +178,7 @@ static char *make_event(const json_t *item, const char *state, unsigned percent,
 	return text;
 }
 
-/* With the lock held. Progress that nobody has heard of yet is replaced by the newer one. */
+/* With the lock held. */
 static int add_event(struct node *node, const char *event)
 {
 	char at[24];
@@ -165,15 +188,21 @@ static int add_event(struct node *node, const char *event)
 		   at, event);
 }
 
-int journal_move(struct node *node, const json_t *item, const char *state, unsigned percent,
-		 uint64_t bytes, uint64_t rate, const struct outcome *outcome)
+/* With the lock held: ends a transaction. */
+static int finish(struct node *node, int err)
 {
-	char *event = make_event(item, state, percent, bytes, rate, outcome);
-	int err = event ? 0 : -ENOMEM;
-
-	pthread_mutex_lock(&node->lock);
 	if (!err)
-		err = run(node, NULL, "BEGIN IMMEDIATE", 0);
+		err = run(node, NULL, "COMMIT", 0);
+	if (err)
+		run(node, NULL, "ROLLBACK", 0);
+	return err;
+}
+
+/* With the lock held. */
+static int move(struct node *node, const json_t *item, const char *state, const char *event)
+{
+	int err = run(node, NULL, "BEGIN IMMEDIATE", 0);
+
 	if (!err)
 		err = run(node, NULL, "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)", 4,
 			  json_string_value(json_object_get(item, "name")),
@@ -181,14 +210,51 @@ int journal_move(struct node *node, const json_t *item, const char *state, unsig
 			  json_string_value(json_object_get(item, "run")), state);
 	if (!err)
 		err = add_event(node, event);
-	if (!err)
-		err = run(node, NULL, "COMMIT", 0);
-	if (err)
-		run(node, NULL, "ROLLBACK", 0);
+	return finish(node, err);
+}
+
+/* That the disk is full must be written too: a little of it is kept for that. */
+static bool make_room(struct node *node)
+{
+	char path[CLUSTER_PATH_MAX];
+
+	node_path(node, ROOM_FILE, path);
+	return !unlink(path);
+}
+
+int journal_move(struct node *node, const json_t *item, const char *state, unsigned percent,
+		 uint64_t bytes, uint64_t rate, const struct outcome *outcome)
+{
+	char *event = make_event(item, state, percent, bytes, rate, outcome), step[32];
+	int err = -ENOMEM;
+
+	snprintf(step, sizeof(step), "move-%s", state);
+	fault_point(step);
+	pthread_mutex_lock(&node->lock);
+	if (event)
+		err = move(node, item, state, event);
+	if (err && event && make_room(node))
+		err = move(node, item, state, event);
+	node->trouble = err;
 	pthread_cond_broadcast(&node->changed);
 	pthread_mutex_unlock(&node->lock);
 	free(event);
+	snprintf(step, sizeof(step), "moved-%s", state);
+	fault_point(step);
 	return err;
+}
+
+void journal_complain(struct node *node, const json_t *item, const char *state, unsigned percent,
+		      const struct outcome *outcome)
+{
+	char *event = make_event(item, state, percent, 0, 0, outcome);
+
+	pthread_mutex_lock(&node->lock);
+	if (event)
+		add_event(node, event);
+	pthread_cond_broadcast(&node->changed);
+	pthread_mutex_unlock(&node->lock);
+	free(event);
 }
 
 void journal_tell(struct node *node, const json_t *item, const char *state, unsigned percent,
@@ -204,22 +270,16 @@ void journal_tell(struct node *node, const json_t *item, const char *state, unsi
 	free(event);
 }
 
-int journal_forget(struct node *node, const char *name)
-{
-	int err;
-
-	pthread_mutex_lock(&node->lock);
-	err = run(node, NULL, "DELETE FROM items WHERE name = ?", 1, name);
-	pthread_mutex_unlock(&node->lock);
-	return err;
-}
-
-json_t *journal_items(struct node *node)
+json_t *journal_items(struct node *node, int64_t *ret_seq)
 {
 	sqlite3_stmt *statement = NULL;
 	json_t *items = json_object();
+	char *seq = NULL;
 
 	pthread_mutex_lock(&node->lock);
+	run(node, &seq, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", 0);
+	*ret_seq = seq ? strtoll(seq, NULL, 10) : 0;
+	free(seq);
 	sqlite3_prepare_v2(node->db, "SELECT name, id, run, state FROM items", -1, &statement,
 			   NULL);
 	while (statement && sqlite3_step(statement) == SQLITE_ROW)
@@ -246,24 +306,29 @@ json_t *journal_document(struct node *node)
 	return json;
 }
 
-int journal_follow(struct node *node, const char *payload, int64_t generation)
+static int follow(struct node *node, const char *const values[3])
+{
+	static const char *const names[] = { "document", "generation", "digest" };
+	int err = run(node, NULL, "BEGIN IMMEDIATE", 0);
+
+	for (unsigned i = 0; i < 3 && !err; i++)
+		err = run(node, NULL, "INSERT OR REPLACE INTO meta VALUES (?, ?)", 2, names[i],
+			  values[i]);
+	return finish(node, err);
+}
+
+int journal_follow(struct node *node, const char *payload, const char *digest, int64_t generation)
 {
 	char number[24];
+	const char *const values[] = { payload, number, digest };
 	int err;
 
 	snprintf(number, sizeof(number), "%lld", (long long)generation);
 	pthread_mutex_lock(&node->lock);
-	err = run(node, NULL, "BEGIN IMMEDIATE", 0);
-	if (!err)
-		err = run(node, NULL, "INSERT OR REPLACE INTO meta VALUES ('document', ?)", 1,
-			  payload);
-	if (!err)
-		err = run(node, NULL, "INSERT OR REPLACE INTO meta VALUES ('generation', ?)", 1,
-			  number);
-	if (!err)
-		err = run(node, NULL, "COMMIT", 0);
-	if (err)
-		run(node, NULL, "ROLLBACK", 0);
+	err = follow(node, values);
+	if (err && make_room(node))
+		err = follow(node, values);
+	node->trouble = err;
 	pthread_cond_broadcast(&node->changed);
 	pthread_mutex_unlock(&node->lock);
 	return err;
@@ -289,7 +354,7 @@ json_t *journal_events(struct node *node, int64_t *ret_last)
 	sqlite3_finalize(statement);
 	pthread_mutex_unlock(&node->lock);
 	if (json_array_size(list))
-		return json_pack("{s:o}", "events", list);
+		return json_pack("{s:s, s:o}", "session", node->session, "events", list);
 	json_decref(list);
 	return NULL;
 }

@@ -94,6 +94,7 @@ static const cyaml_schema_field_t root_fields[] = {
 	UINT("parallel", struct config, parallel),
 	UINT("max_failed", struct config, max_failed),
 	UINT("deadline", struct config, deadline),
+	UINT("step_deadline", struct config, step_deadline),
 	LIST("components", struct config, components, &text_entry, CONFIG_ITEMS_MAX),
 	LIST("software", struct config, software, &text_entry, CONFIG_ITEMS_MAX),
 	LIST("variables", struct config, variables, &variable_entry, 256),
@@ -118,6 +119,8 @@ static void fill_defaults(struct config *config)
 		config->parallel = 5;
 	if (!config->deadline)
 		config->deadline = 600;
+	if (!config->step_deadline)
+		config->step_deadline = 1800;
 }
 
 int config_parse(const char *name, const void *text, size_t len, struct config **ret_config,

@@ -64,6 +64,7 @@ struct config {
 	enum config_mode mode;
 	uint16_t parallel, max_failed;
 	uint32_t deadline; /* seconds a node may be silent */
+	uint32_t step_deadline; /* seconds without progress of what a node does */
 	char **components, **software;
 	unsigned components_count, software_count;
 	struct config_variable *variables;

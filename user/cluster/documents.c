@@ -4,10 +4,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "../lib/digest.h"
 #include "../lib/signed.h"
 #include "schedule.h"
 
-#define VALID_SECONDS (30 * 86400) /* a node that was off for long is to be told anew */
+#define VALID_SECONDS  (30 * 86400) /* a node that was off for long is to be told anew */
+#define GENERATION_MAX (INT64_MAX / 2)
 
 static json_t *make_item(const struct entry *entry)
 {
@@ -42,18 +44,23 @@ static json_t *make_payload(const struct schedule *schedule, const struct member
 			 json_object_get(member->plan, "variables"), "items", items);
 }
 
-int documents_write(struct schedule *schedule, const struct member *member)
+int documents_write(struct schedule *schedule, struct member *member)
 {
 	struct state *state = &schedule->cluster->state;
 	char *text = NULL, *document = NULL;
+	uint8_t digest[DIGEST_SIZE];
 	int64_t generation = 0;
 	json_t *payload, *parsed;
 	int err;
 
-	err = state_number(state, &generation, "SELECT generation FROM nodes WHERE name = ?", "s",
+	/* A database that was restored may be behind its nodes, who take nothing older. */
+	err = state_number(state, &generation,
+			   "SELECT max(generation, followed) FROM nodes WHERE name = ?", "s",
 			   member->name);
 	if (err)
 		return err;
+	if (generation >= GENERATION_MAX)
+		return -ERANGE;
 	payload = make_payload(schedule, member, ++generation);
 	text = payload ? json_dumps(payload, JSON_COMPACT) : NULL;
 	json_decref(payload);
@@ -65,9 +72,13 @@ int documents_write(struct schedule *schedule, const struct member *member)
 	if (!err)
 		err = signed_make(schedule->control_key, text, strlen(text), &document);
 	if (!err)
+		err = digest_bytes(document, strlen(document), digest);
+	if (!err)
 		err = state_run(state, NULL,
 				"UPDATE nodes SET generation = ?, document = ? WHERE name = ?",
 				"iss", generation, document, member->name);
+	if (!err)
+		name_hex(digest, sizeof(digest), member->digest);
 	free(text);
 	free(document);
 	return err;

@@ -2,10 +2,11 @@
 #include "events.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define EVENTS_MAX 1000
-#define QUIET_MS   5000
+#define EVENTS_MAX  1000
+#define SESSION_LEN 16
 
 bool events_state_valid(const char *word)
 {
@@ -42,7 +43,7 @@ static bool valid(const json_t *event)
 
 static int take(struct state *state, const char *node, const json_t *event)
 {
-	int64_t now = state_now();
+	int64_t now = state_now(), ago = number(event, "ago");
 	int err;
 
 	err = state_run(state, NULL,
@@ -57,7 +58,9 @@ static int take(struct state *state, const char *node, const json_t *event)
 			number(event, "bytes"), number(event, "rate"), text(event, "message"),
 			text(event, "log"), now);
 	/* When it was here, by this machine's clock, less how long ago it was there: nodes' clocks
-	 * differ, a duration does not. */
+	 * differ, a duration does not, unless a clock was set meanwhile. */
+	if (ago < 0)
+		ago = 0;
 	if (!err)
 		err = state_run(
 			state, NULL,
@@ -65,19 +68,45 @@ static int take(struct state *state, const char *node, const json_t *event)
 			" WHERE ? NOT IN (SELECT state FROM events WHERE run = ? AND"
 			" node = ? AND item = ? ORDER BY id DESC LIMIT 1)",
 			"ssssissss", text(event, "run"), node, text(event, "item"),
-			text(event, "state"), now - number(event, "ago"), text(event, "state"),
+			text(event, "state"), now - ago, text(event, "state"),
 			text(event, "run"), node, text(event, "item"));
 	return err;
+}
+
+/*
+ * The last event that was taken. A journal that was lost or went back, with its machine, counts
+ * anew: what another process of the agent reports first is taken whatever its number.
+ */
+static int last_known(struct state *state, const char *node, const char *session, int64_t first,
+		      int64_t *ret_known)
+{
+	char *before = state_text(state, "SELECT session FROM agents WHERE node = ?", "s", node);
+	bool same = before && !strcmp(before, session);
+	int err = state_number(state, ret_known, "SELECT events FROM nodes WHERE name = ?", "s",
+			       node);
+
+	free(before);
+	if (err || same)
+		return err;
+	if (first && first <= *ret_known)
+		*ret_known = first - 1;
+	return state_run(state, NULL,
+			 "INSERT INTO agents VALUES (?, ?, '', '', 0, 0) ON CONFLICT (node)"
+			 " DO UPDATE SET session = excluded.session",
+			 "ss", node, session);
 }
 
 int events_take(struct state *state, const char *node, const json_t *json)
 {
 	const json_t *list = json_object_get(json, "events"), *event;
+	const char *session = text(json, "session");
 	int64_t known = 0, last;
 	size_t i;
 	int err;
 
 	if (!json_is_array(list) || json_array_size(list) > EVENTS_MAX)
+		return -EBADMSG;
+	if (*session && !name_hex_valid(session, SESSION_LEN))
 		return -EBADMSG;
 	json_array_foreach (list, i, event)
 		if (!valid(event))
@@ -85,7 +114,7 @@ int events_take(struct state *state, const char *node, const json_t *json)
 	err = state_begin(state);
 	if (err)
 		return err;
-	err = state_number(state, &known, "SELECT events FROM nodes WHERE name = ?", "s", node);
+	err = last_known(state, node, session, number(json_array_get(list, 0), "seq"), &known);
 	last = known;
 	json_array_foreach (list, i, event) {
 		if (err || number(event, "seq") <= known)
@@ -102,10 +131,13 @@ int events_take(struct state *state, const char *node, const json_t *json)
 int events_reconcile(struct state *state, const char *node, const json_t *facts)
 {
 	json_t *items = json_object_get(facts, "items"), *item;
-	int64_t quiet = state_now() - QUIET_MS;
+	int64_t known = 0;
 	const char *name;
-	int err = 0;
+	int err = state_number(state, &known, "SELECT events FROM nodes WHERE name = ?", "s", node);
 
+	/* Events overtook these facts: what they say has been superseded. */
+	if (err || known > number(facts, "seq"))
+		return err;
 	json_object_foreach (items, name, item)
 		if (!err && desired_name_valid(name) && events_state_valid(text(item, "state")) &&
 		    name_hex_valid(text(item, "id"), DESIRED_ID_LEN) &&
@@ -114,9 +146,9 @@ int events_reconcile(struct state *state, const char *node, const json_t *facts)
 					"INSERT INTO items VALUES (?, ?, ?, ?, ?, 0, 0, 0, '', '',"
 					" ?) ON CONFLICT (node, name) DO UPDATE SET"
 					" id = excluded.id, run = excluded.run,"
-					" state = excluded.state WHERE at < ? AND"
-					" (state != excluded.state OR run != excluded.run)",
-					"sssssii", node, name, text(item, "id"), text(item, "run"),
-					text(item, "state"), state_now(), quiet);
+					" state = excluded.state WHERE"
+					" state != excluded.state OR run != excluded.run",
+					"sssssi", node, name, text(item, "id"), text(item, "run"),
+					text(item, "state"), state_now());
 	return err;
 }

@@ -46,16 +46,18 @@ struct bundle *plan_bundle(struct cluster *cluster, const char *path, char **ret
 
 int plan_refresh(struct cluster *cluster, unsigned seconds, int64_t *ret_since)
 {
+	int64_t deadline = state_ticks() + (int64_t)seconds * 1000, missing = 1, before;
 	struct timespec pause = { 0, 100000000 };
-	int64_t deadline, missing = 1;
-	char text[24];
+	char text[24], *last = state_meta(&cluster->state, "refresh");
 	int err;
 
-	*ret_since = state_now();
-	deadline = *ret_since + (int64_t)seconds * 1000;
+	/* It only rises, also when this machine's clock was set back. */
+	before = last ? strtoll(last, NULL, 10) : 0;
+	free(last);
+	*ret_since = state_now() > before ? state_now() : before + 1;
 	snprintf(text, sizeof(text), "%lld", (long long)*ret_since);
 	err = state_meta_set(&cluster->state, "refresh", text);
-	while (!err && missing && state_now() < deadline) {
+	while (!err && missing && state_ticks() < deadline) {
 		nanosleep(&pause, NULL);
 		err = state_number(&cluster->state, &missing,
 				   "SELECT count(*) FROM nodes WHERE polled < ? OR facts = ''", "i",

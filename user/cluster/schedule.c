@@ -48,6 +48,7 @@ static int add_member(struct member *member, const json_t *plan)
 	size_t i;
 
 	member->plan = plan;
+	member->heard = member->moved = state_ticks();
 	member->name = text(plan, "name");
 	member->count = json_array_size(items);
 	member->entries = calloc(member->count + 1, sizeof(*member->entries));
@@ -99,6 +100,19 @@ static struct entry *find_entry(struct member *member, const char *name)
 	return NULL;
 }
 
+/* A transfer that begins again and again is none. */
+static void note_progress(struct member *member, struct entry *entry, const json_t *row)
+{
+	int64_t percent = json_integer_value(json_object_get(row, "percent"));
+	bool other = !is(entry, text(row, "state"));
+
+	if (!other && percent <= entry->most &&
+	    json_integer_value(json_object_get(row, "bytes")) <= entry->bytes)
+		return;
+	member->moved = state_ticks();
+	entry->most = other || percent > entry->most ? percent : entry->most;
+}
+
 static int read_items(struct schedule *schedule, struct member *member)
 {
 	json_t *rows = NULL, *row;
@@ -113,6 +127,7 @@ static int read_items(struct schedule *schedule, struct member *member)
 		entry = find_entry(member, text(row, "name"));
 		if (!entry)
 			continue;
+		note_progress(member, entry, row);
 		snprintf(entry->state, sizeof(entry->state), "%s", text(row, "state"));
 		snprintf(entry->message, sizeof(entry->message), "%s", text(row, "message"));
 		entry->percent = json_integer_value(json_object_get(row, "percent"));
@@ -131,23 +146,80 @@ static bool member_done(const struct member *member)
 	return true;
 }
 
+/* The first thing that it may do, and has not; NULL: it waits for others. */
+static const struct entry *at_hand(const struct member *member)
+{
+	for (size_t i = 0; i < member->count; i++) {
+		const struct entry *entry = &member->entries[i];
+
+		if ((entry->go && !entry_done(entry)) || (entry->stage && !entry_arrived(entry)))
+			return entry;
+	}
+	return NULL;
+}
+
+/* Heard of it lately, and does what it does lead to something? */
+static void check_deadlines(struct schedule *schedule, struct member *member)
+{
+	const struct config *config = schedule->config;
+	const struct entry *entry = at_hand(member);
+	int64_t now = state_ticks();
+	char why[sizeof(member->why)];
+
+	member->silent = now - member->heard > (int64_t)config->deadline * 1000;
+	if (!entry)
+		member->moved = now;
+	if (member->silent && !member_done(member)) {
+		snprintf(why, sizeof(why), "nothing was heard of it for %u s", config->deadline);
+		fail(schedule, member, "", why);
+	} else if (entry && now - member->moved > (int64_t)config->step_deadline * 1000) {
+		snprintf(why, sizeof(why), "%s at %lld %% for %u s, and no progress%s%.200s",
+			 *entry->state ? entry->state : "not begun", (long long)entry->percent,
+			 config->step_deadline, *entry->message ? ": " : "", entry->message);
+		fail(schedule, member, entry->name, why);
+	}
+}
+
+/* Does it refuse the document that it was given? */
+static void check_refusal(struct schedule *schedule, struct member *member)
+{
+	char *said = *member->digest ? state_text(&schedule->cluster->state,
+						  "SELECT why FROM agents WHERE node = ? AND"
+						  " document = ?",
+						  "ss", member->name, member->digest)
+				     : NULL;
+	char why[sizeof(member->why)];
+
+	if (said) {
+		snprintf(why, sizeof(why), "it does not take its document: %.250s", said);
+		fail(schedule, member, "", why);
+	}
+	free(said);
+}
+
 static int read_member(struct schedule *schedule, struct member *member)
 {
-	int64_t seen = 0, limit = (int64_t)schedule->config->deadline * 1000;
+	int64_t seen = 0;
 	int err = read_items(schedule, member);
 
 	if (!err)
 		err = state_number(&schedule->cluster->state, &seen,
 				   "SELECT seen FROM nodes WHERE name = ?", "s", member->name);
+	if (err == -ENOENT) {
+		fail(schedule, member, "", "it was shut out meanwhile");
+		return 0;
+	}
 	if (err)
-		return err == -ENOENT ? 0 : err;
-	member->seen = seen > schedule->started ? seen : schedule->started;
+		return err;
+	if (seen != member->seen) {
+		member->seen = seen;
+		member->heard = state_ticks();
+	}
 	for (size_t i = 0; i < member->count; i++)
 		if (is(&member->entries[i], "failed"))
 			fail(schedule, member, member->entries[i].name, member->entries[i].message);
-	member->silent = state_now() - member->seen > limit;
-	if (member->silent && !member_done(member))
-		fail(schedule, member, "", "nothing was heard of it for too long");
+	check_refusal(schedule, member);
+	check_deadlines(schedule, member);
 	return 0;
 }
 
@@ -242,6 +314,7 @@ int schedule_step(struct schedule *schedule)
 			continue;
 		err = documents_write(schedule, &schedule->members[i]);
 		schedule->members[i].changed = false;
+		schedule->members[i].moved = state_ticks();
 	}
 	return err;
 }

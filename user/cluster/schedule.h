@@ -21,7 +21,7 @@ struct entry {
 	const json_t *plan;
 	bool component, stage, go;
 	char state[16]; /* as reported in this run; "" nothing yet */
-	int64_t percent, bytes, rate;
+	int64_t percent, bytes, rate, most; /* most: the highest percentage of this state */
 	char message[256];
 };
 
@@ -30,8 +30,10 @@ struct member {
 	const json_t *plan;
 	struct entry *entries;
 	size_t count;
-	int64_t seen;
-	bool failed, silent, changed; /* changed: its document is to be written anew */
+	int64_t seen;	     /* when it was heard of, by the database */
+	int64_t heard, moved; /* ticks: when that, and what it reports, last changed */
+	char digest[NAME_DIGEST_LEN + 1]; /* of its document: what a refusal names */
+	bool failed, silent, changed;	  /* changed: its document is to be written anew */
 	char why[320];
 };
 
@@ -58,7 +60,7 @@ void schedule_end(struct schedule *schedule);
 
 bool entry_done(const struct entry *entry);
 /* documents.c: writes and signs a node's document. 0 or -errno */
-int documents_write(struct schedule *schedule, const struct member *member);
+int documents_write(struct schedule *schedule, struct member *member);
 
 /* watch.c: the live table, on a terminal redrawn, elsewhere a line for each change. */
 struct watch {

@@ -19,6 +19,12 @@
 
 #define SERVE_BODY_MAX (2 * 1024 * 1024)
 
+/* The newest request for facts that a node's last answer came after. */
+struct serve_told {
+	char node[STATE_NODE_MAX + 1];
+	int64_t refresh;
+};
+
 struct serve {
 	struct cluster *cluster;
 	struct config *config;
@@ -29,6 +35,8 @@ struct serve {
 	struct bundle *bundle;
 	char *bundle_path;
 	char *ca, *publishers, *control_pub;
+	struct serve_told told[CONFIG_NODES_MAX];
+	size_t told_next;
 };
 
 struct request {
@@ -47,8 +55,9 @@ enum MHD_Result serve_reply(struct request *request, unsigned status, const char
 enum MHD_Result serve_problem(struct request *request, unsigned status, const char *why);
 const char *serve_argument(const struct request *request, const char *name);
 
-/* serve_id.c: the enrolled node behind the connection; NULL or why not, a constant. */
-const char *serve_identify(struct request *request);
+/* serve_id.c: the enrolled node behind the connection; NULL, or why not, a constant, and the
+ * status that says so. */
+const char *serve_identify(struct request *request, unsigned *ret_status);
 void serve_address(struct request *request);
 
 /* serve_api.c */

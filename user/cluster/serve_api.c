@@ -15,6 +15,7 @@
 #include "serve.h"
 
 #define WAIT_MAX    60
+#define WHY_MAX	    500
 #define READ_SIZE   (256 * 1024)
 #define JSON_TYPE   "application/json"
 #define BINARY_TYPE "application/octet-stream"
@@ -107,37 +108,62 @@ static char *newer(struct request *request, int64_t generation)
 			  request->node, generation);
 }
 
+/* With the lock held. */
+static struct serve_told *told(struct serve *serve, const char *node)
+{
+	struct serve_told *slot;
+
+	for (size_t i = 0; i < CONFIG_NODES_MAX; i++)
+		if (!strcmp(serve->told[i].node, node))
+			return &serve->told[i];
+	slot = &serve->told[serve->told_next++ % CONFIG_NODES_MAX];
+	snprintf(slot->node, sizeof(slot->node), "%s", node);
+	slot->refresh = 0;
+	return slot;
+}
+
+/* With the lock held: the newest request of a command to know how things are now. */
+static int64_t refresh_asked(struct serve *serve)
+{
+	char *text = state_meta(&serve->cluster->state, "refresh");
+	int64_t asked = text ? strtoll(text, NULL, 10) : 0;
+
+	free(text);
+	return asked;
+}
+
+/*
+ * Long poll. Facts are collected between an answer and the next poll: those in the database are
+ * newer than what was asked before that answer. A node that was not answered since a command asked
+ * is sent back for them at once.
+ */
 static enum MHD_Result get_desired(struct request *request)
 {
-	char *document, *refresh, *now, *end;
-	int64_t generation = strtoll(serve_argument(request, "generation"), &end, 10);
-	unsigned long wait = strtoul(serve_argument(request, "wait"), &end, 10);
+	int64_t generation = strtoll(serve_argument(request, "generation"), NULL, 10), asked;
+	unsigned long wait = strtoul(serve_argument(request, "wait"), NULL, 10);
 	struct timespec deadline = in_seconds(wait < WAIT_MAX ? (unsigned)wait : WAIT_MAX);
 	struct serve *serve = request->serve;
 	enum MHD_Result result;
-	bool fresh = true;
+	char *document;
 	int late = 0;
 
 	pthread_mutex_lock(&serve->lock);
-	/* An agent tells its facts before it asks: those in the database are fresh now. */
 	state_run(&serve->cluster->state, NULL,
 		  "UPDATE nodes SET followed = ?, polled = ? WHERE name = ?", "iis", generation,
-		  state_now(), request->node);
-	refresh = state_meta(&serve->cluster->state, "refresh");
-	document = newer(request, generation);
-	while (!document && !late && fresh && !serve->ending) {
-		late = pthread_cond_timedwait(&serve->changed, &serve->lock, &deadline);
+		  told(serve, request->node)->refresh, request->node);
+	for (;;) {
 		document = newer(request, generation);
-		/* A command wants to know how things are now: the agent comes back with facts. */
-		now = state_meta(&serve->cluster->state, "refresh");
-		fresh = !now || (refresh && !strcmp(now, refresh));
-		free(now);
+		asked = refresh_asked(serve);
+		if (document || late || serve->ending ||
+		    asked > told(serve, request->node)->refresh)
+			break;
+		late = pthread_cond_timedwait(&serve->changed, &serve->lock, &deadline);
 	}
+	told(serve, request->node)->refresh = asked;
 	pthread_mutex_unlock(&serve->lock);
 	result = document ? serve_reply(request, 200, JSON_TYPE, document)
 			  : serve_reply(request, 204, JSON_TYPE, "");
 	free(document);
-	free(refresh);
 	return result;
 }
 
@@ -177,6 +203,32 @@ static enum MHD_Result post_facts(struct request *request)
 	if (!err)
 		return serve_reply(request, 204, JSON_TYPE, "");
 	return err == -EBADMSG ? serve_problem(request, 400, "these are no facts")
+			       : serve_problem(request, 503, "the database cannot be written");
+}
+
+/* {"document": SHA-256 of it, "why"}: a node does not take what it is to be. */
+static enum MHD_Result post_refused(struct request *request)
+{
+	json_t *json = json_loadb(request->body ? request->body : "", request->body_len,
+				  JSON_REJECT_DUPLICATES, NULL);
+	const char *document = json_string_value(json_object_get(json, "document"));
+	const char *why = json_string_value(json_object_get(json, "why"));
+	int err = -EBADMSG;
+
+	if (document && why && name_hex_valid(document, NAME_DIGEST_LEN) &&
+	    strlen(why) <= WHY_MAX) {
+		pthread_mutex_lock(&request->serve->lock);
+		err = state_run(&request->serve->cluster->state, NULL,
+				"INSERT INTO agents VALUES (?, '', ?, ?, ?, 0) ON CONFLICT (node)"
+				" DO UPDATE SET document = excluded.document, why = excluded.why,"
+				" at = excluded.at",
+				"sssi", request->node, document, why, state_now());
+		pthread_mutex_unlock(&request->serve->lock);
+	}
+	json_decref(json);
+	if (!err)
+		return serve_reply(request, 204, JSON_TYPE, "");
+	return err == -EBADMSG ? serve_problem(request, 400, "this is no refusal")
 			       : serve_problem(request, 503, "the database cannot be written");
 }
 
@@ -328,21 +380,24 @@ static enum MHD_Result get_blob(struct request *request, const char *digest)
 enum MHD_Result serve_route(struct request *request, const char *method, const char *path)
 {
 	bool get = !strcmp(method, "GET"), post = !strcmp(method, "POST");
+	unsigned status;
 	const char *why;
 
 	if (get && !strcmp(path, "/v1/ca"))
 		return get_ca(request);
 	if (post && !strcmp(path, "/v1/enrol"))
 		return post_enrol(request);
-	why = serve_identify(request);
+	why = serve_identify(request, &status);
 	if (why)
-		return serve_problem(request, 403, why);
+		return serve_problem(request, status, why);
 	if (get && !strcmp(path, "/v1/desired"))
 		return get_desired(request);
 	if (post && !strcmp(path, "/v1/events"))
 		return post_events(request);
 	if (post && !strcmp(path, "/v1/facts"))
 		return post_facts(request);
+	if (post && !strcmp(path, "/v1/refused"))
+		return post_refused(request);
 	if (get && !strcmp(path, "/v1/index"))
 		return get_index(request);
 	if (get && !strncmp(path, "/v1/blob/", 9))

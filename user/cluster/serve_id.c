@@ -10,13 +10,14 @@ void serve_address(struct request *request)
 	peer_address(request->connection, request->address, sizeof(request->address));
 }
 
-const char *serve_identify(struct request *request)
+const char *serve_identify(struct request *request, unsigned *ret_status)
 {
 	char name[STATE_NODE_MAX + 1], fingerprint[NAME_DIGEST_LEN + 1];
 	struct serve *serve = request->serve;
 	const char *why;
 	int err;
 
+	*ret_status = 403;
 	why = peer_certificate(request->connection, name, sizeof(name), fingerprint);
 	if (why)
 		return why;
@@ -28,6 +29,10 @@ const char *serve_identify(struct request *request)
 	if (!err && sqlite3_changes(serve->cluster->state.db) != 1)
 		err = -EACCES;
 	pthread_mutex_unlock(&serve->lock);
+	if (err && err != -EACCES) {
+		*ret_status = 503;
+		return "the database cannot be written";
+	}
 	if (err)
 		return "a certificate of a node that is not enrolled, or at another address";
 	strcpy(request->node, name);

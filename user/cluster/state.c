@@ -41,11 +41,25 @@ static const char schema[] =
 	" state TEXT NOT NULL, at INTEGER NOT NULL) STRICT;"
 	"CREATE INDEX events_run ON events (run);";
 
+/* Came later; a database of before gets it when it is opened. */
+static const char additions[] =
+	"CREATE TABLE IF NOT EXISTS agents ("
+	" node TEXT PRIMARY KEY, session TEXT NOT NULL, document TEXT NOT NULL, why TEXT NOT NULL,"
+	" at INTEGER NOT NULL, renew INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
 int64_t state_now(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t state_ticks(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
@@ -132,6 +146,8 @@ int state_open(const char *directory, bool create, struct state *ret_state)
 		err = -errno;
 	if (!err)
 		err = prepare(&state, create);
+	if (!err)
+		err = to_errno(sqlite3_exec(state.db, additions, NULL, NULL, NULL));
 	if (err) {
 		sqlite3_close(state.db);
 		return err;

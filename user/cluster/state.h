@@ -8,6 +8,7 @@
  *   nodes     enrolled machines, their newest document and what they told of themselves
  *   runs      one row for each apply                   items    what became of an item on a node
  *   events    what happened when: the timeline
+ *   agents    which document a node refuses and why, which process its reports come from
  *
  * Functions return 0 or -errno; state_why() has the database's own words for the last failure.
  */
@@ -35,6 +36,8 @@ void state_close(struct state *state);
 const char *state_why(const struct state *state);
 /* Milliseconds since the epoch. */
 int64_t state_now(void);
+/* Milliseconds that no setting of the clock changes: what deadlines are made of. */
+int64_t state_ticks(void);
 /* Changes whenever another connection has written. */
 int64_t state_version(struct state *state);
 
