@@ -13,12 +13,11 @@
 #include <stdint.h>
 
 #include "../lib/bundle.h"
-#include "../lib/opt.h"
+#include "../lib/cli.h"
 
 #define CLI_LIST_MAX 8
 
-/* An option that may be given several times, with commas between or as often as there are values.
- */
+/* Options every command has. */
 struct cli_options {
 	const char *keys; /* file of trusted public keys */
 	bool json, quiet, help;
@@ -29,33 +28,15 @@ struct cli {
 	bool progress; /* stderr is a terminal, and nobody said --quiet */
 };
 
-struct cli_command {
-	const char *name;
-	const char *arguments;
-	const char *summary;
-	unsigned arguments_min, arguments_max;
-	const struct opt *options;
-	size_t options_count;
-	void *target;
-	int (*run)(struct cli *cli, int argc, char **argv);
-};
-
 extern const struct cli_command create_command, verify_command, inspect_command, diff_command,
 	delta_command, split_command, join_command, pull_command, unpack_command, key_new_command,
 	key_show_command;
 
-/* Prints "sluice-bundle: …" to stderr; returns 1. */
-int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The same for what a bundle's functions said: 3 when the bundle is refused, else 1. With --json
+/* cli_fail() for what a bundle's functions said: 3 when the bundle is refused, else 1. With --json
  * {"error": {"text", "blob"}} on stdout as well. */
 int cli_fail_bundle(const struct cli *cli, int err, const struct bundle_error *error);
 /* Prints json when --json was given, then true. Takes json. */
 bool cli_print_json(const struct cli *cli, json_t *json);
-/* "12.5 MiB" */
-void cli_print_size(uint64_t size, char out[16]);
-void cli_print_time(uint64_t when, char out[20]);
-/* Writes text with control characters as '?'. */
-void cli_put(const char *text);
 
 /* Reads --keys; *ret_keys is malloc'd, or NULL without --keys, when that is allowed. 0 or said. */
 int cli_read_keys(const struct cli *cli, bool wanted, char **ret_keys);

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What sluice-bundle shows people and programs; and the keys every command reads. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../lib/clock.h"
 #include "cli.h"
@@ -13,18 +11,6 @@
 
 #define BAR_WIDTH 24
 #define KEYS_MAX  (64 * 1024)
-
-int cli_fail(const char *format, ...)
-{
-	va_list args;
-
-	fputs("sluice-bundle: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return 1;
-}
 
 int cli_fail_bundle(const struct cli *cli, int err, const struct bundle_error *error)
 {
@@ -48,32 +34,6 @@ bool cli_print_json(const struct cli *cli, json_t *json)
 	}
 	json_decref(json);
 	return cli->options.json;
-}
-
-void cli_print_size(uint64_t size, char out[16])
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	double value = (double)size;
-	unsigned unit = 0;
-
-	for (; value >= 1024 && unit < 4; unit++)
-		value /= 1024;
-	snprintf(out, 16, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
-}
-
-void cli_print_time(uint64_t when, char out[20])
-{
-	time_t seconds = (time_t)when;
-	struct tm utc;
-
-	gmtime_r(&seconds, &utc);
-	strftime(out, 20, "%Y-%m-%d %H:%M", &utc);
-}
-
-void cli_put(const char *text)
-{
-	for (; *text; text++)
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
 }
 
 int cli_read_keys(const struct cli *cli, bool wanted, char **ret_keys)

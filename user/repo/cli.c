@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli.h"
 
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-#define FAMILIES 6
 
 static const struct opt common_options[] = {
 	{ OPT_TEXT, 's', "server", "URL",
@@ -26,30 +21,15 @@ static const struct opt common_options[] = {
 };
 #define COMMON_COUNT (sizeof(common_options) / sizeof(common_options[0]))
 
-static const struct family {
-	const char *title;
-	const struct cli_command *commands;
-	const size_t *count;
-} families[FAMILIES] = {
-	{ "Uploading", cli_upload_commands, &cli_upload_commands_count },
-	{ "Packages", cli_package_commands, &cli_package_commands_count },
-	{ "Instructions to VMs", cli_instruct_commands, &cli_instruct_commands_count },
-	{ "Following them", cli_report_commands, &cli_report_commands_count },
-	{ "Beginning in a VM", cli_userdata_commands, &cli_userdata_commands_count },
-	{ "Administration", cli_admin_commands, &cli_admin_commands_count },
+static const struct cli_family families[] = {
+	{ "Uploading", cli_upload_commands, NULL },
+	{ "Packages", cli_package_commands, NULL },
+	{ "Instructions to VMs", cli_instruct_commands, NULL },
+	{ "Following them", cli_report_commands, NULL },
+	{ "Beginning in a VM", cli_userdata_commands, NULL },
+	{ "Administration", cli_admin_commands, NULL },
+	{ .title = NULL },
 };
-
-int cli_fail(const char *format, ...)
-{
-	va_list args;
-
-	fputs("sluice-repo: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return 1;
-}
 
 int cli_fail_reply(long status, const json_t *reply)
 {
@@ -66,110 +46,29 @@ int cli_fail_reply(long status, const json_t *reply)
 	return 1;
 }
 
-static void print_help(FILE *out)
+static int run(struct cli *cli, const struct cli_command *command, int argc, char **argv)
 {
-	fputs("Usage: sluice-repo COMMAND [OPTION]... [ARGUMENT]...\n"
-	      "Manages the software repository.\n",
-	      out);
-	for (size_t i = 0; i < FAMILIES; i++) {
-		fprintf(out, "\n%s:\n", families[i].title);
-		for (size_t j = 0; j < *families[i].count; j++) {
-			const struct cli_command *command = &families[i].commands[j];
-			char left[64];
+	int status;
 
-			snprintf(left, sizeof(left), "%s%s%s", command->name,
-				 command->arguments ? " " : "",
-				 command->arguments ? command->arguments : "");
-			fprintf(out, "  %-34s %s\n", left, command->summary);
-		}
-	}
-	fputs("\n\"sluice-repo COMMAND --help\" shows a command's options.\n", out);
-}
-
-/* How many words of argv name this command: 0 when they do not. */
-static int name_matches(const char *name, int argc, char **argv)
-{
-	const char *space = strchr(name, ' ');
-	size_t len = space ? (size_t)(space - name) : strlen(name);
-
-	if (argc < 1 || strlen(argv[0]) != len || strncmp(argv[0], name, len) != 0)
-		return 0;
-	if (!space)
+	cli->progress = !cli->options.quiet && isatty(STDERR_FILENO);
+	if (cli_http_open(cli))
 		return 1;
-	return argc > 1 && !strcmp(argv[1], space + 1) ? 2 : 0;
-}
-
-static const struct cli_command *find_command(int argc, char **argv, int *ret_words)
-{
-	for (size_t i = 0; i < FAMILIES; i++)
-		for (size_t j = 0; j < *families[i].count; j++) {
-			*ret_words = name_matches(families[i].commands[j].name, argc, argv);
-			if (*ret_words)
-				return &families[i].commands[j];
-		}
-	return NULL;
-}
-
-static int run_command(const struct cli_command *command, int argc, char **argv)
-{
-	struct cli cli = { .options = { 0 } };
-	char program[64];
-	struct opt_spec spec = {
-		.program = program,
-		.arguments = command->arguments,
-		.summary = command->summary,
-		.help = "sluice-repo --help",
-		.groups = { { "Options", command->options, command->options_count,
-			      command->target },
-			    { "Common options", common_options, COMMON_COUNT, &cli.options } },
-		.arguments_min = command->arguments_min,
-		.arguments_max = command->arguments_max,
-	};
-	char *why;
-	int first, status;
-
-	snprintf(program, sizeof(program), "sluice-repo %s", command->name);
-	for (int i = 1; i < argc; i++)
-		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-			opt_usage(&spec, stdout);
-			return 0;
-		}
-	if (opt_parse(&spec, argc, argv, &first, &why)) {
-		fprintf(stderr, "%s\n", why ? why : "out of memory");
-		free(why);
-		return 2;
-	}
-	cli.progress = !cli.options.quiet && isatty(STDERR_FILENO);
-	if (cli_http_open(&cli))
-		return 1;
-	status = command->run(&cli, argc - first, argv + first);
-	cli_http_close(&cli);
-	if (fflush(stdout))
-		return cli_fail("standard output cannot be written");
+	status = command->run(cli, argc, argv);
+	cli_http_close(cli);
 	return status;
 }
 
 int main(int argc, char **argv)
 {
-	const struct cli_command *command;
-	int words;
+	static struct cli cli;
+	const struct cli_program program = {
+		.name = "sluice-repo",
+		.summary = "Manages the software repository.",
+		.families = families,
+		.common = { "Common options", common_options, COMMON_COUNT, &cli.options },
+		.cli = &cli,
+		.run = run,
+	};
 
-	if (argc < 2) {
-		print_help(stderr);
-		return 2;
-	}
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-		print_help(stdout);
-		return 0;
-	}
-	if (!strcmp(argv[1], "--version")) {
-		puts("sluice-repo " SLUICE_VERSION);
-		return 0;
-	}
-	command = find_command(argc - 1, argv + 1, &words);
-	if (!command) {
-		cli_fail("there is no command '%s'; try 'sluice-repo --help'", argv[1]);
-		return 2;
-	}
-	return run_command(command, argc - words, argv + words);
+	return cli_main(&program, argc, argv);
 }

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../lib/opt.h"
+#include "../lib/cli.h"
 
 struct cli_http;
 
@@ -28,26 +28,11 @@ struct cli {
 	bool progress; /* stderr is a terminal, and nobody said --quiet */
 };
 
-struct cli_command {
-	const char *name;      /* "token create" is two words */
-	const char *arguments; /* for the usage line, or NULL */
-	const char *summary;
-	unsigned arguments_min, arguments_max;
-	const struct opt *options;
-	size_t options_count;
-	void *target; /* what options fill */
-	int (*run)(struct cli *cli, int argc, char **argv);
-};
-
 /* Every family's table. */
 extern const struct cli_command cli_upload_commands[], cli_package_commands[], cli_admin_commands[],
 	cli_instruct_commands[], cli_report_commands[], cli_userdata_commands[];
-extern const size_t cli_upload_commands_count, cli_package_commands_count, cli_admin_commands_count,
-	cli_instruct_commands_count, cli_report_commands_count, cli_userdata_commands_count;
 
-/* Prints "sluice-repo: …" to stderr; returns 1, a command's exit status. */
-int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The same from the server's {"error": …}; reply may be NULL. */
+/* cli_fail() with the server's {"error": …}; reply may be NULL. */
 int cli_fail_reply(long status, const json_t *reply);
 
 /* cli_admin.c: what "upload --publish" ends with. An exit status. */
@@ -88,13 +73,8 @@ json_t *cli_report_operation(struct cli *cli, const char *id);
 /* Prints JSON when --json was given, then true. Does not take reply. */
 bool cli_print_json(const struct cli *cli, const json_t *reply);
 void cli_print_packages(const json_t *packages);
-void cli_print_time(int64_t when, char out[20]);
-/* "12.5 MiB" */
-void cli_print_size(uint64_t size, char out[16]);
 /* A text member, "" when it is not there; control characters would be the sender's. */
 const char *cli_text(const json_t *object, const char *key);
-/* Writes text with control characters as '?'. */
-void cli_put(const char *text);
 /* Redraws the progress line; done == total ends it. */
 void cli_progress(const char *label, uint64_t done, uint64_t total, int64_t started_ms);
 

@@ -332,5 +332,5 @@ const struct cli_command cli_admin_commands[] = {
 	{ "status", NULL, "how much is there, and how much fits", 0, 0, NULL, 0, NULL, run_status },
 	{ "fsck", NULL, "check packages against their files", 0, 0, OPTS(fsck_opts), &fsck_options,
 	  run_fsck },
+	{ .name = NULL },
 };
-const size_t cli_admin_commands_count = sizeof(cli_admin_commands) / sizeof(cli_admin_commands[0]);

@@ -352,6 +352,5 @@ const struct cli_command cli_instruct_commands[] = {
 	  NULL, run_key_create },
 	{ "instruct-key trust", "FILE", "accept what these public keys sign", 1, 1, NULL, 0, NULL,
 	  run_key_trust },
+	{ .name = NULL },
 };
-const size_t cli_instruct_commands_count =
-	sizeof(cli_instruct_commands) / sizeof(cli_instruct_commands[0]);

@@ -320,6 +320,5 @@ const struct cli_command cli_package_commands[] = {
 	  run_delete },
 	{ "visibility", "ID|NAME TENANTS", "who sees it: public, none, or blue,red", 2, 2, NULL, 0,
 	  NULL, run_visibility },
+	{ .name = NULL },
 };
-const size_t cli_package_commands_count =
-	sizeof(cli_package_commands) / sizeof(cli_package_commands[0]);

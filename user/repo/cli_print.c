@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "../lib/clock.h"
 
@@ -15,32 +14,6 @@ const char *cli_text(const json_t *object, const char *key)
 	const char *text = json_string_value(json_object_get(object, key));
 
 	return text ? text : "";
-}
-
-void cli_put(const char *text)
-{
-	for (; *text; text++)
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
-}
-
-void cli_print_time(int64_t when, char out[20])
-{
-	time_t seconds = (time_t)when;
-	struct tm utc;
-
-	gmtime_r(&seconds, &utc);
-	strftime(out, 20, "%Y-%m-%d %H:%M", &utc);
-}
-
-void cli_print_size(uint64_t size, char out[16])
-{
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	double value = (double)size;
-	unsigned unit = 0;
-
-	for (; value >= 1024 && unit < 4; unit++)
-		value /= 1024;
-	snprintf(out, 16, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
 }
 
 bool cli_print_json(const struct cli *cli, const json_t *reply)

@@ -162,6 +162,5 @@ const struct cli_command cli_report_commands[] = {
 	  sizeof(list_opts) / sizeof(list_opts[0]), &list_options, run_instructions },
 	{ "report", NULL, "how far tenants and their VMs are", 0, 0, report_opts,
 	  sizeof(report_opts) / sizeof(report_opts[0]), &report_options, run_report },
+	{ .name = NULL },
 };
-const size_t cli_report_commands_count =
-	sizeof(cli_report_commands) / sizeof(cli_report_commands[0]);

@@ -220,6 +220,5 @@ static int run_upload(struct cli *cli, int argc, char **argv)
 const struct cli_command cli_upload_commands[] = {
 	{ "upload", "FILE...", "upload .deb, .rpm or any other files", 1, 10000, upload_opts,
 	  sizeof(upload_opts) / sizeof(upload_opts[0]), &upload_options, run_upload },
+	{ .name = NULL },
 };
-const size_t cli_upload_commands_count =
-	sizeof(cli_upload_commands) / sizeof(cli_upload_commands[0]);

@@ -152,6 +152,5 @@ static int run_userdata(struct cli *cli, int argc, char **argv)
 const struct cli_command cli_userdata_commands[] = {
 	{ "user-data", NULL, "print what makes a bare VM follow instructions", 0, 0, userdata_opts,
 	  sizeof(userdata_opts) / sizeof(userdata_opts[0]), &userdata_options, run_userdata },
+	{ .name = NULL },
 };
-const size_t cli_userdata_commands_count =
-	sizeof(cli_userdata_commands) / sizeof(cli_userdata_commands[0]);
