@@ -20,6 +20,7 @@
 #include "../gate/discover.h"
 #include "../gate/netns.h"
 #include "../lib/glob.h"
+#include "../lib/index.h"
 #include "../lib/log.h"
 #include "generation.h"
 #include "supervise.h"
@@ -38,7 +39,10 @@ struct space {
 	bool listed; /* stands under /run/netns: rules apply */
 	bool dirty;
 	uint32_t retries;
-	int32_t nsid; /* DISCOVER_NO_NSID also for the namespace we live in */
+	int32_t nsid; /* DISCOVER_NO_NSID: the namespace we live in, or none of ours */
+	size_t at;    /* in the list */
+	struct space *next_dirty;
+	struct index_node by_name, by_nsid; /* by_nsid: once it was looked into */
 };
 
 struct discover {
@@ -46,9 +50,11 @@ struct discover {
 	int names, links, rules; /* inotify, netlink, and again for packet filters (-1: none) */
 	struct loop_watch names_watch, links_watch, rules_watch;
 	struct loop_timer work, sweep;
-	struct space *spaces;
+	struct space **spaces;
 	size_t count, room;
-	size_t next; /* where the next batch begins */
+	struct index by_name, by_nsid;
+	struct space *dirty, **dirty_tail; /* in the order they were marked */
+	size_t ndirty;
 	unsigned part;
 	uint64_t own; /* inode of the namespace we live in */
 	bool stream;  /* a tenant came or went whose bridge needs workers of its own */
@@ -58,9 +64,14 @@ struct discover {
 
 static struct space *find_space(struct discover *discover, const char *name)
 {
-	for (size_t i = 0; i < discover->count; i++)
-		if (!strcmp(discover->spaces[i].name, name))
-			return &discover->spaces[i];
+	struct index_node *node = index_first(&discover->by_name, index_hash_text(name));
+
+	for (; node; node = index_again(node)) {
+		struct space *space = container_of(node, struct space, by_name);
+
+		if (!strcmp(space->name, name))
+			return space;
+	}
 	return NULL;
 }
 
@@ -73,8 +84,55 @@ static void work_soon(struct discover *discover)
 
 static void mark(struct discover *discover, struct space *space)
 {
-	space->dirty = true;
+	if (!space->dirty) {
+		space->dirty = true;
+		space->next_dirty = NULL;
+		*discover->dirty_tail = space;
+		discover->dirty_tail = &space->next_dirty;
+		discover->ndirty++;
+	}
 	work_soon(discover);
+}
+
+/* The one marked first; there is one. */
+static struct space *take_dirty(struct discover *discover)
+{
+	struct space *space = discover->dirty;
+
+	discover->dirty = space->next_dirty;
+	if (!discover->dirty)
+		discover->dirty_tail = &discover->dirty;
+	discover->ndirty--;
+	space->dirty = false;
+	return space;
+}
+
+static struct space *add_space(struct discover *discover, const char *name)
+{
+	struct space *space;
+
+	if (discover->count == discover->room) {
+		size_t room = discover->room ? 2 * discover->room : 64;
+		struct space **grown = reallocarray(discover->spaces, room, sizeof(struct space *));
+
+		if (!grown)
+			return NULL;
+		discover->spaces = grown;
+		discover->room = room;
+	}
+	space = calloc(1, sizeof(*space));
+	if (!space)
+		return NULL;
+	space->name = strdup(name);
+	if (!space->name) {
+		free(space);
+		return NULL;
+	}
+	space->nsid = DISCOVER_NO_NSID;
+	space->at = discover->count;
+	discover->spaces[discover->count++] = space;
+	index_add(&discover->by_name, &space->by_name, index_hash_text(name));
+	return space;
 }
 
 /* Adds the name if it is new, and has it looked at. */
@@ -82,48 +140,38 @@ static void learn(struct discover *discover, const char *name, bool listed)
 {
 	struct space *space = find_space(discover, name);
 
-	if (!space && discover->count == discover->room) {
-		size_t room = discover->room ? 2 * discover->room : 64;
-		struct space *grown = reallocarray(discover->spaces, room, sizeof(*grown));
-
-		if (!grown)
-			return; /* the sweep comes again */
-		discover->spaces = grown;
-		discover->room = room;
-	}
-	if (!space) {
-		struct space new = { .name = strdup(name), .nsid = DISCOVER_NO_NSID };
-
-		if (!new.name)
-			return;
-		space = &discover->spaces[discover->count++];
-		*space = new;
-	}
+	if (!space)
+		space = add_space(discover, name);
+	if (!space)
+		return; /* the sweep comes again */
 	space->listed |= listed;
 	space->retries = 0;
 	mark(discover, space);
 }
 
+/* It waits for no look. */
 static void forget(struct discover *discover, struct space *space)
 {
+	struct space *last = discover->spaces[--discover->count];
+
+	index_remove(&discover->by_name, &space->by_name);
+	index_remove(&discover->by_nsid, &space->by_nsid);
+	discover->spaces[space->at] = last;
+	last->at = space->at;
 	free(space->name);
-	*space = discover->spaces[--discover->count];
+	free(space);
 }
 
-/* One name for a namespace, however a tenant's netns is written. */
-static const char *space_name(const char *netns)
+static void set_nsid(struct discover *discover, struct space *space, int32_t nsid)
 {
-	static const char *const dirs[] = { "/run/netns/", "/var/run/netns/" };
-
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
-		if (!strncmp(netns, dirs[i], strlen(dirs[i])))
-			return netns + strlen(dirs[i]);
-	return netns;
+	index_remove(&discover->by_nsid, &space->by_nsid);
+	space->nsid = nsid;
+	index_add(&discover->by_nsid, &space->by_nsid, index_hash_number((uint32_t)nsid));
 }
 
 static bool lives_in(const struct tenant *tenant, const struct space *space)
 {
-	return !strcmp(space_name(tenant->want.netns), space->name);
+	return !strcmp(want_space(tenant->want.netns), space->name);
 }
 
 /* Namespaces that tenants name and no event brought. */
@@ -132,8 +180,8 @@ static void learn_from_tenants(struct discover *discover)
 	struct tenant *tenant = NULL;
 
 	while ((tenant = tenants_next(discover->sluiced->tenants, tenant)))
-		if (!find_space(discover, space_name(tenant->want.netns)))
-			learn(discover, space_name(tenant->want.netns), false);
+		if (!find_space(discover, want_space(tenant->want.netns)))
+			learn(discover, want_space(tenant->want.netns), false);
 }
 
 /* ---- one namespace --------------------------------------------------------------------------- */
@@ -211,9 +259,8 @@ static void serve(struct discover *discover, struct space *space, const char *in
 			 network, sizeof(name), &want))
 		return;
 	/* Somebody asked for this interface in so many words: theirs. */
-	while ((tenant = tenants_next(tenants, tenant)))
-		if (!tenant->discovered && lives_in(tenant, space) &&
-		    !strcmp(tenant->want.interface, interface))
+	while ((tenant = tenants_next_in(tenants, space->name, tenant)))
+		if (!tenant->discovered && !strcmp(tenant->want.interface, interface))
 			return;
 	tenant = tenants_find(tenants, name);
 	if (tenant && (!tenant->discovered || !lives_in(tenant, space) ||
@@ -240,18 +287,16 @@ static void settle(struct discover *discover, struct space *space, const struct 
 	struct tenants *tenants = discover->sluiced->tenants;
 	struct tenant *tenant = NULL, *next;
 
-	while ((tenant = tenants_next(tenants, tenant))) {
-		if (!lives_in(tenant, space))
-			continue;
+	while ((tenant = tenants_next_in(tenants, space->name, tenant))) {
 		tenant->kept = false;
 		if (!tenant->discovered)
 			tenants_tend(tenants, tenant);
 	}
 	for (size_t i = 0; space->listed && i < list->count; i++)
 		serve(discover, space, list->links[i].name);
-	for (tenant = tenants_next(tenants, NULL); tenant; tenant = next) {
-		next = tenants_next(tenants, tenant);
-		if (!tenant->discovered || tenant->kept || !lives_in(tenant, space))
+	for (tenant = tenants_next_in(tenants, space->name, NULL); tenant; tenant = next) {
+		next = tenants_next_in(tenants, space->name, tenant);
+		if (!tenant->discovered || tenant->kept)
 			continue;
 		discover->stream |= tenant->want.bridge == CONF_BRIDGE_STREAM;
 		tenants_drop(tenants, tenant);
@@ -263,15 +308,17 @@ static int look_inside(struct discover *discover, struct space *space, int ns,
 		       struct link_list *list)
 {
 	struct netns_visit visit;
+	int32_t nsid = DISCOVER_NO_NSID;
 	int err = 0;
 
 	/* Before the look: what changes after it is an event. */
 	if (netns_inode_of(ns) != discover->own)
-		err = discover_assign_nsid(ns, &space->nsid);
-	else
-		space->nsid = DISCOVER_NO_NSID;
-	if (!err)
+		err = discover_assign_nsid(ns, &nsid);
+	if (!err) {
+		if (!space->by_nsid.at || space->nsid != nsid)
+			set_nsid(discover, space, nsid);
 		err = netns_enter(&visit, ns);
+	}
 	if (err)
 		return err;
 	err = discover_each_link(collect_link, list);
@@ -283,7 +330,6 @@ static int look_inside(struct discover *discover, struct space *space, int ns,
 static bool concerns_us(const struct discover *discover, const struct space *space)
 {
 	const struct conf *conf = discover->sluiced->generation->conf;
-	const struct tenant *tenant = NULL;
 
 	for (unsigned i = 0; space->listed && i < conf->discover_count; i++) {
 		struct glob_captures captures = { 0 };
@@ -291,32 +337,27 @@ static bool concerns_us(const struct discover *discover, const struct space *spa
 		if (glob_match(conf->discover[i].namespaces, space->name, &captures))
 			return true;
 	}
-	while ((tenant = tenants_next(discover->sluiced->tenants, tenant)))
-		if (lives_in(tenant, space))
-			return true;
-	return false;
+	return tenants_next_in(discover->sluiced->tenants, space->name, NULL);
 }
 
-/* False: the namespace is gone, and forgotten. */
-static bool look(struct discover *discover, struct space *space)
+/* A namespace that is gone is forgotten. */
+static void look(struct discover *discover, struct space *space)
 {
 	struct link_list list = { 0 };
 	int ns, err;
 
-	space->dirty = false;
 	if (!concerns_us(discover, space)) {
-		if (space->listed && netns_inode(space->name))
-			return true;
-		forget(discover, space);
-		return false;
+		if (!space->listed || !netns_inode(space->name))
+			forget(discover, space);
+		return;
 	}
 	ns = netns_open(space->name);
 	err = ns < 0 ? ns : 0;
 	if (err == -EINVAL && space->retries < RETRIES) {
 		/* Made, but not mounted yet: ip-netns(8) does one after the other. */
 		space->retries++;
-		space->dirty = true;
-		return true;
+		mark(discover, space);
+		return;
 	}
 	if (!err) {
 		err = look_inside(discover, space, ns, &list);
@@ -327,10 +368,8 @@ static bool look(struct discover *discover, struct space *space)
 	else
 		log_error("namespace %s cannot be looked into: %s", space->name, strerror(-err));
 	free(list.links);
-	if (err != -ENOENT && err != -ESRCH)
-		return true;
-	forget(discover, space);
-	return false;
+	if (err == -ENOENT || err == -ESRCH)
+		forget(discover, space);
 }
 
 /* ---- turns -------------------------------------------------------------------------------------
@@ -339,31 +378,18 @@ static bool look(struct discover *discover, struct space *space)
 static void on_work(struct loop_timer *timer)
 {
 	struct discover *discover = container_of(timer, struct discover, work);
-	unsigned looked = 0;
-	bool again = false, waiting = false;
+	/* What is marked again meanwhile has its turn in the next batch. */
+	size_t batch = discover->ndirty < WORK_BATCH ? discover->ndirty : WORK_BATCH;
 
-	for (size_t seen = discover->count; seen && looked < WORK_BATCH; seen--) {
-		if (discover->next >= discover->count)
-			discover->next = 0;
-		if (!discover->count)
-			break;
-		if (!discover->spaces[discover->next].dirty) {
-			discover->next++;
-			continue;
-		}
-		looked++;
-		if (look(discover, &discover->spaces[discover->next]))
-			waiting |= discover->spaces[discover->next++].dirty;
-	}
-	for (size_t i = 0; i < discover->count && !again; i++)
-		again = discover->spaces[i].dirty && !discover->spaces[i].retries;
+	while (batch--)
+		look(discover, take_dirty(discover));
 	if (discover->stream) {
 		discover->stream = false;
 		supervise_apply(discover->sluiced->supervise);
 	}
-	if (again || waiting || looked == WORK_BATCH)
-		loop_timer_start(&discover->sluiced->loop, timer, again ? WORK_MS : RETRY_MS,
-				 on_work);
+	if (discover->dirty)
+		loop_timer_start(&discover->sluiced->loop, timer,
+				 discover->dirty->retries ? RETRY_MS : WORK_MS, on_work);
 }
 
 static void list_name(const char *name, void *arg)
@@ -379,7 +405,7 @@ static void learn_all(struct discover *discover)
 		log_error("/run/netns cannot be read: %s", strerror(-err));
 	learn_from_tenants(discover);
 	for (size_t i = 0; i < discover->count; i++)
-		mark(discover, &discover->spaces[i]);
+		mark(discover, discover->spaces[i]);
 }
 
 static void on_name(enum discover_name_event event, const char *name, void *arg)
@@ -410,9 +436,15 @@ static void on_link(int32_t nsid, const char *name, void *arg)
 {
 	struct discover *discover = arg;
 
-	for (size_t i = 0; i < discover->count; i++)
-		if (discover->spaces[i].nsid == nsid && !discover->spaces[i].dirty)
-			mark(discover, &discover->spaces[i]);
+	struct index_node *node =
+		index_first(&discover->by_nsid, index_hash_number((uint32_t)nsid));
+
+	for (; node; node = index_again(node)) {
+		struct space *space = container_of(node, struct space, by_nsid);
+
+		if (space->nsid == nsid)
+			mark(discover, space);
+	}
 }
 
 static void events_lost(struct discover *discover, int err)
@@ -489,7 +521,7 @@ static void on_sweep(struct loop_timer *timer)
 
 	discover->part = (discover->part + 1) % SWEEP_PARTS;
 	for (size_t i = discover->part; i < discover->count; i += SWEEP_PARTS)
-		mark(discover, &discover->spaces[i]);
+		mark(discover, discover->spaces[i]);
 	if (!discover->part) {
 		learn_from_tenants(discover);
 		collect_garbage(discover);
@@ -508,6 +540,7 @@ int discover_new(struct sluiced *sluiced, struct discover **ret)
 	if (!discover)
 		return -ENOMEM;
 	discover->sluiced = sluiced;
+	discover->dirty_tail = &discover->dirty;
 	discover->names_watch.fd = discover->links_watch.fd = discover->rules_watch.fd = -1;
 	discover->work.fire = on_work;
 	discover->own = netns_inode("/proc/self/ns/net");
@@ -554,7 +587,9 @@ void discover_free(struct discover *discover)
 	if (discover->rules >= 0)
 		close(discover->rules);
 	while (discover->count)
-		forget(discover, discover->spaces);
+		forget(discover, discover->spaces[0]);
+	index_free(&discover->by_name);
+	index_free(&discover->by_nsid);
 	free(discover->spaces);
 	free(discover);
 }
@@ -566,5 +601,5 @@ void discover_apply(struct discover *discover)
 
 void discover_tenant(struct discover *discover, const struct tenant *tenant)
 {
-	learn(discover, space_name(tenant->want.netns), false);
+	learn(discover, want_space(tenant->want.netns), false);
 }

@@ -24,61 +24,7 @@
 struct guard_auto {
 	struct sluiced *sluiced;
 	struct loop_timer look;
-	/* Whom a look is about, by the key of the interface; valid during it alone. */
-	struct tenant **watched;
-	size_t nwatched, room;
 };
-
-static int by_key(const void *a, const void *b)
-{
-	const struct tenant *const *one = a, *const *other = b;
-
-	return memcmp(&(*one)->gate.key, &(*other)->gate.key, sizeof((*one)->gate.key));
-}
-
-/*
- * Sorted anew for each look instead of kept in step with every attach and detach: a few
- * microseconds per hundred tenants, where a walk for each interface was quadratic.
- */
-static int watch(struct guard_auto *guard)
-{
-	struct tenants *tenants = guard->sluiced->tenants;
-	struct tenant *tenant = NULL;
-	size_t count = tenants_count(tenants);
-
-	if (count > guard->room) {
-		struct tenant **list = reallocarray(guard->watched, count, sizeof(struct tenant *));
-
-		if (!list)
-			return -ENOMEM;
-		guard->watched = list;
-		guard->room = count;
-	}
-	guard->nwatched = 0;
-	while ((tenant = tenants_next(tenants, tenant)))
-		if (tenant->gate.attached && tenant->want.guard == CONF_GUARD_AUTO)
-			guard->watched[guard->nwatched++] = tenant;
-	if (guard->nwatched)
-		qsort(guard->watched, guard->nwatched, sizeof(struct tenant *), by_key);
-	return 0;
-}
-
-static int is_key(const void *key, const void *entry)
-{
-	const struct tenant *const *tenant = entry;
-
-	return memcmp(key, &(*tenant)->gate.key, sizeof((*tenant)->gate.key));
-}
-
-static struct tenant *watched(struct guard_auto *guard, const struct sl_iface_key *key)
-{
-	struct tenant **found = NULL;
-
-	if (guard->nwatched)
-		found = bsearch(key, guard->watched, guard->nwatched, sizeof(struct tenant *),
-				is_key);
-	return found ? *found : NULL;
-}
 
 static bool raise_hook(struct guard_auto *guard, struct tenant *tenant, enum gate_load_xdp hook,
 		       char **ret_why)
@@ -126,12 +72,12 @@ static int look_at(const struct sl_iface_key *key, const struct sl_verdicts *ver
 {
 	struct guard_auto *guard = arg;
 	const struct conf_guard *conf = &guard->sluiced->generation->conf->guard;
-	struct tenant *tenant = watched(guard, key);
+	struct tenant *tenant = tenants_by_iface(guard->sluiced->tenants, key);
 	uint64_t now = loop_now();
 	struct guard_rule rule = { .raise_drops = conf->raise_drops, .quiet_ms = conf->quiet_ms };
 	struct tenant_guard *state;
 
-	if (!tenant)
+	if (!tenant || tenant->want.guard != CONF_GUARD_AUTO)
 		return 0;
 	state = &tenant->guard;
 	switch (guard_rule_look(&rule, &state->watch, state->raised_now,
@@ -165,10 +111,8 @@ static void on_look(struct loop_timer *timer)
 	struct guard_auto *guard = container_of(timer, struct guard_auto, look);
 	static struct log_limit limit = LOG_LIMIT(60000, 1);
 	uint32_t left_out;
-	int err = watch(guard);
+	int err = gate_load_verdicts_each(guard->sluiced->load, look_at, guard);
 
-	if (!err)
-		err = gate_load_verdicts_each(guard->sluiced->load, look_at, guard);
 	if (err < 0 && log_allowed(&limit, &left_out))
 		log_error("cannot read the verdict counters: %s", strerror(-err));
 	trace_look(guard->sluiced->trace);
@@ -214,6 +158,5 @@ void guard_auto_free(struct guard_auto *guard)
 	if (!guard)
 		return;
 	loop_timer_stop(&guard->sluiced->loop, &guard->look);
-	free(guard->watched);
 	free(guard);
 }

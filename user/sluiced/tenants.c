@@ -52,21 +52,43 @@ struct tenant *tenants_next(struct tenants *tenants, const struct tenant *after)
 
 struct tenant *tenants_find(struct tenants *tenants, const char *name)
 {
-	struct tenant *tenant = NULL;
+	struct index_node *node = index_first(&tenants->by_name, index_hash_text(name));
 
-	while ((tenant = tenants_next(tenants, tenant)))
+	for (; node; node = index_again(node)) {
+		struct tenant *tenant = container_of(node, struct tenant, by_name);
+
 		if (!strcmp(tenant->want.name, name))
 			return tenant;
+	}
+	return NULL;
+}
+
+struct tenant *tenants_next_in(struct tenants *tenants, const char *space,
+			       const struct tenant *after)
+{
+	struct index_node *node = after ? index_again(&after->by_space)
+					: index_first(&tenants->by_space, index_hash_text(space));
+
+	for (; node; node = index_again(node)) {
+		struct tenant *tenant = container_of(node, struct tenant, by_space);
+
+		if (!strcmp(want_space(tenant->want.netns), space))
+			return tenant;
+	}
 	return NULL;
 }
 
 struct tenant *tenants_by_iface(struct tenants *tenants, const struct sl_iface_key *key)
 {
-	struct tenant *tenant = NULL;
+	struct index_node *node =
+		index_first(&tenants->by_gate, index_hash_number(key->netns_cookie));
 
-	while ((tenant = tenants_next(tenants, tenant)))
-		if (tenant->gate.attached && !memcmp(&tenant->gate.key, key, sizeof(*key)))
+	for (; node; node = index_again(node)) {
+		struct tenant *tenant = container_of(node, struct tenant, by_gate);
+
+		if (!memcmp(&tenant->gate.key, key, sizeof(*key)))
 			return tenant;
+	}
 	return NULL;
 }
 
@@ -133,13 +155,16 @@ static bool may_blame(struct tenant *tenant)
 /* Another gate in the same namespace (and, if asked, on the same L3 interface), or NULL. */
 static struct gate *neighbour(struct tenants *tenants, const struct gate *gate, bool same_l3)
 {
-	struct tenant *other = NULL;
+	struct index_node *node =
+		index_first(&tenants->by_gate, index_hash_number(gate->key.netns_cookie));
 
-	while ((other = tenants_next(tenants, other)))
-		if (&other->gate != gate && other->gate.attached &&
-		    other->gate.key.netns_cookie == gate->key.netns_cookie &&
-		    (!same_l3 || other->gate.l3_ifindex == gate->l3_ifindex))
-			return &other->gate;
+	for (; node; node = index_again(node)) {
+		struct gate *other = &container_of(node, struct tenant, by_gate)->gate;
+
+		if (other != gate && other->key.netns_cookie == gate->key.netns_cookie &&
+		    (!same_l3 || other->l3_ifindex == gate->l3_ifindex))
+			return other;
+	}
 	return NULL;
 }
 
@@ -173,6 +198,7 @@ static int try_attach(struct tenants *tenants, struct tenant *tenant)
 		return err;
 	}
 	tenant->blamed_ms = 0;
+	tenants_enter_gate(tenants, tenant);
 	set_state(tenant, TENANT_ATTACHED, "");
 	if (tenant->want.ipv6 && !tenant->gate.ipv6)
 		log_warn("tenant %s: IPv6 is disabled on %s; only IPv4 is served",
@@ -191,6 +217,7 @@ static void detach_gate(struct tenants *tenants, struct tenant *tenant)
 		return;
 	supervise_unlisten(tenants->sluiced->supervise, tenant, true);
 	binder_detached(tenants->sluiced->binder, tenant);
+	index_remove(&tenants->by_gate, &tenant->by_gate);
 	gate_detach(gate, tenants->sluiced->load, neighbour(tenants, gate, false),
 		    neighbour(tenants, gate, true));
 	tenant->guard.raised_now = false;
@@ -212,6 +239,21 @@ int tenants_grow(struct tenants *tenants)
 	tenants->slots = slots;
 	tenants->size = size;
 	return 0;
+}
+
+void tenants_enter(struct tenants *tenants, struct tenant *tenant)
+{
+	tenants->slots[tenant->slot] = tenant;
+	tenants->count++;
+	index_add(&tenants->by_name, &tenant->by_name, index_hash_text(tenant->want.name));
+	index_add(&tenants->by_space, &tenant->by_space,
+		  index_hash_text(want_space(tenant->want.netns)));
+}
+
+void tenants_enter_gate(struct tenants *tenants, struct tenant *tenant)
+{
+	index_add(&tenants->by_gate, &tenant->by_gate,
+		  index_hash_number(tenant->gate.key.netns_cookie));
 }
 
 /* Not above limit: workers of this generation count no further. */
@@ -244,8 +286,7 @@ static struct tenant *add(struct tenants *tenants, const struct tenant_want *wan
 	tenant->slot = slot;
 	tenant->id = tenants->next_id++;
 	tenant->state = TENANT_FAILED;
-	tenants->slots[tenant->slot] = tenant;
-	tenants->count++;
+	tenants_enter(tenants, tenant);
 	stats_clear(tenants->sluiced, tenant->slot);
 	handover_touch(tenants->sluiced->handover);
 	return tenant;
@@ -259,6 +300,8 @@ static void remove_tenant(struct tenants *tenants, struct tenant *tenant)
 	log_info("tenant %s: %s", tenant->want.name, attached ? "detached" : "given up");
 	tenants->slots[tenant->slot] = NULL;
 	tenants->count--;
+	index_remove(&tenants->by_name, &tenant->by_name);
+	index_remove(&tenants->by_space, &tenant->by_space);
 	want_free(&tenant->want);
 	free(tenant->retired_latency);
 	free(tenant);
@@ -267,12 +310,18 @@ static void remove_tenant(struct tenants *tenants, struct tenant *tenant)
 
 /* ---- what the configuration wants -------------------------------------------------------- */
 
-static bool conf_has(const struct conf *conf, const char *name)
+/* Which of the tenants there are the configuration names. */
+static void mark_named(struct tenants *tenants, const struct conf *conf)
 {
-	for (unsigned i = 0; i < conf->tenants_count; i++)
-		if (!strcmp(conf->tenants[i].name, name))
-			return true;
-	return false;
+	struct tenant *tenant = NULL;
+
+	while ((tenant = tenants_next(tenants, tenant)))
+		tenant->named = false;
+	for (unsigned i = 0; i < conf->tenants_count; i++) {
+		tenant = tenants_find(tenants, conf->tenants[i].name);
+		if (tenant)
+			tenant->named = true;
+	}
 }
 
 /* Budgets, hop limit and workers may have changed for a tenant that did not. */
@@ -327,10 +376,11 @@ void tenants_apply(struct tenants *tenants)
 {
 	const struct conf *conf = tenants->sluiced->generation->conf;
 
+	mark_named(tenants, conf);
 	for (uint32_t i = 0; i < tenants->size; i++) {
 		struct tenant *tenant = tenants->slots[i];
 
-		if (tenant && tenant->from_conf && !conf_has(conf, tenant->want.name))
+		if (tenant && tenant->from_conf && !tenant->named)
 			remove_tenant(tenants, tenant);
 		else if (tenant && !tenant->from_conf && tenant->gate.attached)
 			refresh(tenants, tenant);
@@ -483,6 +533,9 @@ void tenants_free(struct tenants *tenants)
 {
 	if (!tenants)
 		return;
+	index_free(&tenants->by_name);
+	index_free(&tenants->by_space);
+	index_free(&tenants->by_gate);
 	free(tenants->slots);
 	free(tenants);
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "../gate/gate.h"
+#include "../lib/index.h"
 #include "../lib/latency.h"
 #include "guard_rule.h"
 #include "sluiced.h"
@@ -32,6 +33,7 @@ struct tenant {
 	uint32_t slot; /* index into the workers' counters */
 	struct tenant_want want;
 	bool from_conf;
+	bool named;	 /* tenants_apply() has met it in the configuration */
 	bool discovered; /* by a rule: discover.c adds and removes it */
 	bool kept;	 /* discover.c has met its interface in this look */
 	enum tenant_state state;
@@ -42,6 +44,9 @@ struct tenant {
 	struct tenant_guard guard;
 	struct sl_relay retired;	 /* what workers that are gone have counted */
 	struct latency *retired_latency; /* likewise; NULL: nothing. Not handed on to a successor */
+	/* Where tenants.c finds it: by name, namespace and, while attached, its gate's namespace.
+	 */
+	struct index_node by_name, by_space, by_gate;
 };
 
 struct tenants;
@@ -97,6 +102,9 @@ bool tenants_detach(struct tenants *tenants, const char *name);
 struct tenant *tenants_find(struct tenants *tenants, const char *name);
 /* Iterates: start with NULL, ends with NULL. In the order of their slots. */
 struct tenant *tenants_next(struct tenants *tenants, const struct tenant *after);
+/* The same among those of one namespace, called as want_space() calls it, in no order. */
+struct tenant *tenants_next_in(struct tenants *tenants, const char *space,
+			       const struct tenant *after);
 struct tenant *tenants_by_iface(struct tenants *tenants, const struct sl_iface_key *key);
 bool tenants_any_stream(struct tenants *tenants);
 unsigned tenants_count(const struct tenants *tenants);

@@ -75,14 +75,15 @@ int tenants_adopt(struct tenants *tenants, struct tenant *tenant)
 	if (tenant->slot >= tenants->size || tenants->slots[tenant->slot] ||
 	    tenants_find(tenants, tenant->want.name))
 		return -ENOSPC;
-	tenants->slots[tenant->slot] = tenant;
-	tenants->count++;
+	tenants_enter(tenants, tenant);
 	if (!gate->attached)
 		return 0;
 	if (workers) {
 		supervise_adopt_listeners(tenants->sluiced->supervise, workers);
-		if (!adopt_gate(tenants, tenant))
+		if (!adopt_gate(tenants, tenant)) {
+			tenants_enter_gate(tenants, tenant);
 			return 0;
+		}
 	} else {
 		free(gate->listeners);
 	}

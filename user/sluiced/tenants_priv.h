@@ -11,6 +11,7 @@ struct tenants {
 	struct sluiced *sluiced;
 	struct tenant **slots;
 	uint32_t size, count;
+	struct index by_name, by_space, by_gate;
 	uint32_t next_slot; /* a slot rests as long as possible before it is used again */
 	uint32_t next_id;
 	struct loop_timer tend;
@@ -21,5 +22,9 @@ struct tenants {
 struct gate_spec tenants_spec(struct tenants *tenants, const struct tenant *tenant);
 /* Makes room for as many as the configuration allows. 0 or -ENOMEM. */
 int tenants_grow(struct tenants *tenants);
+/* Into the table, at its slot, which is free. */
+void tenants_enter(struct tenants *tenants, struct tenant *tenant);
+/* Its gate stands. */
+void tenants_enter_gate(struct tenants *tenants, struct tenant *tenant);
 
 #endif

@@ -109,6 +109,16 @@ const char *want_network(const char *netns)
 	return slash ? slash + 1 : netns;
 }
 
+const char *want_space(const char *netns)
+{
+	static const char *const dirs[] = { "/run/netns/", "/var/run/netns/" };
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (!strncmp(netns, dirs[i], strlen(dirs[i])))
+			return netns + strlen(dirs[i]);
+	return netns;
+}
+
 static bool same(const char *a, const char *b)
 {
 	return a == b || (a && b && !strcmp(a, b));
