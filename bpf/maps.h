@@ -53,9 +53,10 @@ struct {
 } bindings __weak SEC(".maps");
 
 /*
- * Listening sockets by worker slot. Written by the gate, read by steer and select. A miss: this
- * worker has none now, try the next slot. Room for two families, two ports and eight workers on
- * every interface. Sockets leave by themselves when they are closed.
+ * Listening sockets by worker slot. Written by the gate, read by select, and by steer on the ports
+ * of bridges; a lone listener of the interface itself is not in here, steer finds it as the stack
+ * does. A miss: this worker has none now, try the next slot. Room for two families, two ports and
+ * eight workers on every interface. Sockets leave by themselves when they are closed.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);

@@ -201,13 +201,12 @@ inline_always int answer_echo6(struct __sk_buff *skb, const struct sl_iface_key 
 }
 
 /*
- * The connection's socket, if the namespace has one beyond listening: established, handshaking, or
- * in TIME_WAIT (where the kernel itself finds the listener again for a re-used port).
+ * The socket that the stack would find for the packet: the connection's, in whatever state (in
+ * TIME_WAIT the kernel itself finds the listener again for a re-used port), or a listener.
  */
-inline_always struct bpf_sock *find_connection(struct __sk_buff *skb, const struct frame *frame)
+inline_always struct bpf_sock *find_socket(struct __sk_buff *skb, const struct frame *frame)
 {
 	struct bpf_sock_tuple tuple = {};
-	struct bpf_sock *sk;
 	__u32 size;
 
 	if (frame->family == 4) {
@@ -224,47 +223,39 @@ inline_always struct bpf_sock *find_connection(struct __sk_buff *skb, const stru
 		tuple.ipv6.dport = frame->dport;
 		size = sizeof(tuple.ipv6);
 	}
-	sk = bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
-	if (!sk)
-		return NULL;
-	if (sk->state == TCP_LISTEN) {
-		bpf_sk_release(sk);
-		return NULL;
-	}
-	return sk;
+	return bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 }
 
-/*
- * One of the tenant's listeners. With SO_REUSEPORT the kernel asks select once more, which picks
- * by its own hash; a group of one, and kernels below 6.6, take this one.
- */
-inline_always struct bpf_sock *find_listener(const struct sl_iface_key *key,
-					     const struct sl_iface *iface,
-					     const struct frame *frame)
+/* Whether a listener is one that the gate made: nobody else's has address and device. */
+inline_always int is_ours(const struct bpf_sock *sk, const struct sl_iface *iface,
+			  const struct frame *frame)
 {
-	struct sl_listener_key slot = {
+	/* All are read, or clang folds the loads into one by arithmetic the verifier forbids. */
+	const volatile struct bpf_sock *at = sk;
+	__u32 device = at->bound_dev_if, ip4 = at->src_ip4;
+	__u32 ip6_first = at->src_ip6[0], ip6_last = at->src_ip6[3];
+
+	if (device != iface->l3_ifindex)
+		return 0;
+	if (frame->family == 4)
+		return ip4 == META_IP4;
+	return ip6_first == META_IP6A && ip6_last == META_IP6D;
+}
+
+/* Which workers' listeners take connections, one bit each. */
+inline_always __u64 find_open(struct sl_listener_key *ret_slot, const struct sl_iface_key *key,
+			      const struct sl_iface *iface, const struct frame *frame)
+{
+	struct sl_slots *group;
+
+	*ret_slot = (struct sl_listener_key){
 		.netns_cookie = key->netns_cookie,
 		.l3_ifindex = iface->l3_ifindex,
 		.port = frame->dport,
 		.family = frame->family,
 	};
-	__u32 hash = frame->saddr[0] ^ frame->saddr[1] ^ frame->saddr[2] ^ frame->saddr[3];
-	struct sl_slots *group = bpf_map_lookup_elem(&slots, &slot);
-	struct bpf_sock *sk;
-	__u64 open;
-
-	if (!group)
-		return NULL;
-	open = group->open;
-	hash = (hash ^ (__u32)frame->sport << 16) * 0x9e3779b1; /* 2^32 / golden ratio */
-	for (int i = 0; i < SLOT_TRIES && open; i++) {
-		slot.worker = slots_pick(open, hash);
-		sk = bpf_map_lookup_elem(&listeners, &slot);
-		if (sk)
-			return sk;
-		open &= ~(1ull << (slot.worker & 63));
-	}
-	return NULL;
+	group = bpf_map_lookup_elem(&slots, ret_slot);
+	return group ? group->open : 0;
 }
 
 /* A SYN that nobody takes: the tenant's choice. */
@@ -279,6 +270,26 @@ inline_always int fail(const struct sl_iface_key *key, const struct sl_iface *if
 	return TC_ACT_UNSPEC;
 }
 
+/* Whether one that takes connections is there, told by the map: from a port it cannot be seen. */
+inline_always int has_listener(const struct sl_iface_key *key, const struct sl_iface *iface,
+			       const struct frame *frame)
+{
+	struct sl_listener_key slot;
+	__u64 open = find_open(&slot, key, iface, frame);
+	struct bpf_sock *sk;
+
+	for (int i = 0; i < SLOT_TRIES && open; i++) {
+		slot.worker = slots_pick(open, 0);
+		sk = bpf_map_lookup_elem(&listeners, &slot);
+		if (sk) {
+			bpf_sk_release(sk);
+			return 1;
+		}
+		open &= ~(1ull << (slot.worker & 63));
+	}
+	return 0;
+}
+
 /*
  * On a bridge's port the stack places every packet: it becomes the bridge's own before the stack
  * looks for a socket, and all of ours are bound to the bridge. From here, with the port for a
@@ -289,15 +300,12 @@ inline_always int steer_to_bridge(struct __sk_buff *skb, const struct sl_iface_k
 				  const struct sl_iface *iface, const struct frame *frame)
 {
 	int syn = frame->tcp_flags & TCP_SYN;
-	struct bpf_sock *sk;
 
 	if (!syn && !iface->mark) {
 		count_verdict(key, SL_V_STACK, frame->length, 0);
 		return TC_ACT_UNSPEC;
 	}
-	sk = find_listener(key, iface, frame);
-	if (sk) {
-		bpf_sk_release(sk);
+	if (has_listener(key, iface, frame)) {
 		if (iface->mark)
 			skb->mark = SL_MARK;
 	} else if (syn) {
@@ -311,20 +319,28 @@ inline_always int steer_tcp(struct __sk_buff *skb, const struct sl_iface_key *ke
 			    const struct sl_iface *iface, const struct frame *frame)
 {
 	__u32 verdict = SL_V_ESTABLISHED;
+	struct sl_listener_key slot;
 	struct bpf_sock *sk;
 	long refused;
 
 	if (iface->l3_ifindex != key->ifindex)
 		return steer_to_bridge(skb, key, iface, frame);
-	sk = find_connection(skb, frame);
-	if (!sk) {
-		/* Without a socket only a SYN is ours to place; SYN cookies are the stack's. */
+	sk = find_socket(skb, frame);
+	if (!sk || sk->state == TCP_LISTEN) {
+		/* Without a connection only a SYN is ours to place; SYN cookies are the stack's. */
 		if (!(frame->tcp_flags & TCP_SYN)) {
+			if (sk)
+				bpf_sk_release(sk);
 			count_verdict(key, SL_V_STACK, frame->length, 0);
 			return TC_ACT_UNSPEC;
 		}
 		verdict = SL_V_NEW;
-		sk = find_listener(key, iface, frame);
+	}
+	/* Of a SO_REUSEPORT group the kernel asks select which one it shall be. */
+	if (sk && verdict == SL_V_NEW &&
+	    (!is_ours(sk, iface, frame) || !find_open(&slot, key, iface, frame))) {
+		bpf_sk_release(sk);
+		sk = NULL;
 	}
 	if (!sk)
 		return fail(key, iface, frame);

@@ -157,13 +157,13 @@ static void test_listeners(void)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int err;
 
-	err = listen(fd, 8) ? -errno : gate_load_listener_put(prog_load, &key, fd, &info);
+	err = listen(fd, 8) ? -errno : gate_load_listener_put(prog_load, &key, fd, &info, false);
 	prog_check(!err && !gate_load_listener_get(prog_load, &key, &got) && got.socket_cookie &&
 			   got.tenant == 7 && got.worker_pid == 4711,
 		   "a listener's slot is readable");
 	info.worker_pid = 0;
 	info.socket_cookie = got.socket_cookie;
-	prog_check(!gate_load_listener_put(prog_load, &key, -1, &info) &&
+	prog_check(!gate_load_listener_put(prog_load, &key, -1, &info, false) &&
 			   !gate_load_listener_get(prog_load, &key, &got) && !got.worker_pid,
 		   "a slot can wait for its worker");
 	close(fd);

@@ -104,7 +104,8 @@ static void put_listener(bool v6, int worker, int fd)
 	struct sl_listener_key key = { prog_key.netns_cookie, if_nametoindex(l3_device), htons(80),
 				       v6 ? 6 : 4, worker };
 	struct sl_listener_info info = { .tenant = 7 };
-	int err = gate_load_listener_put(prog_load, &key, fd, &info);
+	int err = gate_load_listener_put(prog_load, &key, fd, &info,
+					 workers == 1 && !strcmp(l3_device, "gw0"));
 
 	if (err) {
 		printf("listener_put: %s\n", strerror(-err));
@@ -119,7 +120,7 @@ static void publish_worker(int worker, uint32_t pid)
 				       4, worker };
 	struct sl_listener_info info = { .tenant = 7, .worker_pid = pid };
 
-	gate_load_listener_put(prog_load, &key, -1, &info);
+	gate_load_listener_put(prog_load, &key, -1, &info, false);
 }
 
 static void del_listener(bool v6, int worker)
@@ -317,29 +318,62 @@ static void test_slots(void)
 	put_listener(false, 0, listeners[0][0]);
 }
 
-static void test_no_listener(void)
+static void set_fail(uint8_t policy)
 {
 	struct sl_iface iface;
+
+	gate_load_iface_get(prog_load, &prog_key, &iface);
+	iface.fail_policy = policy;
+	prog_iface_put(&iface);
+}
+
+/* Parent and workers died: the maps stay as they were. Somebody listens on every address. */
+static void test_stranger(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(80) };
+	struct sl_verdicts before;
+	int stranger = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), client;
+	const int one = 1;
+
+	for (int worker = 0; worker < workers; worker++)
+		close(listeners[0][worker]);
+	setsockopt(stranger, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(stranger, (struct sockaddr *)&any, sizeof(any)) || listen(stranger, 8)) {
+		prog_check(false, "a listener on every address: %m");
+		return;
+	}
+	before = prog_verdicts();
+	client = dial(false, 80, 0);
+	prog_check(client >= 0 && ROSE(&before, fail_pass) == 1,
+		   "ours are gone, fail: pass: a stranger answers");
+	close(client);
+	set_fail(SL_FAIL_DROP);
+	before = prog_verdicts();
+	client = dial(false, 80, 0);
+	prog_check(client < 0 && errno == ETIMEDOUT && ROSE(&before, fail_drop) >= 1,
+		   "ours are gone, fail: drop: the stranger is not asked");
+	set_fail(SL_FAIL_PASS);
+	close(stranger);
+}
+
+static void test_no_listener(void)
+{
 	struct sl_verdicts before;
 	int client;
 
-	for (int worker = 0; worker < workers; worker++) {
+	test_stranger();
+	for (int worker = 0; worker < workers; worker++)
 		del_listener(false, worker);
-		close(listeners[0][worker]);
-	}
 	before = prog_verdicts();
 	client = dial(false, 80, 0);
 	prog_check(client < 0 && errno == ECONNREFUSED && ROSE(&before, fail_pass) == 1,
 		   "no listener, fail: pass: the namespace answers");
-	gate_load_iface_get(prog_load, &prog_key, &iface);
-	iface.fail_policy = SL_FAIL_DROP;
-	prog_iface_put(&iface);
+	set_fail(SL_FAIL_DROP);
 	before = prog_verdicts();
 	client = dial(false, 80, 0);
 	prog_check(client < 0 && errno == ETIMEDOUT && ROSE(&before, fail_drop) >= 1,
 		   "no listener, fail: drop: silence");
-	iface.fail_policy = SL_FAIL_PASS;
-	prog_iface_put(&iface);
+	set_fail(SL_FAIL_PASS);
 	for (int worker = 0; worker < workers; worker++) {
 		listeners[0][worker] = open_listener(false);
 		put_listener(false, worker, listeners[0][worker]);

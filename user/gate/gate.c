@@ -148,8 +148,16 @@ void gate_set_policy(struct sl_iface *iface, const struct gate_spec *spec)
 			    is_brief(spec->syn_rate, spec->syn_burst);
 }
 
+bool gate_is_lone(const struct gate *gate)
+{
+	for (unsigned i = 0; i < gate->nlisteners; i++)
+		if (gate->listeners[i].worker)
+			return false;
+	return gate->key.ifindex == gate->l3_ifindex;
+}
+
 int gate_put_listener(const struct gate *gate, struct gate_load *load,
-		      struct gate_listener *listener)
+		      struct gate_listener *listener, bool lone)
 {
 	struct sl_listener_key key = gate_listener_key(gate, listener);
 	struct sl_listener_info info = { .tenant = gate->tenant };
@@ -158,7 +166,7 @@ int gate_put_listener(const struct gate *gate, struct gate_load *load,
 	if (getsockopt(listener->fd, SOL_SOCKET, SO_COOKIE, &listener->cookie, &len))
 		return -errno;
 	info.socket_cookie = listener->cookie;
-	return gate_load_listener_put(load, &key, listener->fd, &info);
+	return gate_load_listener_put(load, &key, listener->fd, &info, lone);
 }
 
 static int put_maps(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
@@ -177,6 +185,7 @@ static int put_maps(struct gate *gate, struct gate_load *load, const struct gate
 		.guard_at = SL_GUARD_AT_TC,
 		.bound = spec->bound,
 	};
+	bool lone = gate_is_lone(gate);
 	int err;
 
 	gate_set_policy(&iface, spec);
@@ -186,7 +195,7 @@ static int put_maps(struct gate *gate, struct gate_load *load, const struct gate
 		iface.ports[i] = htons(spec->ports[i]);
 	err = gate_load_tenant_put(load, spec->tenant, &tenant);
 	for (unsigned i = 0; !err && i < gate->nlisteners; i++)
-		err = gate_put_listener(gate, load, &gate->listeners[i]);
+		err = gate_put_listener(gate, load, &gate->listeners[i], lone);
 	return err ? err : gate_load_iface_put(load, &gate->key, &iface);
 }
 

@@ -73,6 +73,7 @@ int gate_check(struct gate *gate, struct gate_load *load, const char *netns)
 /* In the tenant's namespace. The group's first member claimed the address; others join it. */
 static int fill_listeners(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
 {
+	bool lone = gate_is_lone(gate);
 	int err = 0;
 
 	for (unsigned i = 0; !err && i < gate->nlisteners; i++) {
@@ -81,7 +82,7 @@ static int fill_listeners(struct gate *gate, struct gate_load *load, const struc
 		if (listener->fd < 0)
 			err = gate_open_one(gate, load, spec, listener, false);
 		if (!err)
-			err = gate_put_listener(gate, load, listener);
+			err = gate_put_listener(gate, load, listener, lone);
 	}
 	return err;
 }
@@ -106,6 +107,17 @@ int gate_adopt(struct gate *gate, struct gate_load *load, const struct gate_spec
 		err = gate_load_attach_tc(load, gate->key.ifindex, NULL, NULL);
 	netns_leave(&visit);
 	return err ? err : gate_update(gate, load, spec);
+}
+
+/* A listener that was alone is the first of a group since another one joined; it serves on. */
+static int put_first(const struct gate *gate, struct gate_load *load,
+		     const struct gate_listener *listener)
+{
+	struct sl_listener_key key = gate_listener_key(gate, listener);
+	struct sl_listener_info info;
+	int err = gate_load_listener_get(load, &key, &info);
+
+	return err ? err : gate_load_listener_put(load, &key, listener->fd, &info, false);
 }
 
 static int grow(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
@@ -138,8 +150,12 @@ static int grow(struct gate *gate, struct gate_load *load, const struct gate_spe
 			err = gate_open_one(gate, load, spec, &listener, false);
 			if (err)
 				break;
+			if (w == 1)
+				err = put_first(gate, load, &grown[i]);
 			grown[gate->nlisteners++] = listener;
-			err = gate_put_listener(gate, load, &grown[gate->nlisteners - 1]);
+			if (!err)
+				err = gate_put_listener(gate, load, &grown[gate->nlisteners - 1],
+							false);
 		}
 	}
 	netns_leave(&visit);
@@ -225,7 +241,7 @@ void gate_publish_worker(const struct gate *gate, struct gate_load *load, unsign
 		};
 
 		if (listener->worker == worker)
-			gate_load_listener_put(load, &key, -1, &info);
+			gate_load_listener_put(load, &key, -1, &info, false);
 	}
 }
 

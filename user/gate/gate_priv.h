@@ -13,8 +13,10 @@ struct sl_listener_key gate_listener_key(const struct gate *gate,
 /* In the tenant's namespace: a listener's socket; claim: the first of its group. */
 int gate_open_one(const struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
 		  struct gate_listener *listener, bool claim);
+/* Whether its listeners are lone, as gate_load_listener_put() means it. */
+bool gate_is_lone(const struct gate *gate);
 int gate_put_listener(const struct gate *gate, struct gate_load *load,
-		      struct gate_listener *listener);
+		      struct gate_listener *listener, bool lone);
 void gate_close_listener(struct gate_listener *listener);
 /* The part of an interface's entry that may change while it is attached. */
 void gate_set_policy(struct sl_iface *iface, const struct gate_spec *spec);

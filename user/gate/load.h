@@ -117,9 +117,11 @@ int gate_load_binding_sweep(struct gate_load *load,
  * Listening SO_REUSEPORT sockets also get the program that picks the slot, or the kernel would
  * choose within their group by itself. info->socket_cookie is filled in here when it is 0 and fd is
  * given.
+ * lone: it is in no group, and bound to the interface that has the programs. Then the stack's own
+ * look-up finds it, and "listeners" is spared: being in a SOCKHASH costs a socket 1 KiB.
  */
 int gate_load_listener_put(struct gate_load *load, const struct sl_listener_key *key, int fd,
-			   const struct sl_listener_info *info);
+			   const struct sl_listener_info *info, bool lone);
 int gate_load_listener_get(struct gate_load *load, const struct sl_listener_key *key,
 			   struct sl_listener_info *ret);
 /* Empties a slot in both maps; not there is no error. */

@@ -227,7 +227,7 @@ static int join_select(struct gate_load *load, int fd)
 }
 
 int gate_load_listener_put(struct gate_load *load, const struct sl_listener_key *key, int fd,
-			   const struct sl_listener_info *info)
+			   const struct sl_listener_info *info, bool lone)
 {
 	struct sl_listener_info twin = *info;
 	socklen_t len = sizeof(twin.socket_cookie);
@@ -241,10 +241,9 @@ int gate_load_listener_put(struct gate_load *load, const struct sl_listener_key 
 		    getsockopt(fd, SOL_SOCKET, SO_COOKIE, &twin.socket_cookie, &len) < 0)
 			return -errno;
 		err = join_select(load, fd);
-		if (err)
-			return err;
 		value = fd;
-		err = put(load, LOAD_LISTENERS, key, &value);
+		if (!err && !lone)
+			err = put(load, LOAD_LISTENERS, key, &value);
 		if (err)
 			return err;
 	}

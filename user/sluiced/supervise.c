@@ -7,7 +7,6 @@
 #include "supervise.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include "binder.h"
 #include "generation.h"
 #include "handover.h"
+#include "heap.h"
 #include "origins.h"
 #include "stats.h"
 #include "tenants.h"
@@ -36,8 +36,6 @@
 #define DRAIN_MARGIN 2000
 /* How long a surplus slot's worker goes on accepting what was on its way to its listeners. */
 #define RETIRE_MS 2000
-
-#define SPARE_MEMORY (1 << 20)
 
 struct slot {
 	struct supervise *supervise;
@@ -57,7 +55,7 @@ struct supervise {
 	unsigned listeners; /* gates have so many per family and port */
 	bool shared;	    /* one for all workers: kernels before 6.6 */
 	bool ending;
-	size_t spare; /* bytes of freed memory that cannot be given back */
+	struct heap heap;
 };
 
 static struct slot *slot_of(struct supervise *supervise, const struct worker *worker)
@@ -319,23 +317,6 @@ struct worker *supervise_find(struct supervise *supervise, pid_t pid)
 	return worker;
 }
 
-/*
- * A look at many namespaces leaves holes between what is kept of them: 15 KiB a tenant, which
- * malloc() does not return by itself.
- */
-static void give_memory_back(struct supervise *supervise)
-{
-	size_t spare = mallinfo2().fordblks;
-
-	/* What has been given back still counts as spare. */
-	if (spare < supervise->spare)
-		supervise->spare = spare;
-	if (spare - supervise->spare < SPARE_MEMORY)
-		return;
-	malloc_trim(0);
-	supervise->spare = mallinfo2().fordblks;
-}
-
 /* Every second: the counters, and who has lost its pulse, or its deadline? */
 static void on_check(struct loop_timer *timer)
 {
@@ -354,7 +335,7 @@ static void on_check(struct loop_timer *timer)
 			worker_kill(worker, "past its drain deadline");
 	}
 	stats_publish(supervise->sluiced);
-	give_memory_back(supervise);
+	heap_give_back(&supervise->heap);
 	loop_timer_start(&supervise->sluiced->loop, timer, CHECK_MS, on_check);
 }
 
