@@ -8,6 +8,7 @@
  *   cluster_http.c     HTTPS with both sides' certificates
  *   cluster_journal.c  what survives a kill (SQLite)
  *   cluster_fetch.c    thread: brings blobs, verifies them      sending → staged → verified
+ *   swarm*.c           … also from other nodes, in mode swarm
  *   cluster_install.c  thread: one item after the other         installing → configured → healthy
  *   cluster_payload.c  packages, tarball, image
  *   cluster_undo.c     takes an item away again                 removing → removed
@@ -45,8 +46,8 @@ struct node {
 	sqlite3 *db;
 	pthread_mutex_t lock;	/* the journal */
 	pthread_cond_t changed; /* the journal's items or document */
-	char session[17]; /* of this process: events are counted anew by each */
-	int trouble;	  /* -errno of the journal's last write; 0: it is well */
+	char session[17];	/* of this process: events are counted anew by each */
+	int trouble;		/* -errno of the journal's last write; 0: it is well */
 	bool ending;
 	bool once;
 	uint32_t wait;
@@ -85,10 +86,13 @@ struct http {
 	const char *ca, *certificate, *key; /* paths; ca NULL: whoever answers (for the CA alone) */
 	unsigned timeout;
 };
+/* What every transfer has: TLS, no proxy, an end when the agent is to end. error: CURL_ERROR_SIZE.
+ */
+void http_options(void *curl, const struct http *http, const char *url, char *error);
 long http_call(const struct http *http, const char *url, const char *body, char **ret_body,
 	       char **ret_why);
-/* Appends from offset to fd. arrived() is told each piece; not 0 ends the transfer. -errno below -1:
- * fd cannot be written. */
+/* Appends from offset to fd. arrived() is told each piece; not 0 ends the transfer. -errno below
+ * -1: fd cannot be written. */
 long http_fetch(const struct http *http, const char *url, int fd, uint64_t offset,
 		int (*arrived)(uint64_t bytes, void *arg), void *arg, char **ret_why);
 void node_http(const struct node *node, struct http *ret_http, char paths[3][CLUSTER_PATH_MAX]);
@@ -112,9 +116,11 @@ bool journal_item(struct node *node, const char *name, struct journal_item *ret_
  */
 int journal_move(struct node *node, const json_t *item, const char *state, unsigned percent,
 		 uint64_t bytes, uint64_t rate, const struct outcome *outcome);
-/* Only an event: progress within a state. */
+/* Only an event: progress within a state. sources, taken: what came from whom; NULL: not said. */
 void journal_tell(struct node *node, const json_t *item, const char *state, unsigned percent,
 		  uint64_t bytes, uint64_t rate);
+void journal_tell_sources(struct node *node, const json_t *item, const char *state,
+			  unsigned percent, uint64_t bytes, uint64_t rate, json_t *sources);
 /* Only an event: what stands in the way, and is tried again. */
 void journal_complain(struct node *node, const json_t *item, const char *state, unsigned percent,
 		      const struct outcome *outcome);

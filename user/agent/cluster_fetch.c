@@ -20,16 +20,18 @@
 #include "../lib/fault.h"
 #include "../lib/file.h"
 #include "../lib/log.h"
+#include "swarm.h"
 
-#define TELL_MS	 500
-#define TRIES	 5
-#define PAUSE_MS 1000
-#define RETRY_MS 5000
+#define TELL_MS	  500
+#define TRIES	  5
+#define PAUSE_MS  1000
+#define RETRY_MS  5000
 #define KEEP_FREE (4 * 1024 * 1024) /* the journal and dpkg want to write, too */
-#define LAYOUT	 "{\"imageLayoutVersion\": \"1.0.0\"}\n"
+#define LAYOUT	  "{\"imageLayoutVersion\": \"1.0.0\"}\n"
 
 struct fetch {
 	struct work work;
+	struct swarm *swarm;
 	uint64_t total, done, told_bytes;
 	int64_t told, begun;
 };
@@ -65,8 +67,8 @@ static void tell(struct fetch *fetch, bool always)
 	rate = since > 0 ? (fetch->done - fetch->told_bytes) * 1000 / (uint64_t)since : 0;
 	fetch->told = now;
 	fetch->told_bytes = fetch->done;
-	journal_tell(fetch->work.node, fetch->work.desired, "sending", percent(fetch), fetch->done,
-		     rate);
+	journal_tell_sources(fetch->work.node, fetch->work.desired, "sending", percent(fetch),
+			     fetch->done, rate, swarm_sources(fetch->swarm, always));
 }
 
 static int arrived(uint64_t bytes, void *arg)
@@ -144,8 +146,8 @@ static int fetch_blob(struct fetch *fetch, const struct bundle_blob *blob)
 		if (err == -ENOSPC || err == -EDQUOT || err == -EROFS || !err)
 			break;
 		log_warn("%s", fetch->work.outcome.why);
-		journal_complain(fetch->work.node, fetch->work.desired, "sending",
-				 percent(fetch), &fetch->work.outcome);
+		journal_complain(fetch->work.node, fetch->work.desired, "sending", percent(fetch),
+				 &fetch->work.outcome);
 		node_wait(fetch->work.node, PAUSE_MS << i);
 	}
 	return err;
@@ -285,6 +287,10 @@ static uint64_t left_of(const struct node *node, const struct bundle_blob *blob)
 	char partial[CLUSTER_PATH_MAX];
 	struct stat have;
 
+	blob_path(node, blob->digest, ".pieces", partial);
+	/* A file with holes. */
+	if (!stat(partial, &have) && (uint64_t)have.st_blocks * 512 <= blob->size)
+		return blob->size - (uint64_t)have.st_blocks * 512;
 	blob_path(node, blob->digest, ".partial", partial);
 	return stat(partial, &have) || (uint64_t)have.st_size > blob->size
 		       ? blob->size
@@ -307,6 +313,32 @@ static int check_space(struct fetch *fetch, uint64_t needed)
 			    (unsigned long long)(own.f_bavail * own.f_frsize) >> 20);
 }
 
+/* From peers as well; what peers and pieces are not for comes the plain way. */
+static int exchange(struct fetch *fetch, const struct bundle_blob *blobs, size_t count,
+		    const bool *missing)
+{
+	bool *left = calloc(count + 1, sizeof(*left));
+	int err = left ? swarm_load(fetch->swarm, fetch->work.bundle) : -ENOMEM;
+
+	for (size_t i = 0; i < count && !err; i++) {
+		left[i] = missing[i];
+		if (!missing[i])
+			swarm_has(fetch->swarm, blobs[i].digest);
+	}
+	if (!err)
+		err = swarm_fetch(fetch->swarm, blobs, count, left, arrived, fetch,
+				  &fetch->work.outcome);
+	tell(fetch, true);
+	for (size_t i = 0; i < count && !err; i++)
+		if (left[i]) {
+			err = fetch_blob(fetch, &blobs[i]);
+			if (!err)
+				swarm_has(fetch->swarm, blobs[i].digest);
+		}
+	free(left);
+	return err;
+}
+
 /* What is there counts as done at once; the rest is sent. */
 static int stage(struct fetch *fetch, const struct bundle_blob *blobs, size_t count, bool *missing)
 {
@@ -325,6 +357,8 @@ static int stage(struct fetch *fetch, const struct bundle_blob *blobs, size_t co
 	fetch->told_bytes = fetch->done;
 	tell(fetch, true);
 	err = check_space(fetch, needed);
+	if (!err && swarm_active(fetch->swarm))
+		return exchange(fetch, blobs, count, missing);
 	for (size_t i = 0; i < count && !err; i++)
 		if (missing[i])
 			err = fetch_blob(fetch, &blobs[i]);
@@ -391,7 +425,7 @@ static bool wants_fetch(struct node *node, const json_t *item)
 	       json_is_true(json_object_get(item, "redo"));
 }
 
-static bool fetch_next(struct node *node, json_t *document)
+static bool fetch_next(struct node *node, struct swarm *swarm, json_t *document)
 {
 	struct fetch *fetch;
 	const json_t *item;
@@ -404,6 +438,7 @@ static bool fetch_next(struct node *node, json_t *document)
 		fetch = calloc(1, sizeof(*fetch));
 		if (!fetch)
 			return false;
+		fetch->swarm = swarm;
 		fetch->work.node = node;
 		fetch->work.document = document;
 		fetch->work.desired = item;
@@ -431,13 +466,17 @@ static bool fetch_next(struct node *node, json_t *document)
 void *fetch_thread(void *arg)
 {
 	struct node *node = arg;
+	struct swarm *swarm = swarm_new(node);
 	json_t *document;
 	bool busy;
 
 	do {
 		document = journal_document(node);
-		busy = document && fetch_next(node, document);
+		swarm_follow(swarm, document);
+		busy = document &&
+		       (fetch_next(node, swarm, document) || swarm_seed(swarm, document));
 		json_decref(document);
 	} while (busy ? !node->ending : node_wait(node, PAUSE_MS));
+	swarm_free(swarm);
 	return NULL;
 }

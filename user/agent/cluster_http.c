@@ -78,7 +78,7 @@ static int on_progress(void *arg, curl_off_t download_all, curl_off_t download,
 	return cluster_signalled;
 }
 
-static void set_options(CURL *curl, const struct http *http, const char *url, char *error)
+void http_options(void *curl, const struct http *http, const char *url, char *error)
 {
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
@@ -126,7 +126,7 @@ long http_call(const struct http *http, const char *url, const char *body, char 
 	*ret_why = NULL;
 	*ret_body = NULL;
 	if (curl && headers) {
-		set_options(curl, http, url, error);
+		http_options(curl, http, url, error);
 		curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_text);
 		curl_easy_setopt(curl, CURLOPT_WRITEDATA, &reply);
 		if (body) {
@@ -157,7 +157,7 @@ long http_fetch(const struct http *http, const char *url, int fd, uint64_t offse
 	if (!curl)
 		return -1;
 	reply.curl = curl;
-	set_options(curl, http, url, error);
+	http_options(curl, http, url, error);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, 0L);
 	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_SECONDS);

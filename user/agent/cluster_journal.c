@@ -260,7 +260,29 @@ void journal_complain(struct node *node, const json_t *item, const char *state, 
 void journal_tell(struct node *node, const json_t *item, const char *state, unsigned percent,
 		  uint64_t bytes, uint64_t rate)
 {
-	char *event = make_event(item, state, percent, bytes, rate, NULL);
+	journal_tell_sources(node, item, state, percent, bytes, rate, NULL);
+}
+
+/* Takes both. */
+static char *add_sources(char *event, json_t *sources)
+{
+	json_t *json = event && sources ? json_loads(event, 0, NULL) : NULL;
+
+	if (!json) {
+		json_decref(sources);
+		return event;
+	}
+	free(event);
+	json_object_set_new(json, "sources", sources);
+	event = json_dumps(json, JSON_COMPACT);
+	json_decref(json);
+	return event;
+}
+
+void journal_tell_sources(struct node *node, const json_t *item, const char *state,
+			  unsigned percent, uint64_t bytes, uint64_t rate, json_t *sources)
+{
+	char *event = add_sources(make_event(item, state, percent, bytes, rate, NULL), sources);
 
 	pthread_mutex_lock(&node->lock);
 	if (event)

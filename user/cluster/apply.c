@@ -54,8 +54,8 @@ static struct values {
 			0, 0, NULL                                                                 \
 	}
 
-static const struct opt plan_options[] = { FILE_OPTION, BUNDLE_OPTION, UPGRADE_OPTION,
-					   WAIT_OPTION };
+static const struct opt plan_options[] = { FILE_OPTION, BUNDLE_OPTION, UPGRADE_OPTION, WAIT_OPTION,
+					   MODE_OPTION };
 static const struct opt apply_options[] = { FILE_OPTION, BUNDLE_OPTION, UPGRADE_OPTION,
 					    WAIT_OPTION, MODE_OPTION,	QUIET_OPTION };
 static const struct opt retry_options[] = {
@@ -123,6 +123,22 @@ static struct plan_options make_options(char **arguments, unsigned count)
 	};
 }
 
+/* From the words given, the cluster file, or how many nodes there are; the plan says it. */
+static enum config_mode choose_mode(const struct config *config, json_t *plan)
+{
+	enum config_mode mode = config->mode;
+
+	for (unsigned i = 0; values.mode && i < CONFIG_MODES; i++)
+		if (!strcmp(values.mode, config_mode_names[i]))
+			mode = i;
+	if (mode == CONFIG_AUTO)
+		mode = json_array_size(json_object_get(plan, "nodes")) > CONFIG_SWARM_ABOVE
+			       ? CONFIG_SWARM
+			       : CONFIG_PARALLEL;
+	json_object_set_new(plan, "mode", json_string(config_mode_names[mode]));
+	return mode;
+}
+
 static enum cluster_exit run_plan(struct cluster *cluster, char **arguments, unsigned count)
 {
 	struct plan_options options = make_options(arguments, count);
@@ -138,6 +154,7 @@ static enum cluster_exit run_plan(struct cluster *cluster, char **arguments, uns
 	if (bundle)
 		plan = plan_make(cluster, config, bundle, &options);
 	if (plan) {
+		choose_mode(config, plan);
 		status = refused(plan, config) ? CLUSTER_REFUSED : CLUSTER_DONE;
 		if (cluster->json)
 			cluster_print(json_incref(plan));
@@ -240,14 +257,6 @@ static int remember(struct cluster *cluster, const json_t *plan, const char *pat
 	return state_end(&cluster->state, err);
 }
 
-static enum config_mode choose_mode(const struct config *config)
-{
-	for (unsigned i = 0; values.mode && i < CONFIG_MODES; i++)
-		if (!strcmp(values.mode, config_mode_names[i]))
-			return i;
-	return config->mode;
-}
-
 static enum cluster_exit refuse(const struct cluster *cluster, const json_t *plan)
 {
 	if (cluster->json)
@@ -265,6 +274,7 @@ static enum cluster_exit install(struct cluster *cluster, char **arguments, unsi
 	struct config *config = cluster_config(cluster, values.file);
 	enum cluster_exit status = CLUSTER_ERROR;
 	int lock = config ? lock_state(cluster) : -1;
+	enum config_mode mode = CONFIG_AUTO;
 	struct bundle *bundle = NULL;
 	json_t *plan = NULL;
 	char *path = NULL;
@@ -276,6 +286,8 @@ static enum cluster_exit install(struct cluster *cluster, char **arguments, unsi
 		bundle = plan_bundle(cluster, options.bundle, &path);
 	if (bundle)
 		plan = plan_make(cluster, config, bundle, &options);
+	if (plan)
+		mode = choose_mode(config, plan);
 	if (plan && refused(plan, config)) {
 		status = refuse(cluster, plan);
 	} else if (plan) {
@@ -283,7 +295,7 @@ static enum cluster_exit install(struct cluster *cluster, char **arguments, unsi
 		if (err)
 			cluster_complain("%s: %s", cluster->directory, strerror(-err));
 		else
-			status = carry_out(cluster, config, plan, choose_mode(config), kind);
+			status = carry_out(cluster, config, plan, mode, kind);
 	}
 	json_decref(plan);
 	bundle_close(bundle);

@@ -14,7 +14,8 @@
 #define FILE_MAX (1u << 20)
 #define TEXT_MAX 4096
 
-const char *const config_mode_names[CONFIG_MODES + 1] = { "parallel", "stream", NULL };
+const char *const config_mode_names[CONFIG_MODES + 1] = { "auto", "parallel", "stream", "swarm",
+							  NULL };
 
 /* clang-format off */
 #define OPT CYAML_FLAG_OPTIONAL
@@ -24,8 +25,10 @@ const char *const config_mode_names[CONFIG_MODES + 1] = { "parallel", "stream", 
 #define LIST(key, type, member, entry, most) CYAML_FIELD_SEQUENCE(key, OPT | CYAML_FLAG_POINTER, type, member, entry, 1, most)
 
 static const cyaml_strval_t mode_words[] = {
+	{ "auto", CONFIG_AUTO },
 	{ "parallel", CONFIG_PARALLEL },
 	{ "stream", CONFIG_STREAM },
+	{ "swarm", CONFIG_SWARM },
 };
 
 static const cyaml_schema_value_t text_entry = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 255) };
@@ -92,6 +95,7 @@ static const cyaml_schema_field_t root_fields[] = {
 	CYAML_FIELD_MAPPING("control", CYAML_FLAG_DEFAULT, struct config, control, control_fields),
 	CYAML_FIELD_ENUM("mode", OPT | CYAML_FLAG_STRICT, struct config, mode, mode_words, CYAML_ARRAY_LEN(mode_words)),
 	UINT("parallel", struct config, parallel),
+	UINT("peer_port", struct config, peer_port),
 	UINT("max_failed", struct config, max_failed),
 	UINT("deadline", struct config, deadline),
 	UINT("step_deadline", struct config, step_deadline),
@@ -115,6 +119,8 @@ static void fill_defaults(struct config *config)
 {
 	if (!config->control.port)
 		config->control.port = 8443;
+	if (!config->peer_port)
+		config->peer_port = 8444;
 	if (!config->parallel)
 		config->parallel = 5;
 	if (!config->deadline)

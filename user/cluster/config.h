@@ -10,10 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONFIG_NODES_MAX 256
-#define CONFIG_ITEMS_MAX 64
+#define CONFIG_NODES_MAX   256
+#define CONFIG_ITEMS_MAX   64
+#define CONFIG_SWARM_ABOVE 3
 
-enum config_mode { CONFIG_PARALLEL, CONFIG_STREAM, CONFIG_MODES };
+/* auto: swarm above CONFIG_SWARM_ABOVE nodes, else parallel. */
+enum config_mode { CONFIG_AUTO, CONFIG_PARALLEL, CONFIG_STREAM, CONFIG_SWARM, CONFIG_MODES };
 extern const char *const config_mode_names[CONFIG_MODES + 1];
 
 struct config_variable {
@@ -63,7 +65,8 @@ struct config {
 	struct config_control control;
 	enum config_mode mode;
 	uint16_t parallel, max_failed;
-	uint32_t deadline; /* seconds a node may be silent */
+	uint16_t peer_port;	/* where nodes dial each other, in mode swarm */
+	uint32_t deadline;	/* seconds a node may be silent */
 	uint32_t step_deadline; /* seconds without progress of what a node does */
 	char **components, **software;
 	unsigned components_count, software_count;

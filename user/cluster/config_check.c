@@ -228,6 +228,9 @@ void config_check(const struct config *config, struct conf_doc *doc, struct conf
 			 config->cluster);
 	if (!address_valid(config->control.address))
 		complain(&check, "control.address", "'%s' is no address", config->control.address);
+	if (config->peer_port == config->control.port)
+		complain(&check, "peer_port", "the control machine listens on port %u",
+			 config->control.port);
 	check_items(&check, config->components, config->components_count, "components");
 	check_items(&check, config->software, config->software_count, "software");
 	check_variables(&check, config->variables, config->variables_count, "variables");

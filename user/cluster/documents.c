@@ -6,7 +6,7 @@
 
 #include "../lib/digest.h"
 #include "../lib/signed.h"
-#include "schedule.h"
+#include "swarm.h"
 
 #define VALID_SECONDS  (30 * 86400) /* a node that was off for long is to be told anew */
 #define GENERATION_MAX (INT64_MAX / 2)
@@ -33,15 +33,20 @@ static json_t *make_payload(const struct schedule *schedule, const struct member
 {
 	const char *manifest = json_string_value(
 		json_object_get(json_object_get(schedule->plan, "bundle"), "manifest"));
-	json_t *items = json_array();
+	json_t *items = json_array(), *payload, *swarm;
 
 	for (size_t i = 0; i < member->count; i++)
 		json_array_append_new(items, make_item(&member->entries[i]));
-	return json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:s, s:O, s:o}", "version", 1, "cluster",
-			 schedule->config->cluster, "node", member->name, "generation",
-			 (json_int_t)generation, "expires", (json_int_t)time(NULL) + VALID_SECONDS,
-			 "run", schedule->run, "manifest", manifest, "variables",
-			 json_object_get(member->plan, "variables"), "items", items);
+	payload =
+		json_pack("{s:i, s:s, s:s, s:I, s:I, s:s, s:s, s:O, s:o}", "version", 1, "cluster",
+			  schedule->config->cluster, "node", member->name, "generation",
+			  (json_int_t)generation, "expires", (json_int_t)time(NULL) + VALID_SECONDS,
+			  "run", schedule->run, "manifest", manifest, "variables",
+			  json_object_get(member->plan, "variables"), "items", items);
+	swarm = swarm_document(schedule, member);
+	if (swarm)
+		json_object_set_new(payload, "swarm", swarm);
+	return payload;
 }
 
 int documents_write(struct schedule *schedule, struct member *member)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "swarm.h"
+
 #define EVENTS_MAX  1000
 #define SESSION_LEN 16
 
@@ -38,7 +40,8 @@ static bool valid(const json_t *event)
 	       name_hex_valid(text(event, "id"), DESIRED_ID_LEN) &&
 	       name_hex_valid(text(event, "run"), DESIRED_RUN_LEN) &&
 	       events_state_valid(text(event, "state")) && number(event, "seq") > 0 &&
-	       number(event, "percent") >= 0 && number(event, "percent") <= 100;
+	       number(event, "percent") >= 0 && number(event, "percent") <= 100 &&
+	       swarm_valid(event);
 }
 
 static int take(struct state *state, const char *node, const json_t *event)
@@ -68,9 +71,9 @@ static int take(struct state *state, const char *node, const json_t *event)
 			" WHERE ? NOT IN (SELECT state FROM events WHERE run = ? AND"
 			" node = ? AND item = ? ORDER BY id DESC LIMIT 1)",
 			"ssssissss", text(event, "run"), node, text(event, "item"),
-			text(event, "state"), now - ago, text(event, "state"),
-			text(event, "run"), node, text(event, "item"));
-	return err;
+			text(event, "state"), now - ago, text(event, "state"), text(event, "run"),
+			node, text(event, "item"));
+	return err ? err : swarm_take(state, node, event);
 }
 
 /*

@@ -7,8 +7,8 @@
 
 /*
  * {"session", "events": [{"seq", "item", "id", "run", "state", "at", "percent", "bytes", "rate",
- * "message"?, "log"?}, …]}: reported again after a lost answer, they count once. session: which
- * process of the agent they come from. -EBADMSG: not that.
+ * "message"?, "log"?, "sources"?}, …]}: reported again after a lost answer, they count once.
+ * session: which process of the agent they come from. -EBADMSG: not that.
  */
 int events_take(struct state *state, const char *node, const json_t *json);
 

@@ -3,7 +3,7 @@
  * What would change on each node, before anything does. A plan is JSON, for it is shown, kept and
  * carried out:
  *
- *   {"bundle": {"name", "version", "manifest"}, "changes": N, "problems": ["…"],
+ *   {"bundle": {"name", "version", "manifest"}, "changes": N, "problems": ["…"], "mode": "swarm",
  *    "nodes": [{"name", "address", "reachable", "problems": ["…"], "variables": {…},
  *               "items": [{"name", "id", "role", "action", "bytes", "new": ["pkg version"],
  *                          "upgrade": ["pkg old -> new"], "downgrade": […], "links"|"stores"}]}]}

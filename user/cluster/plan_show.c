@@ -50,7 +50,7 @@ void plan_show(const json_t *plan)
 	json_array_foreach (json_object_get(plan, "nodes"), i, node)
 		show_node(node);
 	show_list(plan, "problems", "!");
-	printf("%lld to change, %zu problems\n",
-	       (long long)json_integer_value(json_object_get(plan, "changes")),
-	       plan_problems(plan));
+	printf("%lld to change, %zu problems%s%s\n",
+	       (long long)json_integer_value(json_object_get(plan, "changes")), plan_problems(plan),
+	       *text(plan, "mode") ? ", mode " : "", text(plan, "mode"));
 }

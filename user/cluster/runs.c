@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../lib/file.h"
+#include "swarm.h"
 
 #define REPORT_MAX (64 * 1024 * 1024)
 
@@ -23,7 +24,7 @@ int runs_begin(const struct schedule *schedule, const char *kind)
 			       name ? name : "", schedule->started);
 }
 
-static json_t *make_node(const struct member *member)
+static json_t *make_node(const struct schedule *schedule, const struct member *member)
 {
 	json_t *items = json_array();
 	size_t done = 0;
@@ -38,11 +39,12 @@ static json_t *make_node(const struct member *member)
 				  entry->action, "state", *entry->state ? entry->state : "waiting",
 				  "message", strcmp(entry->state, "failed") ? "" : entry->message));
 	}
-	return json_pack("{s:s, s:s, s:s, s:o}", "name", member->name, "state",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "name", member->name, "state",
 			 member->failed		 ? "failed"
 			 : done == member->count ? "done"
 						 : "not finished",
-			 "why", member->why, "items", items);
+			 "why", member->why, "items", items, "sources",
+			 swarm_sources(&schedule->cluster->state, schedule->run, member->name));
 }
 
 static int save(const struct schedule *schedule, const char *suffix, const char *content)
@@ -73,7 +75,7 @@ json_t *runs_end(const struct schedule *schedule, const char *kind)
 	char *svg;
 
 	for (size_t i = 0; i < schedule->count; i++)
-		json_array_append_new(nodes, make_node(&schedule->members[i]));
+		json_array_append_new(nodes, make_node(schedule, &schedule->members[i]));
 	report = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o, s:O}", "run", schedule->run,
 			   "kind", kind, "mode", mode, "state", whole ? "done" : "failed", "failed",
 			   (json_int_t)schedule->failed, "started", (json_int_t)schedule->started,
@@ -135,5 +137,6 @@ void runs_show(const json_t *report)
 		json_array_foreach (json_object_get(node, "items"), k, item)
 			printf("    %-20s %-8s %s\n", text(item, "name"), text(item, "action"),
 			       text(item, "state"));
+		swarm_show(json_object_get(node, "sources"));
 	}
 }

@@ -11,7 +11,8 @@ json_t *runs_end(const struct schedule *schedule, const char *kind);
 /* A run's report; id NULL: the last one of this kind (NULL: any). NULL: there is none. */
 json_t *runs_read(struct cluster *cluster, const char *id, const char *kind);
 void runs_show(const json_t *report);
-/* timeline.c: {"run", "mode", "spans": [{"node", "item", "state", "from", "to"}]}, ms from start */
+/* timeline.c: {"run", "mode", "spans": [{"node", "item", "state", "from", "to"}], "sources":
+ * [{"node", "item", "peer", "bytes", …}]}, ms from start */
 json_t *timeline_make(struct cluster *cluster, const char *run, const char *mode, int64_t started,
 		      int64_t ended);
 /* malloc'd SVG */

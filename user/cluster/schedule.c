@@ -253,7 +253,9 @@ static void release_stage(struct member *member)
 /* As many nodes fetch at once as the mode allows; the next begins when one has its copy. */
 static void release_stages(struct schedule *schedule)
 {
-	size_t most = schedule->mode == CONFIG_STREAM ? 1 : schedule->config->parallel;
+	size_t most = schedule->mode == CONFIG_STREAM  ? 1
+		      : schedule->mode == CONFIG_SWARM ? schedule->count
+						       : schedule->config->parallel;
 	size_t now = 0;
 
 	for (size_t i = 0; i < schedule->count; i++)

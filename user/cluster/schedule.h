@@ -5,6 +5,7 @@
  * find again in the database and on the nodes.
  *
  *   parallel  so many nodes fetch at once as the cluster file says
+ *   swarm     all nodes fetch at once, from the control machine and from each other
  *   stream    one node after the other fetches; each installs as soon as its copy of an item is
  * there
  *
@@ -20,7 +21,7 @@ struct entry {
 	const char *name, *action;
 	const json_t *plan;
 	bool component, stage, go;
-	char state[16]; /* as reported in this run; "" nothing yet */
+	char state[16];			    /* as reported in this run; "" nothing yet */
 	int64_t percent, bytes, rate, most; /* most: the highest percentage of this state */
 	char message[256];
 };
@@ -30,8 +31,8 @@ struct member {
 	const json_t *plan;
 	struct entry *entries;
 	size_t count;
-	int64_t seen;	     /* when it was heard of, by the database */
-	int64_t heard, moved; /* ticks: when that, and what it reports, last changed */
+	int64_t seen;			  /* when it was heard of, by the database */
+	int64_t heard, moved;		  /* ticks: when that, and what it reports, last changed */
 	char digest[NAME_DIGEST_LEN + 1]; /* of its document: what a refusal names */
 	bool failed, silent, changed;	  /* changed: its document is to be written anew */
 	char why[320];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "serve.h"
+#include "serve_pieces.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -278,6 +279,7 @@ static enum cluster_exit run(struct cluster *cluster, char **arguments, unsigned
 	else
 		status = serve_until_ended(&serve, fd, certificate, key);
 out:
+	serve_pieces_free();
 	bundle_close(serve.bundle);
 	free(serve.bundle_path);
 	config_free(serve.config);

@@ -13,6 +13,7 @@
 #include "enrolment.h"
 #include "events.h"
 #include "serve.h"
+#include "serve_pieces.h"
 
 #define WAIT_MAX    60
 #define WHY_MAX	    500
@@ -286,7 +287,7 @@ static enum MHD_Result get_index(struct request *request)
 struct blob {
 	struct serve *serve;
 	char digest[NAME_DIGEST_LEN + 1];
-	uint64_t offset;
+	uint64_t offset, end; /* what is sent of it */
 };
 
 static ssize_t read_blob(void *arg, uint64_t position, char *buffer, size_t max)
@@ -330,29 +331,51 @@ static enum MHD_Result send_blob(struct request *request, struct blob *blob, uin
 	enum MHD_Result result;
 	char range[96];
 
-	response = MHD_create_response_from_callback(size - blob->offset, READ_SIZE, read_blob,
+	bool part = blob->offset || blob->end != size;
+
+	snprintf(range, sizeof(range), "bytes %llu-%llu/%llu", (unsigned long long)blob->offset,
+		 (unsigned long long)blob->end - 1, (unsigned long long)size);
+	response = MHD_create_response_from_callback(blob->end - blob->offset, READ_SIZE, read_blob,
 						     blob, free);
 	if (!response) {
 		free(blob);
 		return MHD_NO;
 	}
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, BINARY_TYPE);
-	snprintf(range, sizeof(range), "bytes %llu-%llu/%llu", (unsigned long long)blob->offset,
-		 (unsigned long long)size - 1, (unsigned long long)size);
-	if (blob->offset)
+	if (part)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_RANGE, range);
-	result = MHD_queue_response(request->connection, blob->offset ? 206 : 200, response);
+	result = MHD_queue_response(request->connection, part ? 206 : 200, response);
 	MHD_destroy_response(response);
 	return result;
 }
 
-static enum MHD_Result get_blob(struct request *request, const char *digest)
+/* Agents ask for the rest of a blob, or for a piece of it; anything else gets the whole. */
+static void take_range(const struct request *request, struct blob *blob, uint64_t size)
 {
 	const char *range = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
 							MHD_HTTP_HEADER_RANGE);
+	uint64_t from, last = size - 1;
+	char *end;
+
+	blob->offset = 0;
+	blob->end = size;
+	if (!range || strncmp(range, "bytes=", 6) != 0)
+		return;
+	from = strtoull(range + 6, &end, 10);
+	if (*end == '-' && end[1])
+		last = strtoull(end + 1, &end, 10);
+	else if (*end == '-')
+		end++;
+	if (*end || from > last || last >= size)
+		return;
+	blob->offset = from;
+	blob->end = last + 1;
+}
+
+static enum MHD_Result get_blob(struct request *request, const char *digest, bool pieces)
+{
 	struct blob *blob;
-	uint64_t size = 0, offset = 0;
-	char *end = NULL;
+	uint64_t size = 0;
 	int err;
 
 	if (!name_hex_valid(digest, NAME_DIGEST_LEN))
@@ -362,18 +385,14 @@ static enum MHD_Result get_blob(struct request *request, const char *digest)
 	pthread_mutex_unlock(&request->serve->lock);
 	if (err)
 		return serve_problem(request, 404, "the bundle here has no such blob");
-	/* Agents only ever ask for the rest of a blob; anything else gets the whole. */
-	if (range && !strncmp(range, "bytes=", 6)) {
-		offset = strtoull(range + 6, &end, 10);
-		if (strcmp(end, "-") || offset >= size)
-			offset = 0;
-	}
+	if (pieces)
+		return serve_pieces(request, digest, size);
 	blob = calloc(1, sizeof(*blob));
 	if (!blob)
 		return MHD_NO;
 	blob->serve = request->serve;
 	strcpy(blob->digest, digest);
-	blob->offset = offset;
+	take_range(request, blob, size);
 	return send_blob(request, blob, size);
 }
 
@@ -401,6 +420,8 @@ enum MHD_Result serve_route(struct request *request, const char *method, const c
 	if (get && !strcmp(path, "/v1/index"))
 		return get_index(request);
 	if (get && !strncmp(path, "/v1/blob/", 9))
-		return get_blob(request, path + 9);
+		return get_blob(request, path + 9, false);
+	if (get && !strncmp(path, "/v1/pieces/", 11))
+		return get_blob(request, path + 11, true);
 	return serve_problem(request, 404, "there is nothing here");
 }

@@ -45,7 +45,12 @@ static const char schema[] =
 static const char additions[] =
 	"CREATE TABLE IF NOT EXISTS agents ("
 	" node TEXT PRIMARY KEY, session TEXT NOT NULL, document TEXT NOT NULL, why TEXT NOT NULL,"
-	" at INTEGER NOT NULL, renew INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+	" at INTEGER NOT NULL, renew INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS sources ("
+	" run TEXT NOT NULL, node TEXT NOT NULL, item TEXT NOT NULL, peer TEXT NOT NULL,"
+	" bytes INTEGER NOT NULL, pieces INTEGER NOT NULL, wrong INTEGER NOT NULL,"
+	" failed INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY (run, node, item, peer))"
+	" STRICT, WITHOUT ROWID;";
 
 int64_t state_now(void)
 {

@@ -9,6 +9,7 @@
  *   runs      one row for each apply                   items    what became of an item on a node
  *   events    what happened when: the timeline
  *   agents    which document a node refuses and why, which process its reports come from
+ *   sources   what came from which peer, in mode swarm
  *
  * Functions return 0 or -errno; state_why() has the database's own words for the last failure.
  */

@@ -7,6 +7,7 @@
 #include "../lib/file.h"
 #include "../lib/opt.h"
 #include "runs.h"
+#include "swarm.h"
 
 #define HERE_MS (90 * 1000) /* an agent that polls is heard of more often */
 
@@ -46,11 +47,12 @@ static json_t *node_status(struct cluster *cluster, const struct config_node *no
 		    " ORDER BY at",
 		    "s", node->name))
 		items = json_array();
-	status = json_pack("{s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o}", "name", node->name,
+	status = json_pack("{s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o, s:o}", "name", node->name,
 			   "address", node->address, "enrolled", row != NULL, "answers",
 			   now - seen < HERE_MS, "seen", (json_int_t)seen, "generation",
 			   json_integer_value(json_object_get(row, "generation")), "followed",
-			   json_integer_value(json_object_get(row, "followed")), "items", items);
+			   json_integer_value(json_object_get(row, "followed")), "items", items,
+			   "sources", swarm_sources(&cluster->state, NULL, node->name));
 	json_decref(rows);
 	return status;
 }
@@ -68,6 +70,7 @@ static void show_node(const json_t *node)
 		printf("  %-20s %-11s %3lld %%  %s\n", text(item, "name"), text(item, "state"),
 		       (long long)json_integer_value(json_object_get(item, "percent")),
 		       text(item, "message"));
+	swarm_show(json_object_get(node, "sources"));
 }
 
 static enum cluster_exit run_status(struct cluster *cluster, char **arguments, unsigned count)

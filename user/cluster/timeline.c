@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runs.h"
+#include "swarm.h"
 
 #define LEFT  190
 #define WIDTH 800
@@ -75,8 +76,9 @@ json_t *timeline_make(struct cluster *cluster, const char *run, const char *mode
 					 (json_int_t)((to < from ? from : to) - started)));
 	}
 	json_decref(rows);
-	return json_pack("{s:s, s:s, s:I, s:o}", "run", run, "mode", mode, "milliseconds",
-			 (json_int_t)(ended - started), "spans", spans);
+	return json_pack("{s:s, s:s, s:I, s:o, s:o}", "run", run, "mode", mode, "milliseconds",
+			 (json_int_t)(ended - started), "spans", spans, "sources",
+			 swarm_sources_of_run(&cluster->state, run));
 }
 
 static const char *color(const char *state)
@@ -86,6 +88,35 @@ static const char *color(const char *state)
 	if (!strcmp(state, "verifying"))
 		return "#72b7b2";
 	return !strcmp(state, "removing") ? "#b279a2" : "#f58518";
+}
+
+/* Of what was sent to an item's node, the part that came from other nodes, in thousandths. */
+static unsigned from_peers(const json_t *timeline, const json_t *span)
+{
+	const json_t *source;
+	int64_t all = 0, peers = 0;
+	size_t i;
+
+	json_array_foreach (json_object_get(timeline, "sources"), i, source) {
+		if (!same_lane(source, span))
+			continue;
+		all += number(source, "bytes");
+		if (strcmp(text(source, "peer"), SWARM_CONTROL) != 0)
+			peers += number(source, "bytes");
+	}
+	return all > 0 ? (unsigned)(peers * 1000 / all) : 0;
+}
+
+/* The lower part of a bar, as high as the share of peers. */
+static void draw_share(FILE *out, unsigned x, unsigned y, unsigned width, unsigned thousandths)
+{
+	unsigned height = (LANE - 5) * thousandths / 1000;
+
+	if (height)
+		fprintf(out,
+			"<rect x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\" fill=\"#54a24b\">"
+			"<title>%u %% from other nodes</title></rect>\n",
+			x, y + (LANE - 5) - height, width, height, thousandths / 10);
 }
 
 static void draw_axis(FILE *out, int64_t total, unsigned height)
@@ -100,9 +131,9 @@ static void draw_axis(FILE *out, int64_t total, unsigned height)
 	}
 }
 
-static void draw_spans(FILE *out, const json_t *spans, int64_t total)
+static void draw_spans(FILE *out, const json_t *timeline, int64_t total)
 {
-	const json_t *span, *before = NULL;
+	const json_t *spans = json_object_get(timeline, "spans"), *span, *before = NULL;
 	unsigned lane = 0;
 	size_t i;
 
@@ -121,6 +152,9 @@ static void draw_spans(FILE *out, const json_t *spans, int64_t total)
 			LEFT + from, TOP + lane * LANE, to > from ? to - from : 1, LANE - 5,
 			color(text(span, "state")), text(span, "state"),
 			(double)number(span, "from") / 1000, (double)number(span, "to") / 1000);
+		if (!strcmp(text(span, "state"), "sending"))
+			draw_share(out, LEFT + from, TOP + lane * LANE, to > from ? to - from : 1,
+				   from_peers(timeline, span));
 		before = span;
 	}
 }
@@ -146,11 +180,11 @@ char *timeline_svg(const json_t *timeline)
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%u\""
 		" font-family=\"sans-serif\" font-size=\"12\">\n"
 		"<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n"
-		"<text x=\"4\" y=\"18\" font-weight=\"bold\">%s: blue sending, teal verifying,"
-		" orange installing</text>\n",
+		"<text x=\"4\" y=\"18\" font-weight=\"bold\">%s: blue sending, of that green"
+		" from other nodes, teal verifying, orange installing</text>\n",
 		LEFT + WIDTH + 20, height, text(timeline, "mode"));
 	draw_axis(out, total, height);
-	draw_spans(out, spans, total > 0 ? total : 1);
+	draw_spans(out, timeline, total > 0 ? total : 1);
 	fputs("</svg>\n", out);
 	if (fclose(out)) {
 		free(svg);

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "schedule.h"
+#include "swarm.h"
 
 #define BAR_WIDTH 20
 
@@ -84,10 +84,37 @@ static void print_changes(struct watch *watch, const struct schedule *schedule)
 	fflush(stdout);
 }
 
+/* Who sends wrong pieces is named at once, above the table. */
+static void show_liars(struct watch *watch, const struct schedule *schedule)
+{
+	json_t *rows = swarm_sources_of_run(&schedule->cluster->state, schedule->run), *row;
+	char key[200];
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		const char *node = json_string_value(json_object_get(row, "node"));
+		const char *peer = json_string_value(json_object_get(row, "peer"));
+
+		snprintf(key, sizeof(key), "%s <- %s", node, peer);
+		if (!json_integer_value(json_object_get(row, "wrong")) ||
+		    json_object_get(watch->shown, key))
+			continue;
+		json_object_set_new(watch->shown, key, json_true());
+		if (watch->lines)
+			printf("\033[%uA", watch->lines);
+		watch->lines = 0;
+		printf("%s%s got wrong pieces from %s: it does not ask it any more\n",
+		       watch->terminal ? "\033[K" : "", node, peer);
+	}
+	json_decref(rows);
+}
+
 void watch_show(struct watch *watch, const struct schedule *schedule)
 {
 	if (watch->quiet)
 		return;
+	if (schedule->mode == CONFIG_SWARM)
+		show_liars(watch, schedule);
 	if (watch->terminal)
 		draw(watch, schedule);
 	else

@@ -14,8 +14,8 @@
 /* The client's address as text; empty when it has none. */
 void peer_address(struct MHD_Connection *connection, char *ret_text, size_t size);
 /*
- * The name in a certificate for clients that the server's CA signed, and the fingerprint of its key.
- * NULL, or why not, a constant.
+ * The name in a certificate for clients that the server's CA signed, and the fingerprint of its
+ * key. NULL, or why not, a constant.
  */
 const char *peer_certificate(struct MHD_Connection *connection, char *ret_name, size_t size,
 			     char ret_fingerprint[NAME_DIGEST_LEN + 1]);

@@ -3,11 +3,10 @@
  * A bundle cut into pieces, numbered blob by blob in the manifest's order, and who gets which of
  * them from whom when nodes pass them on to each other (mode swarm). Nobody is asked what to do:
  *
- *   from the control machine  every piece that no peer has belongs to one of the nodes that want it,
- *                             the one with the greatest weight, a hash of its name and the piece's
- *                             number. So each piece leaves the control machine about once; when a
- *                             node is gone, its pieces belong to others by the same rule.
- *   from a peer               what fewest have.
+ *   from the control machine  every piece that no peer has belongs to one of the nodes that want
+ * it, the one with the greatest weight, a hash of its name and the piece's number. So each piece
+ * leaves the control machine about once; when a node is gone, its pieces belong to others by the
+ * same rule. from a peer               what fewest have.
  *
  * Pure: no file, no clock, no socket.
  */
@@ -27,7 +26,8 @@
 
 struct pieces {
 	struct bundle_blob *blobs;
-	size_t *first; /* a blob's first piece; first[blobs_count] is count. Empty blobs have none */
+	size_t *first; /* a blob's first piece; first[blobs_count] is count. Empty blobs have none
+			*/
 	size_t blobs_count, count;
 	uint32_t size; /* of each but a blob's last */
 };

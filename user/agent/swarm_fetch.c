@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One thread, one curl multi handle: from each source one piece at a time, from the control machine
+ * what lib/piece.h says is this node's to fetch, from peers what they have. Maps of peers are asked
+ * for again and again; a peer that does not answer is left out until it does.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../lib/log.h"
+#include "swarm.h"
+
+#define MAP_MS	     150 /* between two looks at a peer; longer with many peers */
+#define TURN_MS	     100
+#define STALL_MS     1500 /* without a piece: who is slow or silent is not waited for */
+#define GIVE_UP_MS   60000
+#define FOLLOW_MS    1000
+#define REPORT_MS    2000
+#define CONTROL_LIES 3 /* wrong pieces in a row from there are no accident */
+#define SOURCES_MAX  (DESIRED_PEERS_MAX + 1)
+
+struct exchange {
+	struct swarm *swarm;
+	const struct pieces *pieces;
+	CURLM *multi;
+	struct http http;
+	char paths[3][CLUSTER_PATH_MAX];
+	struct source sources[SOURCES_MAX]; /* [0]: the control machine */
+	struct piece_peer views[SOURCES_MAX];
+	size_t count;
+	uint8_t *want, *busy, *hashes;
+	size_t *blob_left, left; /* pieces */
+	int64_t arrived_at, followed_at, reported_at;
+	unsigned lies; /* of the control machine */
+	const struct bundle_blob *blobs;
+	size_t blobs_count;
+	bool *missing;
+	int (*arrived)(uint64_t bytes, void *arg);
+	void *arg;
+	struct outcome *outcome;
+};
+
+/* ---- beginning ---- */
+
+/* The digests of a blob's pieces: its own when it is one piece, else the control machine's list. */
+static int get_hashes(struct exchange *exchange, size_t blob)
+{
+	const struct pieces *pieces = exchange->pieces;
+	const char *digest = pieces->blobs[blob].digest;
+	size_t first = pieces->first[blob], count = pieces->first[blob + 1] - first;
+	uint8_t *hashes = exchange->hashes + first * DIGEST_SIZE;
+	char url[256], *list = NULL, *why = NULL;
+	long status;
+	int err = 0;
+
+	if (count == 1)
+		return name_unhex(digest, hashes, DIGEST_SIZE);
+	snprintf(url, sizeof(url), "%s/v1/pieces/%s?size=%u", exchange->swarm->node->server, digest,
+		 pieces->size);
+	status = http_call(&exchange->http, url, NULL, &list, &why);
+	if (status != 200 || !list)
+		err = outcome_fail(exchange->outcome, -ECONNRESET, "the pieces of blob %s: %s",
+				   digest, why ? why : "the control machine does not say them");
+	else if (strlen(list) != count * NAME_DIGEST_LEN)
+		err = -EBADMSG;
+	for (size_t i = 0; i < count && !err; i++) {
+		char hex[NAME_DIGEST_LEN + 1];
+
+		snprintf(hex, sizeof(hex), "%s", list + i * NAME_DIGEST_LEN);
+		err = name_unhex(hex, hashes + i * DIGEST_SIZE, DIGEST_SIZE);
+	}
+	if (err && err != -ECONNRESET)
+		err = outcome_fail(exchange->outcome, -EBADMSG,
+				   "the control machine's list of the pieces of blob %s is damaged",
+				   digest);
+	free(list);
+	free(why);
+	return err;
+}
+
+static int finish_blob(struct exchange *exchange, size_t blob)
+{
+	const struct bundle_blob *is = &exchange->pieces->blobs[blob];
+	int err = store_finish(exchange->swarm->node, is);
+
+	if (err == -EBADMSG) {
+		/* The list was wrong, then. The plain way does without. */
+		log_warn("blob %s is not what the manifest says, its pieces are: fetched whole",
+			 is->digest);
+		store_drop(exchange->swarm->node, is->digest);
+		return 0;
+	}
+	if (err)
+		return outcome_fail(exchange->outcome, err, "blob %s: %s", is->digest,
+				    strerror(-err));
+	for (size_t i = 0; i < exchange->blobs_count; i++)
+		if (!strcmp(exchange->blobs[i].digest, is->digest))
+			exchange->missing[i] = false;
+	return 0;
+}
+
+/* A piece that is on the disk and right. */
+static void count_piece(size_t index, void *arg)
+{
+	struct exchange *exchange = arg;
+	struct piece piece = pieces_at(exchange->pieces, index);
+
+	swarm_mark(exchange->swarm, index);
+	exchange->left--;
+	exchange->blob_left[piece.blob]--;
+	exchange->arrived(piece.len, exchange->arg);
+}
+
+static int add_blob(struct exchange *exchange, const char *digest)
+{
+	size_t blob = pieces_blob(exchange->pieces, digest), first, last;
+	int err;
+
+	if (blob == SIZE_MAX)
+		return 0;
+	first = exchange->pieces->first[blob];
+	last = exchange->pieces->first[blob + 1];
+	if (first == last || piece_in(exchange->want, first))
+		return 0;
+	err = get_hashes(exchange, blob);
+	if (err)
+		return err;
+	pthread_mutex_lock(&exchange->swarm->lock);
+	for (size_t i = first; i < last; i++) {
+		piece_put(exchange->want, i);
+		/* It was here once; now it is missing. */
+		piece_drop(exchange->swarm->have, i);
+	}
+	pthread_mutex_unlock(&exchange->swarm->lock);
+	exchange->left += last - first;
+	exchange->blob_left[blob] = last - first;
+	err = store_salvage(exchange->swarm->node, exchange->pieces, blob, exchange->hashes,
+			    count_piece, exchange);
+	return err || exchange->blob_left[blob] ? err : finish_blob(exchange, blob);
+}
+
+static bool same_peer(const struct swarm_peer *a, const struct swarm_peer *b)
+{
+	return !strcmp(a->name, b->name) && !strcmp(a->address, b->address) &&
+	       !strcmp(a->key, b->key);
+}
+
+/* Peers that the document names now; those that it does not name any more are left out. */
+static int choose_sources(struct exchange *exchange)
+{
+	struct swarm *swarm = exchange->swarm;
+	int err = 0;
+
+	for (size_t k = 1; k < exchange->count; k++) {
+		struct source *source = &exchange->sources[k];
+		bool named = false;
+
+		for (size_t i = 0; i < swarm->peers_count && !named; i++)
+			named = same_peer(&source->peer, &swarm->peers[i]);
+		source->shunned = !named || swarm_shunned(swarm, source->peer.name);
+		source->alive &= !source->shunned;
+	}
+	for (size_t i = 0; i < swarm->peers_count && !err; i++) {
+		bool known = false;
+
+		for (size_t k = 1; k < exchange->count && !known; k++)
+			known = same_peer(&exchange->sources[k].peer, &swarm->peers[i]);
+		if (known || exchange->count == SOURCES_MAX)
+			continue;
+		exchange->sources[exchange->count].peer = swarm->peers[i];
+		exchange->sources[exchange->count].shunned =
+			swarm_shunned(swarm, swarm->peers[i].name);
+		err = source_begin(&exchange->sources[exchange->count++], swarm, &exchange->http);
+	}
+	return err;
+}
+
+static int begin(struct exchange *exchange)
+{
+	struct swarm *swarm = exchange->swarm;
+	size_t size = piece_map_size(swarm->pieces.count) + 1;
+
+	node_http(swarm->node, &exchange->http, exchange->paths);
+	exchange->pieces = &swarm->pieces;
+	exchange->multi = curl_multi_init();
+	exchange->want = calloc(1, size);
+	exchange->busy = calloc(1, size);
+	exchange->hashes = calloc(swarm->pieces.count + 1, DIGEST_SIZE);
+	exchange->blob_left = calloc(swarm->pieces.blobs_count + 1, sizeof(*exchange->blob_left));
+	if (!exchange->multi || !exchange->want || !exchange->busy || !exchange->hashes ||
+	    !exchange->blob_left)
+		return outcome_fail(exchange->outcome, -ENOMEM, "out of memory");
+	strcpy(exchange->sources[0].peer.name, "control");
+	exchange->sources[0].met = true;
+	exchange->count = 1;
+	return source_begin(&exchange->sources[0], swarm, &exchange->http);
+}
+
+static void end(struct exchange *exchange)
+{
+	for (size_t i = 0; i < exchange->count; i++)
+		source_end(&exchange->sources[i], exchange->multi);
+	if (exchange->multi)
+		curl_multi_cleanup(exchange->multi);
+	free(exchange->want);
+	free(exchange->busy);
+	free(exchange->hashes);
+	free(exchange->blob_left);
+	free(exchange);
+}
+
+/* ---- what came ---- */
+
+static bool piece_good(const struct exchange *exchange, const struct source *source)
+{
+	uint8_t digest[DIGEST_SIZE];
+
+	return source->piece.len == pieces_at(exchange->pieces, source->index).len &&
+	       !digest_bytes(source->piece.data, source->piece.len, digest) &&
+	       digest_equal(digest, exchange->hashes + source->index * DIGEST_SIZE);
+}
+
+static int take_wrong(struct exchange *exchange, struct source *source)
+{
+	struct piece piece = pieces_at(exchange->pieces, source->index);
+	const char *digest = exchange->pieces->blobs[piece.blob].digest;
+	bool control = source == exchange->sources;
+
+	source->tally.wrong++;
+	snprintf(source->why, sizeof(source->why), "it sent other bytes than blob %.16s... has",
+		 digest);
+	exchange->reported_at = 0;
+	if (control && ++exchange->lies >= CONTROL_LIES)
+		return outcome_fail(exchange->outcome, -EBADMSG,
+				    "blob %s comes with other bytes from the control machine",
+				    digest);
+	log_warn("swarm: %s sent other bytes than blob %s has%s", source->peer.name, digest,
+		 control ? "" : ": it is not asked any more");
+	if (control)
+		return 0;
+	source->shunned = true;
+	source->alive = false;
+	swarm_shun(exchange->swarm, source->peer.name);
+	return 0;
+}
+
+static int take_piece(struct exchange *exchange, struct source *source)
+{
+	struct piece piece = pieces_at(exchange->pieces, source->index);
+	int err;
+
+	if (!piece_good(exchange, source))
+		return take_wrong(exchange, source);
+	source->failures = 0;
+	source->tally.bytes += piece.len;
+	source->tally.pieces++;
+	if (source == exchange->sources)
+		exchange->lies = 0;
+	/* Two were asked for it when the first seemed slow. */
+	if (piece_in(exchange->swarm->have, source->index))
+		return 0;
+	err = store_piece(exchange->swarm->node, exchange->pieces, source->index,
+			  source->piece.data);
+	if (err)
+		return outcome_fail(exchange->outcome, err, "blob %s: %s",
+				    exchange->pieces->blobs[piece.blob].digest, strerror(-err));
+	count_piece(source->index, exchange);
+	exchange->arrived_at = swarm_now();
+	return exchange->blob_left[piece.blob] ? 0 : finish_blob(exchange, piece.blob);
+}
+
+static bool under_way(const struct exchange *exchange, size_t index)
+{
+	for (size_t i = 0; i < exchange->count; i++)
+		if (exchange->sources[i].piece.running && exchange->sources[i].index == index)
+			return true;
+	return false;
+}
+
+static void take_map(struct exchange *exchange, struct source *source, long status)
+{
+	size_t size = piece_map_size(exchange->pieces->count);
+	char why[64];
+
+	source->ask_at = swarm_now() + MAP_MS * (int64_t)(1 + exchange->count / 8);
+	if (status == 200 && source->map.len == 2 * size) {
+		memcpy(source->have, source->map.data, size);
+		memcpy(source->want, source->map.data + size, size);
+		if (source->met && !source->alive)
+			log_info("swarm: %s is there again", source->peer.name);
+		source->alive = source->met = true;
+		source->failures = 0;
+		return;
+	}
+	if (source->alive)
+		log_info("swarm: %s does not answer", source->peer.name);
+	snprintf(why, sizeof(why), "it answers %ld", status);
+	source_failed(source, status < 0 ? NULL : why);
+}
+
+static int take(struct exchange *exchange, struct transfer *transfer, CURLcode result)
+{
+	struct source *source = transfer->source;
+	long status = source_ended(transfer, exchange->multi, result);
+	char why[64];
+
+	if (transfer->asks) {
+		take_map(exchange, source, status);
+		return 0;
+	}
+	if (!under_way(exchange, source->index))
+		piece_drop(exchange->busy, source->index);
+	/* More than the piece is as wrong as other bytes. */
+	if (result == CURLE_WRITE_ERROR)
+		return take_wrong(exchange, source);
+	if (status == 200 || status == 206)
+		return take_piece(exchange, source);
+	snprintf(why, sizeof(why), "it answers %ld", status);
+	source_failed(source, status < 0 ? NULL : why);
+	return 0;
+}
+
+/* ---- what is asked for ---- */
+
+static bool may_ask(const struct exchange *exchange, const struct source *source, int64_t now)
+{
+	bool control = source == exchange->sources;
+
+	return !source->piece.running && now >= source->retry_at &&
+	       (control || (source->alive && !source->shunned));
+}
+
+static struct piece_view look(struct exchange *exchange, int64_t now)
+{
+	for (size_t i = 1; i < exchange->count; i++)
+		exchange->views[i - 1] = (struct piece_peer){
+			.name = exchange->sources[i].peer.name,
+			.alive = exchange->sources[i].alive,
+			.have = exchange->sources[i].have,
+			.want = exchange->sources[i].want,
+		};
+	return (struct piece_view){
+		.name = exchange->swarm->node->name,
+		.count = exchange->pieces->count,
+		.have = exchange->swarm->have,
+		.want = exchange->want,
+		.busy = exchange->busy,
+		.peers = exchange->views,
+		.peers_count = exchange->count - 1,
+		.stalled = now - exchange->arrived_at > STALL_MS,
+	};
+}
+
+/* Whom may it be asked for, when nothing comes: also who is not the first to be asked for it. */
+static bool choose(struct exchange *exchange, struct piece_view *view, size_t from, size_t *index)
+{
+	static const uint8_t nothing[PIECE_COUNT_AIM]; /* large enough for 8 times as many */
+	bool found = piece_choose(view, from, index);
+
+	if (found || !view->stalled || piece_map_size(view->count) > sizeof(nothing))
+		return found;
+	view->busy = nothing;
+	found = piece_choose(view, from, index);
+	view->busy = exchange->busy;
+	return found;
+}
+
+static void ask(struct exchange *exchange)
+{
+	int64_t now = swarm_now();
+	struct piece_view view;
+	size_t index;
+
+	for (size_t i = 1; i < exchange->count; i++) {
+		struct source *source = &exchange->sources[i];
+
+		if (!source->shunned && !source->map.running && now >= source->ask_at &&
+		    now >= source->retry_at &&
+		    source_ask_map(source, exchange->multi, exchange->swarm))
+			source_failed(source, "curl does not take it");
+	}
+	view = look(exchange, now);
+	/* Peers first: what they have need not come from the control machine. */
+	for (size_t k = exchange->count; k--;) {
+		struct source *source = &exchange->sources[k];
+
+		if (!may_ask(exchange, source, now) ||
+		    !choose(exchange, &view, k ? k - 1 : PIECE_CONTROL, &index))
+			continue;
+		if (source_ask_piece(source, exchange->multi, exchange->swarm, index))
+			source_failed(source, "curl does not take it");
+		else
+			piece_put(exchange->busy, index);
+	}
+}
+
+/* The document may name other peers now. */
+static int follow(struct exchange *exchange)
+{
+	struct swarm *swarm = exchange->swarm;
+	json_t *document;
+	int err = 0;
+
+	if (swarm_now() - exchange->followed_at < FOLLOW_MS)
+		return 0;
+	exchange->followed_at = swarm_now();
+	document = journal_document(swarm->node);
+	if (document) {
+		swarm_follow(swarm, document);
+		err = choose_sources(exchange);
+	}
+	json_decref(document);
+	return err;
+}
+
+static int gave_up(struct exchange *exchange)
+{
+	if (swarm_now() - exchange->arrived_at < GIVE_UP_MS)
+		return 0;
+	return outcome_fail(exchange->outcome, -ECONNRESET,
+			    "no piece for %d s; the control machine: %s", GIVE_UP_MS / 1000,
+			    *exchange->sources[0].why ? exchange->sources[0].why : "nothing comes");
+}
+
+static int run(struct exchange *exchange)
+{
+	struct node *node = exchange->swarm->node;
+	struct transfer *transfer;
+	CURLMsg *message;
+	int running, more, err = 0;
+
+	exchange->arrived_at = swarm_now();
+	while (exchange->left && !err && !node->ending && !cluster_signalled) {
+		err = follow(exchange);
+		if (!err)
+			ask(exchange);
+		curl_multi_perform(exchange->multi, &running);
+		while (!err && (message = curl_multi_info_read(exchange->multi, &more))) {
+			CURLcode result = message->data.result;
+
+			if (message->msg != CURLMSG_DONE)
+				continue;
+			curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+			err = take(exchange, transfer, result);
+			if (!err)
+				ask(exchange);
+		}
+		if (!err)
+			err = gave_up(exchange);
+		if (!err && exchange->left)
+			curl_multi_poll(exchange->multi, NULL, 0, TURN_MS, NULL);
+	}
+	return err ? err : exchange->left ? -ECANCELED : 0;
+}
+
+json_t *swarm_sources(struct swarm *swarm, bool always)
+{
+	struct exchange *exchange = swarm ? swarm->exchange : NULL;
+	json_t *list, *json;
+
+	if (swarm && !exchange) {
+		list = swarm->rest;
+		swarm->rest = NULL;
+		return list;
+	}
+	if (!exchange || (!always && swarm_now() - exchange->reported_at < REPORT_MS))
+		return NULL;
+	exchange->reported_at = swarm_now();
+	list = json_array();
+	for (size_t i = 0; i < exchange->count; i++) {
+		json = source_report(&exchange->sources[i]);
+		if (json)
+			json_array_append_new(list, json);
+	}
+	if (*swarm->deaf)
+		json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:i, s:i, s:s}", "peer",
+						      swarm->node->name, "bytes", 0, "pieces", 0,
+						      "wrong", 0, "failed", 0, "why", swarm->deaf));
+	return list;
+}
+
+int swarm_fetch(struct swarm *swarm, const struct bundle_blob *blobs, size_t count, bool *missing,
+		int (*arrived)(uint64_t bytes, void *arg), void *arg, struct outcome *outcome)
+{
+	struct exchange *exchange = calloc(1, sizeof(*exchange));
+	int err;
+
+	if (!exchange)
+		return outcome_fail(outcome, -ENOMEM, "out of memory");
+	exchange->swarm = swarm;
+	exchange->blobs = blobs;
+	exchange->blobs_count = count;
+	exchange->missing = missing;
+	exchange->arrived = arrived;
+	exchange->arg = arg;
+	exchange->outcome = outcome;
+	err = begin(exchange);
+	swarm->exchange = exchange;
+	for (size_t i = 0; i < count && !err; i++)
+		if (missing[i])
+			err = add_blob(exchange, blobs[i].digest);
+	if (!err) {
+		pthread_mutex_lock(&swarm->lock);
+		memcpy(swarm->want, exchange->want, piece_map_size(swarm->pieces.count));
+		pthread_mutex_unlock(&swarm->lock);
+		err = choose_sources(exchange);
+	}
+	if (!err)
+		err = run(exchange);
+	swarm->rest = swarm_sources(swarm, true);
+	swarm->exchange = NULL;
+	end(exchange);
+	return err;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What peers ask for, at the address the document gives this node:
+ *
+ *   GET /v1/have/MANIFEST         two maps: the pieces that are here, those that are wanted
+ *   GET /v1/piece/MANIFEST/INDEX  one of them
+ *
+ * libmicrohttpd with one thread. Only keys that the document names, each from the address named
+ * beside it, get an answer.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../lib/file.h"
+#include "../lib/log.h"
+#include "../lib/peer.h"
+#include "../lib/subnet.h"
+#include "swarm.h"
+
+#define CONNECTIONS	   (4 * DESIRED_PEERS_MAX)
+#define CONNECTIONS_OF_ONE 8
+#define IDLE_SECONDS	   60
+#define MEMORY_PER_REQUEST (32 * 1024)
+#define TLS_PRIORITIES	   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#define BINARY_TYPE	   "application/octet-stream"
+
+static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *why)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(strlen(why), (void *)why, MHD_RESPMEM_PERSISTENT);
+	enum MHD_Result result;
+
+	if (!response)
+		return MHD_NO;
+	result = MHD_queue_response(connection, status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+/* NULL when it is a peer. */
+static const char *identify(struct swarm *swarm, struct MHD_Connection *connection)
+{
+	char name[64], address[64], key[NAME_DIGEST_LEN + 1];
+	const char *why = peer_certificate(connection, name, sizeof(name), key);
+	bool found = false;
+
+	if (why)
+		return why;
+	peer_address(connection, address, sizeof(address));
+	pthread_mutex_lock(&swarm->lock);
+	for (size_t i = 0; i < swarm->peers_count && !found; i++)
+		found = !strcmp(swarm->peers[i].name, name) && !strcmp(swarm->peers[i].key, key) &&
+			!strcmp(swarm->peers[i].address, address);
+	pthread_mutex_unlock(&swarm->lock);
+	return found ? NULL : "no peer of this node, or at another address";
+}
+
+static enum MHD_Result send_maps(struct swarm *swarm, struct MHD_Connection *connection,
+				 const char *manifest)
+{
+	struct MHD_Response *response;
+	enum MHD_Result result;
+	uint8_t *maps = NULL;
+	size_t size = 0;
+
+	pthread_mutex_lock(&swarm->lock);
+	if (*swarm->manifest && !strcmp(swarm->manifest, manifest)) {
+		size = piece_map_size(swarm->pieces.count);
+		maps = malloc(2 * size + 1);
+	}
+	if (maps) {
+		memcpy(maps, swarm->have, size);
+		memcpy(maps + size, swarm->want, size);
+	}
+	pthread_mutex_unlock(&swarm->lock);
+	if (!maps)
+		return refuse(connection, 404, "another bundle is here");
+	response = MHD_create_response_from_buffer(2 * size, maps, MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(maps);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, BINARY_TYPE);
+	result = MHD_queue_response(connection, 200, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+/* False: it is not here. */
+static bool find_piece(struct swarm *swarm, const char *manifest, size_t index,
+		       struct piece *ret_piece, char ret_digest[NAME_DIGEST_LEN + 1])
+{
+	bool found;
+
+	pthread_mutex_lock(&swarm->lock);
+	found = *swarm->manifest && !strcmp(swarm->manifest, manifest) &&
+		index < swarm->pieces.count && piece_in(swarm->have, index);
+	if (found) {
+		*ret_piece = pieces_at(&swarm->pieces, index);
+		strcpy(ret_digest, swarm->pieces.blobs[ret_piece->blob].digest);
+	}
+	pthread_mutex_unlock(&swarm->lock);
+	return found;
+}
+
+static enum MHD_Result send_piece(struct swarm *swarm, struct MHD_Connection *connection,
+				  const char *manifest, const char *number)
+{
+	char digest[NAME_DIGEST_LEN + 1];
+	struct MHD_Response *response;
+	enum MHD_Result result;
+	struct piece piece;
+	uint64_t index;
+	int fd;
+
+	if (name_number(number, SIZE_MAX, &index) ||
+	    !find_piece(swarm, manifest, (size_t)index, &piece, digest))
+		return refuse(connection, 404, "this piece is not here");
+	fd = store_open(swarm->node, digest);
+	if (fd < 0)
+		return refuse(connection, 404, "this piece is not here any more");
+	response = MHD_create_response_from_fd_at_offset64(piece.len, fd, piece.offset);
+	if (!response) {
+		close(fd);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, BINARY_TYPE);
+	result = MHD_queue_response(connection, 200, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result route(struct swarm *swarm, struct MHD_Connection *connection,
+			     const char *path)
+{
+	char manifest[NAME_DIGEST_LEN + 1];
+
+	if (!strncmp(path, "/v1/have/", 9))
+		return send_maps(swarm, connection, path + 9);
+	if (!strncmp(path, "/v1/piece/", 10) && strlen(path) > 11 + NAME_DIGEST_LEN &&
+	    path[10 + NAME_DIGEST_LEN] == '/') {
+		snprintf(manifest, sizeof(manifest), "%s", path + 10);
+		return send_piece(swarm, connection, manifest, path + 11 + NAME_DIGEST_LEN);
+	}
+	return refuse(connection, 404, "there is nothing here");
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
+				  const char *method, const char *version, const char *data,
+				  size_t *size, void **context)
+{
+	static struct log_limit limit = LOG_LIMIT(60000, 5);
+	static const int headers_seen;
+	char address[64];
+	uint32_t left_out;
+	const char *why;
+
+	/* The first call only has the head: an answer to a body that is on its way would cut it
+	 * off. */
+	if (!*context) {
+		*context = (void *)&headers_seen;
+		return MHD_YES;
+	}
+	*size = 0;
+	if (strcmp(method, "GET") != 0)
+		return refuse(connection, 405, "only GET");
+	why = identify(arg, connection);
+	if (!why)
+		return route(arg, connection, url);
+	peer_address(connection, address, sizeof(address));
+	if (log_allowed(&limit, &left_out))
+		log_warn("swarm: %s is refused: %s", address, why);
+	return refuse(connection, 403, why);
+}
+
+static void on_library_log(void *arg, const char *format, va_list args)
+{
+	char text[512];
+
+	vsnprintf(text, sizeof(text), format, args);
+	log_debug("swarm: %s", text);
+}
+
+static int open_socket(const struct swarm *swarm)
+{
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(swarm->port) };
+	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(swarm->port) };
+	struct subnet subnet;
+	int fd, one = 1, err;
+	bool is_six;
+
+	if (subnet_parse(swarm->address, &subnet))
+		return -EINVAL;
+	is_six = subnet.family == AF_INET6;
+	memcpy(&six.sin6_addr, subnet.ip, 16);
+	memcpy(&four.sin_addr, subnet.ip, 4);
+	fd = socket(subnet.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, is_six ? (void *)&six : (void *)&four, is_six ? sizeof(six) : sizeof(four)) ||
+	    listen(fd, 128)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int read_keys(struct swarm *swarm)
+{
+	struct {
+		const char *name;
+		char **text;
+	} const files[] = { { "keys/ca.pem", &swarm->ca },
+			    { "keys/node.pem", &swarm->certificate },
+			    { "keys/node.key", &swarm->key } };
+	char path[CLUSTER_PATH_MAX];
+	int err = 0;
+
+	for (size_t i = 0; i < 3 && !err; i++) {
+		node_path(swarm->node, files[i].name, path);
+		free(*files[i].text);
+		*files[i].text = NULL;
+		err = file_read(path, CLUSTER_PEM_MAX, files[i].text, NULL);
+	}
+	return err;
+}
+
+int swarm_listen(struct swarm *swarm)
+{
+	int fd, err = read_keys(swarm);
+
+	if (err)
+		return err;
+	fd = open_socket(swarm);
+	if (fd < 0)
+		return fd;
+	swarm->daemon = MHD_start_daemon(
+		MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_TLS | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+		on_request, swarm, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_OF_ONE,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_REQUEST,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES,
+		MHD_OPTION_HTTPS_MEM_CERT, swarm->certificate, MHD_OPTION_HTTPS_MEM_KEY, swarm->key,
+		MHD_OPTION_HTTPS_MEM_TRUST, swarm->ca, MHD_OPTION_END);
+	if (swarm->daemon)
+		return 0;
+	close(fd);
+	return -EIO;
+}
+
+void swarm_deafen(struct swarm *swarm)
+{
+	if (swarm->daemon)
+		MHD_stop_daemon(swarm->daemon);
+	swarm->daemon = NULL;
+}
