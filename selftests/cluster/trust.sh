@@ -127,3 +127,36 @@ agent_start 1
 impostor() { grep -qi "certificate\|verification\|signer" "$LAB/agent-n1.log"; }
 wait_for 20 "the impostor is refused" impostor
 expect_fails "no request reached it" grep -q "GET\|POST" "$LAB/impostor.log"
+
+# One that shows the true CA's certificate with its own behind it: the token is not for it either.
+end_pid "$(pid_of impostor)" 15 || true
+forget impostor
+cat "$LAB/state/ca.pem" "$LAB/i.pem" >"$LAB/both.pem"
+cat >"$LAB/impostor.py" <<-'PY'
+	import http.server, json, ssl, sys
+	pem, certificate, key, control, heard = sys.argv[1:]
+	class Answer(http.server.BaseHTTPRequestHandler):
+	    def reply(self, body):
+	        self.send_response(200)
+	        self.send_header("Content-Length", str(len(body)))
+	        self.end_headers()
+	        self.wfile.write(body)
+	    def do_GET(self):
+	        self.reply(open(pem, "rb").read())
+	    def do_POST(self):
+	        open(heard, "ab").write(self.rfile.read(int(self.headers["Content-Length"])))
+	        text = open(control).read()
+	        self.reply(json.dumps({"certificate": open(certificate).read(), "control": text, "publishers": text, "cluster": "blue"}).encode())
+	server = http.server.ThreadingHTTPServer(("0.0.0.0", 8443), Answer)
+	context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+	context.load_cert_chain(certificate, key)
+	server.socket = context.wrap_socket(server.socket, server_side=True)
+	server.serve_forever()
+PY
+token=$(ctl enrol --replace n2 --json | jq -r .token)
+: >"$LAB/heard"
+start both in_ns c "$PYTHON" "$LAB/impostor.py" "$LAB/both.pem" "$LAB/i.pem" "$LAB/i.key" "$LAB/state/control.pub" "$LAB/heard"
+wait_for 10 "the impostor listens" in_ns c curl -sk -o /dev/null "https://$CONTROL_IP:8443/v1/ca"
+expect_fails "an impostor with a second CA behind the true one" try 2 /var/g --token "$token"
+expect_eq "$(cat "$LAB/heard")" "" "what the impostor heard"
+expect_fails "its keys are kept" on 2 test -e /var/g/keys/control.pub

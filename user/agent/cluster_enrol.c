@@ -76,17 +76,23 @@ static int fetch_ca(struct enrolment *enrolment)
 {
 	struct http http = { .timeout = 20 };
 	char url[160], hash[NAME_DIGEST_LEN + 1], path[CLUSTER_PATH_MAX], *why = NULL;
+	char *answer = NULL;
 	long status;
 	int err;
 
 	snprintf(url, sizeof(url), "%s/v1/ca", enrolment->node.server);
-	status = http_call(&http, url, NULL, &enrolment->ca, &why);
-	if (status != 200 || !enrolment->ca) {
+	status = http_call(&http, url, NULL, &answer, &why);
+	if (status != 200 || !answer) {
 		log_error("%s: %s", url, why ? why : "it has no certificate to show");
+		free(answer);
 		free(why);
 		return -ECONNREFUSED;
 	}
-	err = pki_hash(enrolment->ca, hash);
+	/* An impostor may show the true certificate and put its own behind it. */
+	err = pki_first(answer, &enrolment->ca);
+	free(answer);
+	if (!err)
+		err = pki_hash(enrolment->ca, hash);
 	if (err || strcmp(hash, enrolment->ca_hash) != 0) {
 		log_error(
 			"%s is not the control machine this token is from: nothing was sent to it",

@@ -307,6 +307,15 @@ int pki_fingerprint_der(const void *der, size_t len, char ret_hex[NAME_DIGEST_LE
 	return err;
 }
 
+int pki_first(const char *pem, char **ret_pem)
+{
+	X509 *certificate = read_certificate(pem);
+	int err = certificate ? write_certificate(certificate, ret_pem) : -EBADMSG;
+
+	X509_free(certificate);
+	return err;
+}
+
 int pki_hash(const char *pem, char ret_hex[NAME_DIGEST_LEN + 1])
 {
 	X509 *certificate = read_certificate(pem);

@@ -36,7 +36,9 @@ int pki_node_make(const char *ca, const char *ca_key, const char *request, const
 int pki_request_fingerprint(const char *request, char ret_hex[NAME_DIGEST_LEN + 1]);
 int pki_fingerprint(const char *certificate, char ret_hex[NAME_DIGEST_LEN + 1]);
 int pki_fingerprint_der(const void *der, size_t len, char ret_hex[NAME_DIGEST_LEN + 1]);
-/* SHA-256 of the whole certificate: what a token carries to tell the true CA by. */
+/* SHA-256 of the whole (first) certificate: what a token carries to tell the true CA by. */
 int pki_hash(const char *certificate, char ret_hex[NAME_DIGEST_LEN + 1]);
+/* That certificate and nothing else of the text: whoever trusts a file trusts all that is in it. */
+int pki_first(const char *certificate, char **ret_certificate);
 
 #endif
