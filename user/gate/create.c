@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Namespaces are made as ip-netns(8) makes them, so that "ip netns" and everybody else can use
- * them; links, addresses and routes by libnl.
- */
+/* Links, addresses and routes by libnl; the namespace itself is netns.h's. */
 #include "create.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
 #include <netlink/netlink.h>
@@ -16,18 +12,14 @@
 #include <netlink/route/link/veth.h>
 #include <netlink/route/link/vlan.h>
 #include <netlink/route/route.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "netlink.h"
 #include "netns.h"
-
-#define NETNS_DIR "/run/netns"
 
 /* Remembers the first thing that went wrong. */
 __attribute__((format(printf, 3, 4))) static int complain(char *why, int err, const char *format,
@@ -41,41 +33,6 @@ __attribute__((format(printf, 3, 4))) static int complain(char *why, int err, co
 	return err;
 }
 
-static int from_nl(int err)
-{
-	switch (err < 0 ? -err : err) {
-	case 0:
-		return 0;
-	case NLE_EXIST:
-		return -EEXIST;
-	case NLE_NODEV:
-	case NLE_OBJ_NOTFOUND:
-		return -ENODEV;
-	case NLE_PERM:
-	case NLE_NOACCESS:
-		return -EPERM;
-	case NLE_NOMEM:
-		return -ENOMEM;
-	case NLE_OPNOTSUPP:
-		return -EOPNOTSUPP;
-	case NLE_BUSY:
-		return -EBUSY;
-	default:
-		return -EINVAL;
-	}
-}
-
-static struct nl_sock *open_netlink(void)
-{
-	struct nl_sock *sock = nl_socket_alloc();
-
-	if (sock && nl_connect(sock, NETLINK_ROUTE) < 0) {
-		nl_socket_free(sock);
-		return NULL;
-	}
-	return sock;
-}
-
 void create_interface(const struct create_spec *spec, char *ret)
 {
 	const char *inner = spec->move ? spec->move : spec->inner;
@@ -84,70 +41,6 @@ void create_interface(const struct create_spec *spec, char *ret)
 		snprintf(ret, IFNAMSIZ, "%.10s.%u", inner, spec->vlan & 0xfffu);
 	else
 		snprintf(ret, IFNAMSIZ, "%s", inner);
-}
-
-/* ---- the namespace ------------------------------------------------------------------------ */
-
-/* The directory is a shared mount, so that names made here are seen in other mount namespaces. */
-static int prepare_dir(void)
-{
-	if (mkdir(NETNS_DIR, 0755) && errno != EEXIST)
-		return -errno;
-	if (!mount("", NETNS_DIR, "none", MS_SHARED | MS_REC, NULL))
-		return 0;
-	if (errno != EINVAL || mount(NETNS_DIR, NETNS_DIR, "none", MS_BIND | MS_REC, NULL) ||
-	    mount("", NETNS_DIR, "none", MS_SHARED | MS_REC, NULL))
-		return -errno;
-	return 0;
-}
-
-/* In a new namespace for a moment, to give it its name. */
-static int name_new_namespace(const char *path)
-{
-	struct netns_visit visit = { .home = open("/proc/thread-self/ns/net",
-						  O_RDONLY | O_CLOEXEC) };
-	int err = 0;
-
-	if (visit.home < 0)
-		return -errno;
-	if (unshare(CLONE_NEWNET)) {
-		err = -errno;
-		close(visit.home);
-		return err;
-	}
-	if (mount("/proc/thread-self/ns/net", path, "none", MS_BIND, NULL))
-		err = -errno;
-	netns_leave(&visit);
-	return err;
-}
-
-static int make_namespace(const char *name, char *why)
-{
-	char path[sizeof(NETNS_DIR) + NAME_MAX + 2];
-	int fd, err = prepare_dir();
-
-	if (err)
-		return complain(why, err, NETNS_DIR ": %s", strerror(-err));
-	snprintf(path, sizeof(path), NETNS_DIR "/%s", name);
-	fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0);
-	if (fd < 0)
-		return complain(why, -errno, "namespace %s: %s", name,
-				errno == EEXIST ? "there is one of that name" : strerror(errno));
-	close(fd);
-	err = name_new_namespace(path);
-	if (err)
-		unlink(path);
-	return err ? complain(why, err, "namespace %s: %s", name, strerror(-err)) : 0;
-}
-
-static int remove_namespace(const char *name)
-{
-	char path[sizeof(NETNS_DIR) + NAME_MAX + 2];
-
-	snprintf(path, sizeof(path), NETNS_DIR "/%s", name);
-	if (umount2(path, MNT_DETACH) && errno != EINVAL && errno != ENOENT)
-		return -errno;
-	return unlink(path) && errno != ENOENT ? -errno : 0;
 }
 
 /* ---- links ----------------------------------------------------------------------------------- */
@@ -166,14 +59,14 @@ static int add_veth(struct nl_sock *sock, const struct create_spec *spec, int ns
 	rtnl_link_set_name(inner, spec->inner);
 	rtnl_link_set_ns_fd(inner, ns);
 	if (spec->bridge) {
-		err = from_nl(rtnl_link_get_kernel(sock, 0, spec->bridge, &bridge));
+		err = netlink_errno(rtnl_link_get_kernel(sock, 0, spec->bridge, &bridge));
 		if (err) {
 			complain(why, err, "no bridge %s here", spec->bridge);
 			goto out;
 		}
 		rtnl_link_set_master(outer, rtnl_link_get_ifindex(bridge));
 	}
-	err = from_nl(rtnl_link_add(sock, outer, NLM_F_CREATE | NLM_F_EXCL));
+	err = netlink_errno(rtnl_link_add(sock, outer, NLM_F_CREATE | NLM_F_EXCL));
 	if (err == -EEXIST)
 		complain(why, err, "an interface %s exists already", spec->outer);
 	else if (err)
@@ -191,13 +84,13 @@ out:
 /* Puts an interface of the current namespace into another one. */
 static int move_link(const char *name, int ns)
 {
-	struct nl_sock *sock = open_netlink();
+	struct nl_sock *sock = netlink_open();
 	struct rtnl_link *link, *change;
 	int err;
 
 	if (!sock)
-		return -ENOMEM;
-	err = from_nl(rtnl_link_get_kernel(sock, 0, name, &link));
+		return -errno;
+	err = netlink_errno(rtnl_link_get_kernel(sock, 0, name, &link));
 	if (err) {
 		nl_socket_free(sock);
 		return err;
@@ -205,7 +98,7 @@ static int move_link(const char *name, int ns)
 	change = rtnl_link_alloc();
 	if (change) {
 		rtnl_link_set_ns_fd(change, ns);
-		err = from_nl(rtnl_link_change(sock, link, change, 0));
+		err = netlink_errno(rtnl_link_change(sock, link, change, 0));
 		rtnl_link_put(change);
 	} else {
 		err = -ENOMEM;
@@ -220,15 +113,11 @@ static int inside(const char *netns, int (*fn)(const struct create_spec *spec, v
 		  const struct create_spec *spec, void *arg)
 {
 	struct netns_visit visit;
-	int ns, err;
+	int err;
 
 	if (!netns)
 		return fn(spec, arg);
-	ns = netns_open(netns);
-	if (ns < 0)
-		return ns;
-	err = netns_enter(&visit, ns);
-	close(ns);
+	err = netns_visit(&visit, netns);
 	if (err)
 		return err;
 	err = fn(spec, arg);
@@ -256,9 +145,9 @@ static int link_up_outside(const struct create_spec *spec, void *arg)
 		building->linked = !err;
 		return err;
 	}
-	sock = open_netlink();
+	sock = netlink_open();
 	if (!sock)
-		return -ENOMEM;
+		return -errno;
 	err = add_veth(sock, spec, building->ns, building->why);
 	building->linked = !err;
 	nl_socket_free(sock);
@@ -298,10 +187,10 @@ static int set_up(struct nl_sock *sock, const char *name, struct rtnl_link **ret
 
 	if (!change)
 		return -ENOMEM;
-	err = from_nl(rtnl_link_get_kernel(sock, 0, name, &link));
+	err = netlink_errno(rtnl_link_get_kernel(sock, 0, name, &link));
 	if (!err) {
 		rtnl_link_set_flags(change, IFF_UP);
-		err = from_nl(rtnl_link_change(sock, link, change, 0));
+		err = netlink_errno(rtnl_link_change(sock, link, change, 0));
 		if (!err && ret_link)
 			*ret_link = link;
 		else
@@ -321,9 +210,9 @@ static int add_vlan(struct nl_sock *sock, const struct create_spec *spec, struct
 		return -ENOMEM;
 	rtnl_link_set_link(vlan, rtnl_link_get_ifindex(below));
 	rtnl_link_set_name(vlan, name);
-	err = from_nl(rtnl_link_vlan_set_id(vlan, spec->vlan));
+	err = netlink_errno(rtnl_link_vlan_set_id(vlan, spec->vlan));
 	if (!err)
-		err = from_nl(rtnl_link_add(sock, vlan, NLM_F_CREATE | NLM_F_EXCL));
+		err = netlink_errno(rtnl_link_add(sock, vlan, NLM_F_CREATE | NLM_F_EXCL));
 	rtnl_link_put(vlan);
 	return err;
 }
@@ -346,12 +235,12 @@ static int add_address(struct nl_sock *sock, int ifindex, const struct subnet *s
 
 	if (address && local) {
 		rtnl_addr_set_ifindex(address, ifindex);
-		err = from_nl(rtnl_addr_set_local(address, local));
+		err = netlink_errno(rtnl_addr_set_local(address, local));
 		/* Alone in a new namespace, nobody can have it: serve at once. */
 		if (!err && subnet->family == AF_INET6)
 			rtnl_addr_set_flags(address, IFA_F_NODAD);
 		if (!err)
-			err = from_nl(rtnl_addr_add(sock, address, NLM_F_EXCL));
+			err = netlink_errno(rtnl_addr_add(sock, address, NLM_F_EXCL));
 	}
 	if (local)
 		nl_addr_put(local);
@@ -369,13 +258,13 @@ static int add_route(struct nl_sock *sock, int ifindex, const struct create_rout
 
 	if (route && hop && to && via) {
 		rtnl_route_set_family(route, (uint8_t)about->to.family);
-		err = from_nl(rtnl_route_set_dst(route, to));
+		err = netlink_errno(rtnl_route_set_dst(route, to));
 		rtnl_route_nh_set_ifindex(hop, ifindex);
 		rtnl_route_nh_set_gateway(hop, via);
 		rtnl_route_add_nexthop(route, hop);
 		hop = NULL; /* the route owns it */
 		if (!err)
-			err = from_nl(rtnl_route_add(sock, route, NLM_F_EXCL));
+			err = netlink_errno(rtnl_route_add(sock, route, NLM_F_EXCL));
 	}
 	if (hop)
 		rtnl_route_nh_free(hop);
@@ -412,11 +301,11 @@ static int furnish(const struct create_spec *spec, void *arg)
 	const char *inner = spec->move ? spec->move : spec->inner;
 	char *why = ((struct building *)arg)->why, name[IFNAMSIZ];
 	struct rtnl_link *below = NULL, *link = NULL;
-	struct nl_sock *sock = open_netlink();
+	struct nl_sock *sock = netlink_open();
 	int err;
 
 	if (!sock)
-		return -ENOMEM;
+		return -errno;
 	create_interface(spec, name);
 	err = set_forwarding(spec->forward);
 	if (!err)
@@ -449,9 +338,10 @@ int create_build(const struct create_spec *spec, char why[CREATE_WHY_MAX])
 	int err;
 
 	why[0] = '\0';
-	err = make_namespace(spec->netns, why);
+	err = netns_make(spec->netns);
 	if (err)
-		return err;
+		return complain(why, err, "namespace %s: %s", spec->netns,
+				err == -EEXIST ? "there is one of that name" : strerror(-err));
 	building.ns = netns_open(spec->netns);
 	err = building.ns < 0 ? building.ns : 0;
 	if (!err)
@@ -467,7 +357,7 @@ int create_build(const struct create_spec *spec, char why[CREATE_WHY_MAX])
 		if (building.linked)
 			create_remove(spec);
 		else
-			remove_namespace(spec->netns);
+			netns_remove(spec->netns);
 	}
 	return err;
 }
@@ -475,15 +365,15 @@ int create_build(const struct create_spec *spec, char why[CREATE_WHY_MAX])
 /* The inner end: the outer one goes with it, wherever it has been moved or renamed to. */
 static int delete_veth(const struct create_spec *spec, void *arg)
 {
-	struct nl_sock *sock = open_netlink();
+	struct nl_sock *sock = netlink_open();
 	struct rtnl_link *link;
 	int err;
 
 	if (!sock)
-		return -ENOMEM;
-	err = from_nl(rtnl_link_get_kernel(sock, 0, spec->inner, &link));
+		return -errno;
+	err = netlink_errno(rtnl_link_get_kernel(sock, 0, spec->inner, &link));
 	if (!err) {
-		err = from_nl(rtnl_link_delete(sock, link));
+		err = netlink_errno(rtnl_link_delete(sock, link));
 		rtnl_link_put(link);
 	}
 	nl_socket_free(sock);
@@ -514,6 +404,6 @@ int create_remove(const struct create_spec *spec)
 		/* Now, and not when the kernel has time for the namespace. */
 		err = inside(spec->netns, delete_veth, spec, NULL);
 	}
-	last = remove_namespace(spec->netns);
+	last = netns_remove(spec->netns);
 	return err == -ENOENT || !err ? last : err;
 }

@@ -20,8 +20,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NETNS_DIR "/run/netns"
-#define NAMES	  (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF)
+#include "netns.h"
+
+#define NAMES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF)
 /* A thousand namespaces made in one go are some 10,000 messages of a kilobyte. */
 #define RECEIVE_BUFFER (16 << 20)
 #define MESSAGE_MAX    32768

@@ -15,53 +15,10 @@
 #include <sys/socket.h>
 
 #include "../../bpf/abi.h"
+#include "netlink.h"
 
 /* Marks our routes: "proto 169" in ip route. */
 #define ROUTE_PROTO 169
-
-static int from_nl(int err)
-{
-	switch (err < 0 ? -err : err) {
-	case 0:
-		return 0;
-	case NLE_NODEV:
-	case NLE_OBJ_NOTFOUND:
-		return -ENODEV;
-	case NLE_EXIST:
-		return -EEXIST;
-	case NLE_NOMEM:
-		return -ENOMEM;
-	case NLE_PERM:
-	case NLE_NOACCESS:
-		return -EPERM;
-	case NLE_INVAL:
-		return -EINVAL;
-	case NLE_RANGE:
-		return -ERANGE;
-	case NLE_AF_NOSUPPORT:
-		return -EAFNOSUPPORT;
-	case NLE_BUSY:
-		return -EBUSY;
-	default:
-		return -EIO;
-	}
-}
-
-static int open_netlink(struct nl_sock **ret_sock)
-{
-	struct nl_sock *sock = nl_socket_alloc();
-	int err;
-
-	if (!sock)
-		return -ENOMEM;
-	err = nl_connect(sock, NETLINK_ROUTE); /* O_CLOEXEC inside */
-	if (err < 0) {
-		nl_socket_free(sock);
-		return from_nl(err);
-	}
-	*ret_sock = sock;
-	return 0;
-}
 
 /* /proc/sys/net shows the namespace of the thread that opens it. */
 static bool ipv6_disabled(const char *name)
@@ -83,14 +40,14 @@ static bool ipv6_disabled(const char *name)
 static int find(int ifindex, const char *name, struct link_info *ret_link)
 {
 	struct link_info info = { 0 };
-	struct nl_sock *sock;
+	struct nl_sock *sock = netlink_open();
 	struct rtnl_link *link;
 	struct nl_addr *mac;
-	int err = open_netlink(&sock);
+	int err;
 
-	if (err)
-		return err;
-	err = from_nl(rtnl_link_get_kernel(sock, ifindex, name, &link));
+	if (!sock)
+		return -errno;
+	err = netlink_errno(rtnl_link_get_kernel(sock, ifindex, name, &link));
 	nl_socket_free(sock);
 	if (err)
 		return err;
@@ -133,11 +90,11 @@ static int build_route(int family, uint32_t l3_ifindex, struct rtnl_route **ret_
 	if (!route || !hop || !dst)
 		goto out;
 	nl_addr_set_prefixlen(dst, family == AF_INET ? 32 : 128);
-	err = from_nl(rtnl_route_set_family(route, (uint8_t)family));
+	err = netlink_errno(rtnl_route_set_family(route, (uint8_t)family));
 	if (!err)
-		err = from_nl(rtnl_route_set_dst(route, dst));
+		err = netlink_errno(rtnl_route_set_dst(route, dst));
 	if (!err)
-		err = from_nl(rtnl_route_set_type(route, RTN_LOCAL));
+		err = netlink_errno(rtnl_route_set_type(route, RTN_LOCAL));
 	if (err)
 		goto out;
 	rtnl_route_set_table(route, RT_TABLE_LOCAL);
@@ -168,13 +125,15 @@ static int change_route(int family, uint32_t l3_ifindex, bool add)
 
 	if (err)
 		return err;
-	err = open_netlink(&sock);
-	if (!err) {
+	sock = netlink_open();
+	if (!sock) {
+		err = -errno;
+	} else {
 		/* IPv6 has one such route per interface; APPEND lets them stand side by side. */
 		int flags = family == AF_INET ? NLM_F_EXCL : NLM_F_APPEND;
 
-		err = from_nl(add ? rtnl_route_add(sock, route, flags)
-				  : rtnl_route_delete(sock, route, 0));
+		err = netlink_errno(add ? rtnl_route_add(sock, route, flags)
+					: rtnl_route_delete(sock, route, 0));
 		nl_socket_free(sock);
 	}
 	rtnl_route_put(route);

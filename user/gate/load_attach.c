@@ -8,6 +8,7 @@
  * "ifaces" no instance pins any more is a left-over and treated as ours too.
  */
 #include "load_priv.h"
+#include "netlink.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -200,15 +201,13 @@ static int count_filters(struct nl_sock *sock, uint32_t ifindex, uint32_t parent
 static int remove_empty_qdisc(uint32_t ifindex)
 {
 	struct bpf_tc_hook hook = ingress(ifindex);
-	struct nl_sock *sock = nl_socket_alloc();
-	int in = -EIO, out = -EIO, err = 0;
+	struct nl_sock *sock = netlink_open();
+	int in, out, err = 0;
 
 	if (!sock)
-		return -ENOMEM;
-	if (nl_connect(sock, NETLINK_ROUTE) == 0) {
-		in = count_filters(sock, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS));
-		out = count_filters(sock, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS));
-	}
+		return -errno;
+	in = count_filters(sock, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS));
+	out = count_filters(sock, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS));
 	nl_socket_free(sock);
 	if (in < 0 || out < 0)
 		return -EIO;

@@ -29,8 +29,6 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
-#define NETNS_DIR "/run/netns"
-
 /* Opens path if it is a network namespace; a device does things when it is opened, a FIFO waits. */
 static int open_checked(const char *path)
 {
@@ -151,6 +149,17 @@ int netns_enter(struct netns_visit *visit, int fd)
 	}
 	visit->home = home;
 	return 0;
+}
+
+int netns_visit(struct netns_visit *visit, const char *spec)
+{
+	int err, fd = netns_open(spec);
+
+	if (fd < 0)
+		return fd;
+	err = netns_enter(visit, fd);
+	close(fd);
+	return err;
 }
 
 void netns_leave(struct netns_visit *visit)

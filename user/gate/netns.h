@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define NETNS_DIR "/run/netns"
+
 /*
  * Opens a network namespace. spec is a name under /run/netns, an absolute path, or
  * "pid:N" for the namespace of a process. Returns an O_CLOEXEC descriptor or -errno
@@ -29,8 +31,15 @@ struct netns_visit {
 
 /* 0 or -errno; on failure nothing has changed. */
 int netns_enter(struct netns_visit *visit, int fd);
+/* The same by name, path or process, as netns_open() takes them. */
+int netns_visit(struct netns_visit *visit, const char *spec);
 /* Returns home. Ends the process if that fails: going on in a tenant's namespace must not be. */
 void netns_leave(struct netns_visit *visit);
+
+/* A new namespace of that name; -EEXIST when the name is taken. */
+int netns_make(const char *name);
+/* The name goes, and the namespace with its last user. 0 also when there is none. */
+int netns_remove(const char *name);
 
 /* SO_NETNS_COOKIE of the current namespace. */
 int netns_cookie(uint64_t *ret_cookie);

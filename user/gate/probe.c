@@ -31,6 +31,7 @@
 #include "../../bpf/abi.h"
 #include "../lib/clock.h"
 #include "link.h"
+#include "netlink.h"
 #include "netns.h"
 
 #define OUTSIDE	     "slprobe"
@@ -50,25 +51,6 @@ static int fail(char *why, int err, const char *what)
 	if (!why[0])
 		snprintf(why, PROBE_WHY_MAX, "%s: %s", what, strerror(-err));
 	return err;
-}
-
-/* What libnl says, as far as a caller here tells it apart. */
-static int from_nl(int err)
-{
-	if (err >= 0)
-		return 0;
-	return err == -NLE_EXIST ? -EBUSY : err == -NLE_OPNOTSUPP ? -EOPNOTSUPP : -EINVAL;
-}
-
-static struct nl_sock *open_netlink(void)
-{
-	struct nl_sock *sock = nl_socket_alloc();
-
-	if (sock && nl_connect(sock, NETLINK_ROUTE) < 0) {
-		nl_socket_free(sock);
-		return NULL;
-	}
-	return sock;
 }
 
 /* ---- the two redirections -------------------------------------------------------------------- */
@@ -136,7 +118,7 @@ static int add_address(struct nl_sock *sock, uint32_t ifindex)
 		rtnl_addr_set_ifindex(address, (int)ifindex);
 		rtnl_addr_set_local(address, local);
 		rtnl_addr_set_prefixlen(address, 32);
-		err = from_nl(rtnl_addr_add(sock, address, 0));
+		err = netlink_errno(rtnl_addr_add(sock, address, 0));
 	}
 	if (address)
 		rtnl_addr_put(address);
@@ -170,11 +152,11 @@ static int know(struct nl_sock *sock, uint32_t ifindex, const uint8_t *to, const
 	rtnl_neigh_set_lladdr(neighbour, lladdr);
 	rtnl_neigh_set_state(neighbour, NUD_PERMANENT);
 	if (add) {
-		err = from_nl(rtnl_neigh_add(sock, neighbour, NLM_F_CREATE | NLM_F_REPLACE));
+		err = netlink_errno(rtnl_neigh_add(sock, neighbour, NLM_F_CREATE | NLM_F_REPLACE));
 		if (!err)
-			err = from_nl(rtnl_route_add(sock, route, NLM_F_REPLACE));
+			err = netlink_errno(rtnl_route_add(sock, route, NLM_F_REPLACE));
 	} else {
-		err = from_nl(rtnl_route_delete(sock, route, 0));
+		err = netlink_errno(rtnl_route_delete(sock, route, 0));
 		rtnl_neigh_delete(sock, neighbour, 0);
 	}
 out:
@@ -199,7 +181,7 @@ static int set_up(struct nl_sock *sock, uint32_t ifindex)
 	if (link && change) {
 		rtnl_link_set_ifindex(link, (int)ifindex);
 		rtnl_link_set_flags(change, IFF_UP);
-		err = from_nl(rtnl_link_change(sock, link, change, 0));
+		err = netlink_errno(rtnl_link_change(sock, link, change, 0));
 	}
 	if (link)
 		rtnl_link_put(link);
@@ -220,7 +202,7 @@ static int add_pair(struct nl_sock *sock, int tenant_ns)
 		rtnl_link_set_addr(link, mac);
 		rtnl_link_set_name(peer, OUTSIDE);
 		rtnl_link_set_ns_fd(peer, tenant_ns);
-		err = from_nl(rtnl_link_add(sock, link, NLM_F_CREATE | NLM_F_EXCL));
+		err = netlink_errno(rtnl_link_add(sock, link, NLM_F_CREATE | NLM_F_EXCL));
 		rtnl_link_put(peer);
 	}
 	if (link)
@@ -236,14 +218,14 @@ static int add_pair(struct nl_sock *sock, int tenant_ns)
 /* In the probe's namespace. */
 static int build_inside(struct probe *probe, const uint8_t *l3_mac, char *why)
 {
-	struct nl_sock *sock = open_netlink();
+	struct nl_sock *sock = netlink_open();
 	struct link_info link;
 	int err;
 
 	if (!sock)
-		return fail(why, -ENOMEM, "netlink");
+		return fail(why, -errno, "netlink");
 	err = add_pair(sock, probe->tenant_ns);
-	if (err == -EBUSY)
+	if (err == -EEXIST)
 		snprintf(why, PROBE_WHY_MAX,
 			 "there is an interface " OUTSIDE " already: another "
 			 "probe is at work");
@@ -262,13 +244,13 @@ static int build_inside(struct probe *probe, const uint8_t *l3_mac, char *why)
 /* In the tenant's. */
 static int build_outside(struct probe *probe, char *why)
 {
-	struct nl_sock *sock = open_netlink();
+	struct nl_sock *sock = netlink_open();
 	struct link_info link;
 	bool made;
 	int err;
 
 	if (!sock)
-		return fail(why, -ENOMEM, "netlink");
+		return fail(why, -errno, "netlink");
 	err = link_find(OUTSIDE, &link);
 	if (!err) {
 		probe->slprobe = link.ifindex;
@@ -330,7 +312,7 @@ static void remove_outside(struct probe *probe)
 {
 	struct bpf_tc_hook hook = hook_of(probe->l3_ifindex, BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = 1, .priority = FILTER_PRIO);
-	struct nl_sock *sock = open_netlink();
+	struct nl_sock *sock = netlink_open();
 	struct rtnl_link *link = rtnl_link_alloc();
 
 	bpf_tc_detach(&hook, &opts);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "../gate/link.h"
+#include "../gate/netlink.h"
 #include "../gate/listen.h"
 #include "doctor.h"
 
@@ -146,12 +147,11 @@ static int route4_type(void)
 {
 	static const uint8_t ip4[4] = SL_META_IP4;
 	struct nl_addr *to = nl_addr_build(AF_INET, ip4, sizeof(ip4));
-	struct nl_sock *sock = nl_socket_alloc();
+	struct nl_sock *sock = netlink_open();
 	struct rtnl_route *route = NULL;
 	int type = -1;
 
-	if (sock && to && nl_connect(sock, NETLINK_ROUTE) >= 0 &&
-	    rtnl_route_lookup(sock, to, &route) >= 0 && route)
+	if (sock && to && rtnl_route_lookup(sock, to, &route) >= 0 && route)
 		type = rtnl_route_get_type(route);
 	if (route)
 		rtnl_route_put(route);
@@ -294,13 +294,12 @@ static int read_setting(const char *device, const char *name)
 /* Is any address of the interface's subnets told by a route over it? */
 static bool has_route_over(uint32_t ifindex)
 {
-	struct nl_sock *sock = nl_socket_alloc();
+	struct nl_sock *sock = netlink_open();
 	struct nl_cache *cache = NULL;
 	struct nl_object *object;
 	bool found = false;
 
-	if (!sock || nl_connect(sock, NETLINK_ROUTE) < 0 ||
-	    rtnl_route_alloc_cache(sock, AF_INET, 0, &cache) < 0)
+	if (!sock || rtnl_route_alloc_cache(sock, AF_INET, 0, &cache) < 0)
 		cache = NULL;
 	for (object = cache ? nl_cache_get_first(cache) : NULL; object && !found;
 	     object = nl_cache_get_next(object)) {

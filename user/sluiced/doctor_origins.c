@@ -192,17 +192,10 @@ static void collect(struct calls *calls, struct doctor *doctor, const struct con
 static int call_all(struct calls *calls)
 {
 	struct netns_visit visit;
-	int ns, err;
+	int err = calls->netns ? netns_visit(&visit, calls->netns) : 0;
 
-	if (calls->netns) {
-		ns = netns_open(calls->netns);
-		if (ns < 0)
-			return ns;
-		err = netns_enter(&visit, ns);
-		close(ns);
-		if (err)
-			return err;
-	}
+	if (err)
+		return err;
 	for (unsigned i = 0; i < calls->count; i++)
 		begin(calls, &calls->call[i]);
 	if (calls->netns)

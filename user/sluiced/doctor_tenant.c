@@ -178,22 +178,18 @@ struct pinned {
 /* The name of the namespace with this cookie, below /run/netns. */
 static bool find_namespace(uint64_t wanted, char *ret, size_t size)
 {
-	DIR *dir = opendir("/run/netns");
+	DIR *dir = opendir(NETNS_DIR);
 	struct dirent *entry;
 	bool found = false;
 
 	while (dir && !found && (entry = readdir(dir))) {
 		struct netns_visit visit;
 		uint64_t cookie;
-		int ns = entry->d_name[0] == '.' ? -1 : netns_open(entry->d_name);
 
-		if (ns < 0)
+		if (entry->d_name[0] == '.' || netns_visit(&visit, entry->d_name))
 			continue;
-		if (!netns_enter(&visit, ns)) {
-			found = !netns_cookie(&cookie) && cookie == wanted;
-			netns_leave(&visit);
-		}
-		close(ns);
+		found = !netns_cookie(&cookie) && cookie == wanted;
+		netns_leave(&visit);
 		if (found)
 			snprintf(ret, size, "%s", entry->d_name);
 	}

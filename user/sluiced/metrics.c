@@ -147,7 +147,7 @@ static int open_listener(const struct metrics *metrics)
 {
 	struct netns_visit visit;
 	struct conf_address address;
-	int sock, ns, err = conf_address_parse(metrics->listen, &address);
+	int sock, err = conf_address_parse(metrics->listen, &address);
 
 	if (err)
 		return err;
@@ -155,11 +155,7 @@ static int open_listener(const struct metrics *metrics)
 		return listen_unix(address.path);
 	if (!metrics->netns)
 		return listen_tcp(&address);
-	ns = netns_open(metrics->netns);
-	if (ns < 0)
-		return ns;
-	err = netns_enter(&visit, ns);
-	close(ns);
+	err = netns_visit(&visit, metrics->netns);
 	if (err)
 		return err;
 	sock = listen_tcp(&address);
