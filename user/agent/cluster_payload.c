@@ -20,8 +20,12 @@
 #define LOCK_TRIES     150 /* of 2 s */
 #define APT_TIMEOUT    3600
 #define UPDATE_TIMEOUT 600
-#define LAYOUT	       "{\"imageLayoutVersion\": \"1.0.0\"}\n"
-#define OCI_MANIFEST   "application/vnd.oci.image.manifest.v1+json"
+#define UNPACK_TIMEOUT 3600
+/* containerd's namespace, by the variable that ctr itself reads: steps see the same. */
+#define NAMESPACE	  "CONTAINERD_NAMESPACE"
+#define NAMESPACE_DEFAULT "default"
+#define LAYOUT		  "{\"imageLayoutVersion\": \"1.0.0\"}\n"
+#define OCI_MANIFEST	  "application/vnd.oci.image.manifest.v1+json"
 
 static void blob_path(const struct node *node, const char *digest, char *ret)
 {
@@ -255,12 +259,32 @@ static int install_debs(struct work *work)
 	return err ? err : run_apt(work, sources, "install");
 }
 
+/* What takes as long as the payload is large. */
+static int run_long(struct outcome *outcome, const char *const *argv)
+{
+	struct exec exec = { .argv = argv, .timeout = UNPACK_TIMEOUT, .input = -1 };
+	const char *log = outcome->log, *line = log;
+	int status;
+
+	outcome->log[0] = '\0';
+	status = exec_run(&exec, outcome);
+	if (status <= 0)
+		return status;
+	for (const char *c = log; *c; c++)
+		if (*c == '\n' && c[1])
+			line = c + 1;
+	return outcome_fail(outcome, -EIO, "%s: %.*s", argv[0], (int)strcspn(line, "\n"), line);
+}
+
 /* ---- a tarball ---- */
 
 static int install_tarball(struct work *work)
 {
 	char blob[CLUSTER_PATH_MAX], next[CLUSTER_PATH_MAX];
 	const char *target = work->item->target;
+	const char *const unpack[] = { "tar",	 "--extract", "--auto-compress", "--no-same-owner",
+				       "--file", blob,	      "--directory",	 next,
+				       NULL };
 	struct stat status;
 	int err;
 
@@ -278,8 +302,7 @@ static int install_tarball(struct work *work)
 	if (!err)
 		err = file_make_directories(next, 0755);
 	if (!err)
-		err = exec_words(&work->outcome, "tar", "--extract", "--auto-compress",
-				 "--no-same-owner", "--file", blob, "--directory", next, NULL);
+		err = run_long(&work->outcome, unpack);
 	if (!err)
 		err = exec_words(&work->outcome, "rm", "-rf", "--", target, NULL);
 	if (!err && rename(next, target))
@@ -322,22 +345,25 @@ static int make_layout(struct work *work, const char *directory)
 static int install_image(struct work *work)
 {
 	char directory[CLUSTER_PATH_MAX], archive[CLUSTER_PATH_MAX + 8];
+	const char *space = work_variable(NAMESPACE, work);
+	const char *const pack[] = { "tar",	"--create",   "--file",	    archive, "--directory",
+				     directory, "oci-layout", "index.json", "blobs", NULL };
+	const char *import[] = { "ctr", "--namespace", NULL, "images", "import", archive, NULL };
 	int err;
 
+	import[2] = space = space && *space ? space : NAMESPACE_DEFAULT;
 	node_path(work->node, "image", directory);
 	snprintf(archive, sizeof(archive), "%s.tar", directory);
 	err = exec_words(&work->outcome, "rm", "-rf", "--", directory, archive, NULL);
 	if (!err)
 		err = make_layout(work, directory);
 	if (!err)
-		err = journal_add(work->node, work->item->name, "image", work->item->reference, "",
-				  0);
+		err = journal_add(work->node, work->item->name, "image", work->item->reference,
+				  space, strlen(space));
 	if (!err)
-		err = exec_words(&work->outcome, "tar", "--create", "--file", archive,
-				 "--directory", directory, "oci-layout", "index.json", "blobs",
-				 NULL);
+		err = run_long(&work->outcome, pack);
 	if (!err)
-		err = exec_words(&work->outcome, "ctr", "images", "import", archive, NULL);
+		err = run_long(&work->outcome, import);
 	if (!err)
 		err = exec_words(&work->outcome, "rm", "-rf", "--", directory, archive, NULL);
 	return err;
@@ -415,7 +441,11 @@ static int remove_directory(struct node *node, const char *name, const void *val
 static int remove_image(struct node *node, const char *name, const void *value, size_t len,
 			void *arg)
 {
-	return exec_words(arg, "ctr", "images", "rm", name, NULL);
+	char space[80];
+
+	snprintf(space, sizeof(space), "%.*s", (int)len, (const char *)value);
+	return exec_words(arg, "ctr", "--namespace", *space ? space : NAMESPACE_DEFAULT, "images",
+			  "rm", "--sync", name, NULL);
 }
 
 int payload_remove(struct node *node, const char *item, struct outcome *outcome)

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# timeout: 180
+#
+# A container image on one node of two: made here as a docker archive, carried in the bundle, imported
+# into a real containerd by its ctr and nothing pulled; its root is what
+# was in the archive. A containerd that is not there is named, and retried with success; the namespace is the
+# item's; uninstalling leaves no image; the other node never saw one.
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016
+. "$(dirname "$0")/lib/cluster.sh"
+cluster_lab 2
+need containerd ctr skopeo tar busybox
+make_keys
+REFERENCE=registry.example/team/hello:1.2
+
+# The image: busybox with what it needs, and a file.
+mkdir -p "$LAB/image/bin" "$LAB/image/etc" "$LAB/archive"
+cp -L "$(type -P busybox)" "$LAB/image/bin/busybox"
+{ ldd "$(type -P busybox)" 2>/dev/null || true; } | grep -o '/[^ ]*' | while read -r library; do
+	mkdir -p "$LAB/image$(dirname "$library")"
+	cp -L "$library" "$LAB/image$library"
+done
+printf 'hello from %s\n' "$SL_ID" >"$LAB/image/etc/hello"
+tar -C "$LAB/image" --owner=0 --group=0 --numeric-owner -cf "$LAB/archive/layer.tar" .
+jq -n --arg d "sha256:$(sha256sum <"$LAB/archive/layer.tar" | cut -d ' ' -f 1)" '{architecture: "amd64", os: "linux",
+	config: {Cmd: ["/bin/busybox", "cat", "/etc/hello"]}, rootfs: {type: "layers", diff_ids: [$d]}}' >"$LAB/archive/config.json"
+printf '[{"Config": "config.json", "RepoTags": ["hello:latest"], "Layers": ["layer.tar"]}]\n' >"$LAB/archive/manifest.json"
+tar -C "$LAB/archive" -cf "$LAB/hello.tar" manifest.json config.json layer.tar
+cat >"$LAB/bundle.yaml" <<-YAML
+	name: edge
+	version: @VERSION@
+	os: debian $(. /etc/os-release && echo "$VERSION_ID")
+	architecture: amd64
+	status: empty
+	items:
+	  - name: hello
+	    role: software
+	    version: "1.2"
+	    image: docker-archive:$LAB/hello.tar
+	    reference: $REFERENCE
+	    variables:
+	      - {name: CONTAINERD_NAMESPACE, value: sluice}
+	    health:
+	      - run: ctr images ls -q | grep -qx $REFERENCE
+	        tries: 3
+	        interval: 1
+YAML
+make_bundle 1
+printf '    software: [hello]\n' >"$LAB/n1.yaml"
+write_cluster 2
+cluster_init
+for i in 1 2; do
+	enrol $i
+	agent_start $i
+done
+
+# No containerd yet: it is said, and changes nothing but that.
+expect_exit 3 "an image without containerd" ctl apply --bundle "$LAB/1.sluice" --json
+expect_has "$(jq -r '.nodes[0].why' "$LAB/expect.out")" "containerd" "what is missing"
+
+# Its snapshots want a file system of their own: the node's is an overlay already.
+on 1 sh -c 'mkdir -p /var/lib/containerd && mount -t tmpfs tmpfs /var/lib/containerd'
+pid=$(children_of "$(pid_of node-n1)")
+start containerd nsenter -t "$pid" --mount --pid --net --root --wd=/ -- containerd
+wait_for 20 "containerd answers" on 1 ctr version
+ctl retry --json >"$LAB/apply.json" || fail "retry: $(jq -c '[.nodes[] | {name, state, why}]' "$LAB/apply.json"); $(tail -n 5 "$LAB/containerd.log")"
+expect_eq "$(item_state 1 hello)" healthy "state of the image"
+expect_eq "$(on 1 ctr -n sluice images ls -q)" $REFERENCE "images in the item's namespace"
+expect_eq "$(on 1 ctr images ls -q)" '' "images in ctr's own"
+expect_eq "$(on 1 ctr -n sluice images check -q)" $REFERENCE "images that are complete and unpacked"
+
+# What runs is what was in the archive: the root that ctr unpacked. (full/boot runs one.)
+mnt=$(on 1 mktemp -d)
+on 1 ctr -n sluice images mount $REFERENCE "$mnt" >/dev/null || fail "the image's root"
+expect_eq "$(on 1 cat "$mnt/etc/hello")" "hello from $SL_ID" "what is in the image"
+on 1 ctr -n sluice images unmount "$mnt" >/dev/null
+expect_fails "an image on the other node" on 2 test -e /var/lib/containerd/io.containerd.metadata.v1.bolt
+
+# Again: nothing changes. Taken away: nothing of it is left.
+expect_eq "$(ctl plan --json | jq .changes)" 0 "changes of a second plan"
+ctl uninstall --quiet n1 || fail "uninstall: $(ctl report)"
+expect_eq "$(on 1 ctr -n sluice images ls -q)" '' "images after uninstalling"
+expect_eq "$(on 1 ctr -n sluice content ls -q)" '' "content after uninstalling"
+stop containerd
