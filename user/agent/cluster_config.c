@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../lib/fault.h"
 #include "../lib/file.h"
 
 #define FILE_MAX (4 * 1024 * 1024)
@@ -105,9 +106,11 @@ int config_put(struct node *node, const char *item, const char *path, const char
 	err = remember(node, item, path);
 	if (!err)
 		err = make_parent(path);
+	fault_point("config-noted");
 	/* Narrow until it belongs to whom it should. */
 	if (!err)
 		err = file_write(path, text, strlen(text), 0600);
+	fault_point("config-written");
 	if (!err && (chown(path, uid, gid) || chmod(path, mode)))
 		err = -errno;
 	return err ? outcome_fail(outcome, err, "%s: %s", path, strerror(-err)) : 0;
@@ -170,5 +173,6 @@ int config_restore(struct node *node, const char *item, struct outcome *outcome)
 {
 	int err = journal_undo(node, item, KIND, restore, outcome);
 
+	fault_point("config-restored");
 	return err ? err : journal_drop(node, item, KIND);
 }

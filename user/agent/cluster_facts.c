@@ -143,11 +143,10 @@ json_t *facts_collect(struct node *node)
 	sysinfo(&info);
 	items = journal_items(node, &seq);
 	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I}",
-			 "version",
-			 SLUICE_VERSION, "os", os, "architecture", arch, "kernel", system.release,
-			 "memory", (json_int_t)info.totalram * info.mem_unit, "free",
-			 (json_int_t)root.f_bavail * (json_int_t)root.f_frsize, "blobs_free",
-			 (json_int_t)own.f_bavail * (json_int_t)own.f_frsize, "time",
+			 "version", SLUICE_VERSION, "os", os, "architecture", arch, "kernel",
+			 system.release, "memory", (json_int_t)info.totalram * info.mem_unit,
+			 "free", (json_int_t)root.f_bavail * (json_int_t)root.f_frsize,
+			 "blobs_free", (json_int_t)own.f_bavail * (json_int_t)own.f_frsize, "time",
 			 (json_int_t)time(NULL), "ports", ports(), "packages", facts_packages(),
 			 "holds", holds(), "items", items, "seq", (json_int_t)seq);
 }

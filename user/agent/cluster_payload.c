@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../lib/fault.h"
 #include "../lib/file.h"
 
 #define LOCK_SECONDS   "DPkg::Lock::Timeout=300"
@@ -254,9 +255,14 @@ static int install_debs(struct work *work)
 		err = payload_recover(&work->outcome);
 	if (!err)
 		err = note_packages(work);
+	fault_point("packages-noted");
 	if (!err)
 		err = run_apt(work, sources, "update");
-	return err ? err : run_apt(work, sources, "install");
+	fault_point("apt-updated");
+	if (!err)
+		err = run_apt(work, sources, "install");
+	fault_point("apt-installed");
+	return err;
 }
 
 /* What takes as long as the payload is large. */
@@ -303,8 +309,10 @@ static int install_tarball(struct work *work)
 		err = file_make_directories(next, 0755);
 	if (!err)
 		err = run_long(&work->outcome, unpack);
+	fault_point("tarball-unpacked");
 	if (!err)
 		err = exec_words(&work->outcome, "rm", "-rf", "--", target, NULL);
+	fault_point("tarball-cleared");
 	if (!err && rename(next, target))
 		err = outcome_fail(&work->outcome, -errno, "%s: %s", target, strerror(errno));
 	return err;
@@ -426,6 +434,7 @@ static int purge_packages(struct node *node, const char *item, struct outcome *o
 		if (err > 0)
 			err = outcome_fail(outcome, -EIO, "dpkg --purge: %.250s", outcome->log);
 	}
+	fault_point("purged");
 	for (size_t i = 0; i < purge.count; i++)
 		free((char *)purge.argv[i]);
 	free(purge.argv);
@@ -454,6 +463,7 @@ int payload_remove(struct node *node, const char *item, struct outcome *outcome)
 
 	if (!err)
 		err = journal_undo(node, item, "directory", remove_directory, outcome);
+	fault_point("directories-removed");
 	if (!err)
 		err = purge_packages(node, item, outcome);
 	if (!err)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/fault.h"
 #include "../lib/log.h"
 
 struct kept {
@@ -49,6 +50,7 @@ int undo_item(struct node *node, const json_t *desired, const struct bundle_item
 	} else {
 		for (size_t i = 0; item && i < item->steps[BUNDLE_UNINSTALL].count && !err; i++)
 			err = exec_step(work, &item->steps[BUNDLE_UNINSTALL].list[i], "uninstall");
+		fault_point("uninstall-steps");
 		if (err)
 			*outcome = work->outcome;
 		if (!err)

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../lib/fault.h"
 #include "../lib/file.h"
 #include "../lib/opt.h"
 #include "runs.h"
@@ -254,7 +255,10 @@ static int remember(struct cluster *cluster, const json_t *plan, const char *pat
 	if (!err)
 		err = state_meta_set(&cluster->state, "manifest",
 				     json_string_value(json_object_get(bundle, "manifest")));
-	return state_end(&cluster->state, err);
+	fault_point("bundle");
+	err = state_end(&cluster->state, err);
+	fault_point("bundle-remembered");
+	return err;
 }
 
 static enum cluster_exit refuse(const struct cluster *cluster, const json_t *plan)

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "../lib/digest.h"
+#include "../lib/fault.h"
 #include "../lib/signed.h"
 #include "swarm.h"
 
@@ -78,12 +79,14 @@ int documents_write(struct schedule *schedule, struct member *member)
 		err = signed_make(schedule->control_key, text, strlen(text), &document);
 	if (!err)
 		err = digest_bytes(document, strlen(document), digest);
+	fault_point("document");
 	if (!err)
 		err = state_run(state, NULL,
 				"UPDATE nodes SET generation = ?, document = ? WHERE name = ?",
 				"iss", generation, document, member->name);
 	if (!err)
 		name_hex(digest, sizeof(digest), member->digest);
+	fault_point("document-written");
 	free(text);
 	free(document);
 	return err;

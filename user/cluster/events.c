@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/fault.h"
 #include "swarm.h"
 
 #define EVENTS_MAX  1000
@@ -128,7 +129,10 @@ int events_take(struct state *state, const char *node, const json_t *json)
 	if (!err)
 		err = state_run(state, NULL, "UPDATE nodes SET events = ? WHERE name = ?", "is",
 				last, node);
-	return state_end(state, err);
+	fault_point("events");
+	err = state_end(state, err);
+	fault_point("events-taken");
+	return err;
 }
 
 int events_reconcile(struct state *state, const char *node, const json_t *facts)

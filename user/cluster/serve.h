@@ -19,10 +19,12 @@
 
 #define SERVE_BODY_MAX (2 * 1024 * 1024)
 
-/* The newest request for facts that a node's last answer came after. */
+/* The newest request for facts that a node's last answer came after, and the poll that waits: one
+ * whose agent has gone and come back is not the one that counts. */
 struct serve_told {
 	char node[STATE_NODE_MAX + 1];
 	int64_t refresh;
+	uint64_t poll;
 };
 
 struct serve {

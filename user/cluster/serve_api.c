@@ -145,22 +145,26 @@ static enum MHD_Result get_desired(struct request *request)
 	struct timespec deadline = in_seconds(wait < WAIT_MAX ? (unsigned)wait : WAIT_MAX);
 	struct serve *serve = request->serve;
 	enum MHD_Result result;
+	uint64_t poll;
+	int64_t begun;
 	char *document;
 	int late = 0;
 
 	pthread_mutex_lock(&serve->lock);
+	begun = told(serve, request->node)->refresh;
+	poll = ++told(serve, request->node)->poll;
 	state_run(&serve->cluster->state, NULL,
 		  "UPDATE nodes SET followed = ?, polled = ? WHERE name = ?", "iis", generation,
-		  told(serve, request->node)->refresh, request->node);
+		  begun, request->node);
 	for (;;) {
 		document = newer(request, generation);
 		asked = refresh_asked(serve);
-		if (document || late || serve->ending ||
-		    asked > told(serve, request->node)->refresh)
+		if (document || late || serve->ending || asked > begun)
 			break;
 		late = pthread_cond_timedwait(&serve->changed, &serve->lock, &deadline);
 	}
-	told(serve, request->node)->refresh = asked;
+	if (told(serve, request->node)->poll == poll)
+		told(serve, request->node)->refresh = asked;
 	pthread_mutex_unlock(&serve->lock);
 	result = document ? serve_reply(request, 200, JSON_TYPE, document)
 			  : serve_reply(request, 204, JSON_TYPE, "");
