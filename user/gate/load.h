@@ -131,7 +131,6 @@ int gate_load_listener_del_all(struct gate_load *load, uint64_t netns_cookie, ui
 
 /* Map "tenants". */
 int gate_load_tenant_put(struct gate_load *load, uint32_t id, const struct sl_tenant *tenant);
-int gate_load_tenant_get(struct gate_load *load, uint32_t id, struct sl_tenant *ret);
 /* Removes the tenant's name and relay counters; not there is no error. */
 int gate_load_tenant_del(struct gate_load *load, uint32_t id);
 int gate_load_tenant_each(struct gate_load *load,
@@ -140,7 +139,6 @@ int gate_load_tenant_each(struct gate_load *load,
 
 /* Map "relay": published counters of a tenant. */
 int gate_load_relay_put(struct gate_load *load, uint32_t tenant, const struct sl_relay *relay);
-int gate_load_relay_get(struct gate_load *load, uint32_t tenant, struct sl_relay *ret);
 
 /* Map "verdicts", summed over CPUs. -ENOENT: no such interface. */
 int gate_load_verdicts_get(struct gate_load *load, const struct sl_iface_key *key,
@@ -155,13 +153,10 @@ int gate_load_verdicts_each(struct gate_load *load,
 			    void *arg);
 /* The sum of the counters that are drops. */
 uint64_t gate_load_verdicts_drops(const struct sl_verdicts *verdicts);
-/* Field name and description of a verdict; NULL when out of range. */
+/* Field name of a verdict; NULL when out of range. */
 const char *gate_load_verdict_name(enum sl_verdict verdict);
-const char *gate_load_verdict_text(enum sl_verdict verdict);
 
-/* Map "samples": a descriptor to poll for reading (owned by load). */
-int gate_load_samples_fd(struct gate_load *load);
-/* Hands every waiting sample to fn; returns how many, or -errno. */
+/* Map "samples": hands every waiting one to fn; returns how many, or -errno. */
 int gate_load_samples_consume(struct gate_load *load,
 			      void (*fn)(const struct sl_sample *sample, void *arg), void *arg);
 

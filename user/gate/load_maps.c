@@ -298,16 +298,6 @@ int gate_load_tenant_put(struct gate_load *load, uint32_t id, const struct sl_te
 	return put(load, LOAD_TENANTS, &id, tenant);
 }
 
-int gate_load_tenant_get(struct gate_load *load, uint32_t id, struct sl_tenant *ret)
-{
-	struct sl_tenant tenant;
-	int err = bpf_map_lookup_elem(load->map[LOAD_TENANTS], &id, &tenant);
-
-	if (!err)
-		*ret = tenant;
-	return err;
-}
-
 int gate_load_tenant_del(struct gate_load *load, uint32_t id)
 {
 	int err = del(load, LOAD_TENANTS, &id);
@@ -341,16 +331,6 @@ int gate_load_tenant_each(struct gate_load *load,
 int gate_load_relay_put(struct gate_load *load, uint32_t tenant, const struct sl_relay *relay)
 {
 	return put(load, LOAD_RELAY, &tenant, relay);
-}
-
-int gate_load_relay_get(struct gate_load *load, uint32_t tenant, struct sl_relay *ret)
-{
-	struct sl_relay relay;
-	int err = bpf_map_lookup_elem(load->map[LOAD_RELAY], &tenant, &relay);
-
-	if (!err)
-		*ret = relay;
-	return err;
 }
 
 static void sum_cpus(const struct sl_verdicts *values, int cpus, struct sl_verdicts *ret)
@@ -443,18 +423,6 @@ const char *gate_load_verdict_name(enum sl_verdict verdict)
 	return (unsigned)verdict < SL_V_COUNT ? names[verdict] : NULL;
 }
 
-const char *gate_load_verdict_text(enum sl_verdict verdict)
-{
-	static const char *const texts[] = {
-#define X(id, field, drop, text) [SL_V_##id] = text,
-		SL_VERDICTS(X)
-#undef X
-	};
-
-	_Static_assert(sizeof(texts) / sizeof(texts[0]) == SL_V_COUNT, "verdict texts");
-	return (unsigned)verdict < SL_V_COUNT ? texts[verdict] : NULL;
-}
-
 static int take_sample(void *arg, void *data, size_t size)
 {
 	struct gate_load *load = arg;
@@ -474,11 +442,6 @@ void load_ring_close(struct gate_load *load)
 {
 	ring_buffer__free(load->ring);
 	load->ring = NULL;
-}
-
-int gate_load_samples_fd(struct gate_load *load)
-{
-	return ring_buffer__epoll_fd(load->ring);
 }
 
 int gate_load_samples_consume(struct gate_load *load,

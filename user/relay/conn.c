@@ -19,18 +19,6 @@
 /* What is read of a head at once: body bytes read along with it must be copied. */
 #define HEAD_READ 8192
 
-static const char *const state_names[] = {
-	[CONN_FREE] = "free",	    [CONN_IDLE] = "idle",	  [CONN_HEAD] = "head",
-	[CONN_WAITING] = "waiting", [CONN_RESPONSE] = "response", [CONN_BODY] = "body",
-	[CONN_LINGER] = "linger",   [CONN_CLOSING] = "closing",
-};
-static_assert(sizeof(state_names) / sizeof(state_names[0]) == CONN_STATES, "a name each");
-
-const char *conn_state_name(enum conn_state state)
-{
-	return state < CONN_STATES ? state_names[state] : "?";
-}
-
 const char *conn_reason_name(enum conn_reason reason)
 {
 	static const char *const names[] = {

@@ -210,7 +210,6 @@ void conn_answer(struct relay *relay, struct conn *conn, const struct http_error
 /* The same with a status and a reason (NULL: the status's own) only. */
 void conn_refuse(struct relay *relay, struct conn *conn, uint16_t status, const char *reason,
 		 enum conn_reason end);
-const char *conn_state_name(enum conn_state state);
 const char *conn_reason_name(enum conn_reason reason);
 
 #endif

@@ -20,20 +20,6 @@ SANDBOX_RING_OP(IORING_OP_ACCEPT);
 SANDBOX_RING_OP(IORING_OP_ASYNC_CANCEL);
 SANDBOX_RING_OP(IORING_OP_SPLICE);
 
-static const char *const op_names[] = {
-	[RING_MESSAGE] = "message",	[RING_MESSAGE_ROOM] = "message room",
-	[RING_ACCEPT] = "accept",	[RING_READABLE] = "readable",
-	[RING_WRITABLE] = "writable",	[RING_RESET] = "reset",
-	[RING_FILL] = "fill",		[RING_SPILL] = "spill",
-	[RING_SUCCESSOR] = "successor", [RING_CANCEL] = "cancel",
-};
-static_assert(sizeof(op_names) / sizeof(op_names[0]) == RING_OPS, "one name for each ring_op");
-
-const char *ring_op_name(enum ring_op op)
-{
-	return op < RING_OPS ? op_names[op] : "?";
-}
-
 /* The only two functions that know how a tag becomes user_data. */
 static uint64_t tag_encode(struct ring_tag tag)
 {

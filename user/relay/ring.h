@@ -93,6 +93,4 @@ int ring_wait(struct ring *ring, uint32_t timeout_ms);
 /* Takes up to max completions; returns how many. */
 unsigned ring_reap(struct ring *ring, struct ring_event *ret_events, unsigned max);
 
-const char *ring_op_name(enum ring_op op);
-
 #endif

@@ -26,11 +26,6 @@ const char *request_argument(const struct request *request, const char *name)
 	return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-bool request_is_read(const struct request *request)
-{
-	return !strcmp(request->method, "GET") || !strcmp(request->method, "HEAD");
-}
-
 /* Called with the request line's target before anything is decoded: a request begins. */
 static void *on_target(void *arg, const char *target, struct MHD_Connection *connection)
 {

@@ -78,7 +78,6 @@ struct request {
 /* A header's or a query argument's value, or NULL; repeated headers: the first. */
 const char *request_header(const struct request *request, const char *name);
 const char *request_argument(const struct request *request, const char *name);
-bool request_is_read(const struct request *request); /* GET or HEAD */
 
 /* auth.c: fills request->who. 0, or -1 and request->problem. */
 int auth_identify(struct request *request);

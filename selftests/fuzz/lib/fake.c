@@ -383,11 +383,6 @@ unsigned ring_reap(struct ring *ring, struct ring_event *ret_events, unsigned ma
 	return 0;
 }
 
-const char *ring_op_name(enum ring_op op)
-{
-	return "";
-}
-
 /* Right or wrong as the input says: whoever relies on it must be sound either way. */
 bool ring_quiet(const struct ring *ring)
 {
