@@ -35,6 +35,12 @@ try 1 /var/lib/sluice-node --token "$second" >/dev/null 2>&1 || fail "the true o
 expect_fails "a token used twice, with another key" try 1 /var/e --token "$second"
 expect_fails "a second machine of the same name" ctl enrol n1
 expect_fails "noise for a token" try 2 /var/f --token sluice1.n2.x
+# What no agent sends: a token that ends behind the name, with a request that is right.
+on 2 openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /tmp/r.key -out /tmp/r.csr -subj /CN=n2 2>/dev/null
+for token in sluice1.n2 sluice1.n2. sluice1.n sluice1. ''; do
+	on 2 jq -nc --rawfile r /tmp/r.csr --arg t "$token" '{node: "n2", request: $r, token: $t}' | on 2 tee /tmp/r.json >/dev/null
+	expect_eq "$(ask 2 "$U/v1/enrol" --data-binary @/tmp/r.json)" 403 "the token '$token'"
+done
 
 # Without a token: pending until the fingerprint is approved.
 hash=$(openssl x509 -in "$LAB/state/ca.pem" -outform DER | sha256sum | cut -d ' ' -f 1)
@@ -74,6 +80,42 @@ for body in '' '[]' '{"events": 3}' '{"events": [{"item": "../x"}]}'; do
 done
 # shellcheck disable=SC2086
 expect_eq "$(head -c 3000000 /dev/zero | on 1 curl -sk $mine -o /dev/null -w '%{http_code}' --data-binary @- "$U/v1/facts")" 413 "facts too large"
+
+# Who shows no certificate fills neither memory nor the table of connections, of whatever it sends.
+expect_eq "$(head -c 20000 /dev/zero | on 2 curl -sk -o /dev/null -w '%{http_code}' --data-binary @- "$U/v1/enrol")" 413 "a request to be enrolled of 20 kB"
+expect_eq "$(head -c 3000000 /dev/zero | on 2 curl -sk -o /dev/null -w '%{http_code}' --data-binary @- "$U/v1/facts")" 403 "3 MB without a certificate"
+cat >"$LAB/flood.py" <<-'PY'
+	import socket, ssl, sys, time
+	context = ssl._create_unverified_context()
+	open_now = []
+	for i in range(90):
+	    try:
+	        s = context.wrap_socket(socket.create_connection((sys.argv[1], 8443), 5))
+	        s.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 1900000)
+	        open_now.append(s)
+	    except OSError:
+	        break
+	print(len(open_now), flush=True)
+	time.sleep(60)
+PY
+rss() { awk '/^VmRSS/ {print $2}' "/proc/$(pid_of serve)/status"; }
+before=$(rss)
+on 2 tee /tmp/flood.py <"$LAB/flood.py" >/dev/null
+start flood nsenter -t "$(children_of "$(pid_of node-n2)")" --mount --pid --net --root --wd=/ -- "$PYTHON" /tmp/flood.py $CONTROL_IP
+flooded() { [ -s "$LAB/flood.log" ]; }
+wait_for 40 "the flood" flooded
+opened=$(cat "$LAB/flood.log")
+[ "$opened" -le 64 ] && [ "$opened" -ge 32 ] || fail "connections of one address: $opened"
+grew=$((($(rss) - before) / 1024))
+[ $grew -lt 60 ] || fail "$opened bodies of nobody made the server grow by $grew MiB"
+expect_eq "$(ask 1 "$U/v1/ca")" 200 "another machine meanwhile"
+# shellcheck disable=SC2046 # one process
+kill -KILL $(children_of "$(pid_of flood)")
+wait "$(pid_of flood)" || true
+forget flood
+for ((i = 0; i < 25; i++)); do got=$(ask 1 "$U/v1/enrol" -d '{"node": "n2", "request": "x"}'); done
+expect_eq "$got" 503 "25 requests to be enrolled at once"
+expect_has "$(cat "$LAB/serve.log")" "a connection is refused" "what the log says"
 
 # An agent follows nobody else, and nothing old.
 make_deb clt-one 1.0

@@ -117,11 +117,15 @@ static int use_token(struct cluster *cluster, const char *node, const char *addr
 		     const char *token)
 {
 	char secret[2 * ENROLMENT_SECRET + 1], hash[NAME_DIGEST_LEN + 1];
-	const char *at = token + strlen("sluice1.") + strlen(node) + 1;
+	size_t name = strlen(node);
+	const char *at;
 	int err;
 
-	if (strncmp(token, "sluice1.", 8) || strncmp(token + 8, node, strlen(node)) ||
-	    strlen(at) < sizeof(secret) || at[-1] != '.' || at[2 * ENROLMENT_SECRET] != '.')
+	if (strncmp(token, "sluice1.", 8) || strncmp(token + 8, node, name) ||
+	    token[8 + name] != '.')
+		return -EACCES;
+	at = token + 8 + name + 1;
+	if (strnlen(at, sizeof(secret)) < sizeof(secret) || at[2 * ENROLMENT_SECRET] != '.')
 		return -EACCES;
 	memcpy(secret, at, sizeof(secret) - 1);
 	secret[sizeof(secret) - 1] = '\0';

@@ -19,9 +19,12 @@
 
 #define WATCH_MS	   100
 #define CONNECTIONS	   2048
+#define CONNECTIONS_OF_ONE 64 /* addresses are a node's own, and an agent needs a handful */
 #define IDLE_SECONDS	   180
 #define TLS_PRIORITIES	   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define MEMORY_PER_REQUEST (32 * 1024)
+#define THROWN_AWAY_MAX	   (64 * 1024 * 1024) /* of a body nobody wants: read, so that the reply is \
+					       */
 
 static enum MHD_Result queue(struct request *request, unsigned status,
 			     struct MHD_Response *response)
@@ -79,10 +82,12 @@ static enum MHD_Result take_body(struct request *request, const char *data, size
 {
 	char *larger;
 
-	if (request->body_len + size > SERVE_BODY_MAX)
+	if (request->body_len + size > request->body_max)
 		request->too_large = true;
-	if (request->too_large)
-		return MHD_YES;
+	if (request->too_large || request->refused) {
+		request->thrown_away += size;
+		return request->thrown_away > THROWN_AWAY_MAX ? MHD_NO : MHD_YES;
+	}
 	larger = realloc(request->body, request->body_len + size + 1);
 	if (!larger)
 		return MHD_NO;
@@ -91,6 +96,17 @@ static enum MHD_Result take_body(struct request *request, const char *data, size
 	request->body_len += size;
 	larger[request->body_len] = '\0';
 	return MHD_YES;
+}
+
+/* Who asks is known before a body is: who is nobody cannot fill memory. */
+static void look_at_head(struct request *request, const char *method, const char *url)
+{
+	bool open = serve_is_open(method, url);
+
+	serve_address(request);
+	request->body_max = open ? SERVE_OPEN_MAX : SERVE_BODY_MAX;
+	if (!open)
+		request->refused = serve_identify(request, &request->refused_status);
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
@@ -107,6 +123,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 		request->serve = arg;
 		request->connection = connection;
 		*context = request;
+		look_at_head(request, method, url);
 		return MHD_YES;
 	}
 	if (*size) {
@@ -114,7 +131,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 		*size = 0;
 		return result;
 	}
-	serve_address(request);
+	if (request->refused)
+		return serve_problem(request, request->refused_status, request->refused);
 	if (request->too_large)
 		return serve_problem(request, 413, "the body is too large");
 	return serve_route(request, method, url);
@@ -133,10 +151,23 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
 
 static void on_library_log(void *arg, const char *format, va_list args)
 {
+	static struct log_limit limit = LOG_LIMIT(60000, 1);
+	struct serve *serve = arg;
+	uint32_t left_out;
 	char text[512];
+	bool told;
 
 	vsnprintf(text, sizeof(text), format, args);
 	log_debug("http: %s", text);
+	if (!strstr(text, "connection limit"))
+		return;
+	pthread_mutex_lock(&serve->lock);
+	told = log_allowed(&limit, &left_out);
+	pthread_mutex_unlock(&serve->lock);
+	if (told)
+		log_warn("a connection is refused: %d are open, or %d from one address (%u more "
+			 "before)",
+			 CONNECTIONS, CONNECTIONS_OF_ONE, left_out);
 }
 
 /* Everybody who waits looks again when another connection has written, commands included. */
@@ -196,14 +227,15 @@ static struct MHD_Daemon *start(struct serve *serve, int fd, const char *certifi
 	return MHD_start_daemon(
 		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
 			MHD_USE_TLS | MHD_USE_ERROR_LOG,
-		0, NULL, NULL, on_request, serve, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+		0, NULL, NULL, on_request, serve, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, serve,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, serve,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-		(unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)MEMORY_PER_REQUEST, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-		MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES, MHD_OPTION_HTTPS_MEM_CERT, certificate,
-		MHD_OPTION_HTTPS_MEM_KEY, key, MHD_OPTION_HTTPS_MEM_TRUST, serve->ca,
-		MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_OF_ONE,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_REQUEST,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES,
+		MHD_OPTION_HTTPS_MEM_CERT, certificate, MHD_OPTION_HTTPS_MEM_KEY, key,
+		MHD_OPTION_HTTPS_MEM_TRUST, serve->ca, MHD_OPTION_END);
 }
 
 static void wait_for_signal(void)

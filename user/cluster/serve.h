@@ -18,6 +18,8 @@
 #include "cluster.h"
 
 #define SERVE_BODY_MAX (2 * 1024 * 1024)
+#define SERVE_OPEN_MAX (16 * 1024) /* of who has shown no certificate */
+#define SERVE_ASKED    1024
 
 /* The newest request for facts that a node's last answer came after, and the poll that waits: one
  * whose agent has gone and come back is not the one that counts. */
@@ -39,6 +41,11 @@ struct serve {
 	char *ca, *publishers, *control_pub;
 	struct serve_told told[CONFIG_NODES_MAX];
 	size_t told_next;
+	/* Requests to be enrolled, by a hash of where they come from. */
+	struct {
+		int64_t window;
+		unsigned count;
+	} asked[SERVE_ASKED];
 };
 
 struct request {
@@ -46,8 +53,11 @@ struct request {
 	struct MHD_Connection *connection;
 	char node[STATE_NODE_MAX + 1];	     /* who asks; empty on open routes */
 	char address[STATE_ADDRESS_MAX + 1]; /* where it comes from */
+	const char *refused; /* why, a constant; known from the head: nothing of a body is kept */
+	unsigned refused_status;
 	char *body;
-	size_t body_len;
+	size_t body_len, body_max;
+	uint64_t thrown_away;
 	bool too_large, answered;
 };
 
@@ -63,6 +73,7 @@ const char *serve_identify(struct request *request, unsigned *ret_status);
 void serve_address(struct request *request);
 
 /* serve_api.c */
+bool serve_is_open(const char *method, const char *path); /* to who has no certificate yet */
 enum MHD_Result serve_route(struct request *request, const char *method, const char *path);
 
 #endif

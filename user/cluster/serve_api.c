@@ -15,11 +15,13 @@
 #include "serve.h"
 #include "serve_pieces.h"
 
-#define WAIT_MAX    60
-#define WHY_MAX	    500
-#define READ_SIZE   (256 * 1024)
-#define JSON_TYPE   "application/json"
-#define BINARY_TYPE "application/octet-stream"
+#define WAIT_MAX     60
+#define WHY_MAX	     500
+#define ENROL_WINDOW 10 /* seconds */
+#define ENROL_MAX    20 /* requests to be enrolled in that time, from one address */
+#define READ_SIZE    (256 * 1024)
+#define JSON_TYPE    "application/json"
+#define BINARY_TYPE  "application/octet-stream"
 
 static enum MHD_Result get_ca(struct request *request)
 {
@@ -53,6 +55,25 @@ static void read_config(struct serve *serve)
 	serve->config = config;
 }
 
+/*
+ * Reading a request for a certificate costs a signature, and whoever reaches this machine may send
+ * one. Addresses that share a place share its budget: a matter of luck, not of right.
+ */
+static bool enrolment_allowed(struct serve *serve, const char *address)
+{
+	int64_t window = state_now() / 1000 / ENROL_WINDOW;
+	uint32_t hash = 2166136261u;
+
+	for (; *address; address++)
+		hash = (hash ^ (unsigned char)*address) * 16777619u;
+	hash %= SERVE_ASKED;
+	if (serve->asked[hash].window != window) {
+		serve->asked[hash].window = window;
+		serve->asked[hash].count = 0;
+	}
+	return serve->asked[hash].count++ < ENROL_MAX;
+}
+
 static enum MHD_Result post_enrol(struct request *request)
 {
 	json_t *json = json_loadb(request->body ? request->body : "", request->body_len,
@@ -70,10 +91,15 @@ static enum MHD_Result post_enrol(struct request *request)
 		return serve_problem(request, 400, "this is no request to be enrolled");
 	}
 	pthread_mutex_lock(&request->serve->lock);
-	read_config(request->serve);
-	if (config_node(request->serve->config, node))
-		status = enrolment_ask(request->serve->cluster, node, request->address, text, token,
-				       &certificate, fingerprint, &why);
+	if (!enrolment_allowed(request->serve, request->address)) {
+		why = "too many requests to be enrolled from this address: wait ten seconds";
+		status = 503;
+	} else {
+		read_config(request->serve);
+		if (config_node(request->serve->config, node))
+			status = enrolment_ask(request->serve->cluster, node, request->address,
+					       text, token, &certificate, fingerprint, &why);
+	}
 	pthread_mutex_unlock(&request->serve->lock);
 	if (status == 200) {
 		log_info("%s at %s is enrolled", node, request->address);
@@ -400,19 +426,20 @@ static enum MHD_Result get_blob(struct request *request, const char *digest, boo
 	return send_blob(request, blob, size);
 }
 
+bool serve_is_open(const char *method, const char *path)
+{
+	return (!strcmp(method, "GET") && !strcmp(path, "/v1/ca")) ||
+	       (!strcmp(method, "POST") && !strcmp(path, "/v1/enrol"));
+}
+
 enum MHD_Result serve_route(struct request *request, const char *method, const char *path)
 {
 	bool get = !strcmp(method, "GET"), post = !strcmp(method, "POST");
-	unsigned status;
-	const char *why;
 
 	if (get && !strcmp(path, "/v1/ca"))
 		return get_ca(request);
 	if (post && !strcmp(path, "/v1/enrol"))
 		return post_enrol(request);
-	why = serve_identify(request, &status);
-	if (why)
-		return serve_problem(request, status, why);
 	if (get && !strcmp(path, "/v1/desired"))
 		return get_desired(request);
 	if (post && !strcmp(path, "/v1/events"))
