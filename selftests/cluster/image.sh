@@ -3,10 +3,10 @@
 # timeout: 180
 #
 # A container image on one node of two: made here as a docker archive, carried in the bundle, imported
-# into a real containerd by its ctr and nothing pulled; its root is what
-# was in the archive. A containerd that is not there is named, and retried with success; the namespace is the
-# item's; uninstalling leaves no image; the other node never saw one.
-# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016
+# into a real containerd by its ctr, nothing pulled; its root is what was in the archive. A containerd
+# that is not there is named, and retried with success; the namespace is the item's; uninstalling
+# leaves no image; the other node never saw one.
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094
 . "$(dirname "$0")/lib/cluster.sh"
 cluster_lab 2
 need containerd ctr skopeo tar busybox
@@ -16,13 +16,15 @@ REFERENCE=registry.example/team/hello:1.2
 # The image: busybox with what it needs, and a file.
 mkdir -p "$LAB/image/bin" "$LAB/image/etc" "$LAB/archive"
 cp -L "$(type -P busybox)" "$LAB/image/bin/busybox"
-{ ldd "$(type -P busybox)" 2>/dev/null || true; } | grep -o '/[^ ]*' | while read -r library; do
+{ ldd "$(type -P busybox)" || true; } 2>/dev/null | grep -o '/[^ ]*' >"$LAB/libraries"
+while read -r library; do
 	mkdir -p "$LAB/image$(dirname "$library")"
 	cp -L "$library" "$LAB/image$library"
-done
+done <"$LAB/libraries"
 printf 'hello from %s\n' "$SL_ID" >"$LAB/image/etc/hello"
 tar -C "$LAB/image" --owner=0 --group=0 --numeric-owner -cf "$LAB/archive/layer.tar" .
-jq -n --arg d "sha256:$(sha256sum <"$LAB/archive/layer.tar" | cut -d ' ' -f 1)" '{architecture: "amd64", os: "linux",
+layer=$(sha256sum <"$LAB/archive/layer.tar" | cut -d ' ' -f 1)
+jq -n --arg d "sha256:$layer" '{architecture: "amd64", os: "linux",
 	config: {Cmd: ["/bin/busybox", "cat", "/etc/hello"]}, rootfs: {type: "layers", diff_ids: [$d]}}' >"$LAB/archive/config.json"
 printf '[{"Config": "config.json", "RepoTags": ["hello:latest"], "Layers": ["layer.tar"]}]\n' >"$LAB/archive/manifest.json"
 tar -C "$LAB/archive" -cf "$LAB/hello.tar" manifest.json config.json layer.tar

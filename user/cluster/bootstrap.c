@@ -4,6 +4,7 @@
  * agent's package with its closure as an item; together with a one-time token and a script they go
  * over SSH, or into a directory (a stick) from which somebody runs the script there.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -172,6 +173,64 @@ static void remove_directory(const char *directory)
 	free(why);
 }
 
+/* What is there from before would be installed as well. */
+static int check_empty(const char *directory)
+{
+	DIR *list = opendir(directory);
+	struct dirent *entry;
+	const char *dot;
+	int err = list ? 0 : -errno;
+
+	while (list && !err && (entry = readdir(list))) {
+		dot = strrchr(entry->d_name, '.');
+		if (!strcmp(entry->d_name, "install.sh") || (dot && !strcmp(dot, ".deb")))
+			err = -EEXIST;
+	}
+	if (list)
+		closedir(list);
+	if (err)
+		cluster_complain("%s: %s", directory,
+				 err == -EEXIST ? "there are packages or an install.sh already; "
+						  "take an empty directory"
+						: strerror(-err));
+	return err;
+}
+
+/* A stick is pulled out when we say that it is done. */
+static int sync_directory(const char *directory)
+{
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+
+	if (fd < 0 || syncfs(fd))
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	if (err)
+		cluster_complain("%s: %s", directory, strerror(-err));
+	return err;
+}
+
+static int write_directory(struct cluster *cluster, const struct config *config,
+			   const struct config_node *node)
+{
+	int err = file_make_directories(values.write, 0700);
+
+	if (err) {
+		cluster_complain("%s: %s", values.write, strerror(-err));
+		return err;
+	}
+	err = check_empty(values.write);
+	if (!err)
+		err = fill_directory(cluster, config, node, values.write);
+	if (!err)
+		err = sync_directory(values.write);
+	if (!err && !cluster->json)
+		printf("on %s, as root: sh install.sh (in what is now %s); it holds a token, good "
+		       "once and for a day\n",
+		       node->name, values.write);
+	return err;
+}
+
 static enum cluster_exit bring(struct cluster *cluster, const struct config *config,
 			       const struct config_node *node)
 {
@@ -179,12 +238,7 @@ static enum cluster_exit bring(struct cluster *cluster, const struct config *con
 	int err;
 
 	if (values.write) {
-		err = file_make_directories(values.write, 0700);
-		if (!err)
-			err = fill_directory(cluster, config, node, values.write);
-		if (!err && !cluster->json)
-			printf("on %s, as root: sh install.sh (in what is now %s)\n", node->name,
-			       values.write);
+		err = write_directory(cluster, config, node);
 	} else {
 		snprintf(directory, sizeof(directory), "%s/bootstrap-XXXXXX", cluster->directory);
 		err = mkdtemp(directory) ? 0 : -errno;

@@ -5,6 +5,7 @@
 #
 #   cluster_lab N      a switch, the control machine c (10.9.0.1), nodes n1 … nN (10.9.0.11 …), and
 #                      no route out; every node has a root of its own over this machine's
+#   cluster_net N      the same in a lab that has begun
 #   cluster_init       keys, bundle keys, sluice-cluster init; needs $LAB/cluster.yaml
 #   ctl WORD…          sluice-cluster on the control machine
 #   agent_start N      enrolled before by: enrol N
@@ -94,9 +95,14 @@ cluster_end() {
 }
 
 cluster_lab() {
+	lab_begin
+	cluster_net "$@"
+}
+
+# cluster_net N: the same in a lab that is there already
+cluster_net() {
 	local i
 	need dpkg-deb jq openssl gpg apt-ftparchive unshare curl
-	lab_begin
 	trap cluster_end EXIT
 	for i in "$CLUSTER" "$BUNDLE" "$AGENT"; do [ -x "$i" ] || fail "$i is not built"; done
 	make_ns sw c
@@ -147,9 +153,9 @@ write_cluster() {
 	} >"$LAB/cluster.yaml"
 }
 
-ctl() { in_ns c "$CLUSTER" "$1" --state "$LAB/state" "${@:2}"; }
+ctl() { in_ns c "$CLUSTER" "$1" --state "${CONTROL_STATE:-$LAB/state}" "${@:2}"; }
 serve() {
-	start serve in_ns c "$CLUSTER" serve --state "$LAB/state"
+	start serve in_ns c "$CLUSTER" serve --state "${CONTROL_STATE:-$LAB/state}"
 	wait_for 10 "the server listens" in_ns c curl -sk "https://$CONTROL_IP:8443/v1/ca"
 }
 cluster_init() {
