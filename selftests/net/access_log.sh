@@ -149,6 +149,11 @@ said() { [ "$(jq -s '[.[] | .left_out // 1] | add' "$LAB/access")" -eq 2000 ]; }
 wait_for 5 "logged and left out to add up to 2000" said
 counted() { [ "$(($(tenant fd .relay.log_left_out) + $(grep -c '"end"' "$LAB/access")))" -eq 2000 ]; }
 wait_for 5 "the counter of lines left out" counted
+
+# What a worker writes that is somebody else's by now: no terminal obeys it, and no end is no line.
+printf '%s\n%s\n%s\n' '{"tenant":"\u001b[2Jmallory"}' "$(printf 'x%.0s' {1..9000})" $'mallory=\e[2J' >>"$LAB/access"
+expect_eq "$(sluice log --lines 2)" $'tenant=?[2Jmallory\nmallory=?[2J' "lines of a hostile worker"
+expect_eq "$(sluice log --lines 1 --json | jq -r .mallory)" $'\e[2J' "the same as JSON"
 stop_sluiced
 
 # ---- who may read it: group sluice, which has no right to the file ----------------------------

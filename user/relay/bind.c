@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../lib/log.h"
+#include "../lib/syn.h"
 #include "io.h"
 #include "relay.h"
 
@@ -35,28 +36,6 @@ static bool same(const struct binding_table *a, uint32_t row_a, const struct bin
 	return !memcmp(binding_table_mac(a, row_a), binding_table_mac(b, row_b), 6) &&
 	       !strcmp(binding_table_instance(a, row_a), binding_table_instance(b, row_b)) &&
 	       !strcmp(binding_table_project(a, row_a), binding_table_project(b, row_b));
-}
-
-/*
- * The MAC in a SYN that TCP_SAVE_SYN kept from its link-layer header on. A header that is not
- * Ethernet's does not add up. (net/ipv4/tcp_input.c, tcp_reqsk_record_syn)
- */
-static bool mac_of_syn(const uint8_t *syn, size_t len, uint8_t ret_mac[6])
-{
-	size_t ip = 14, tcp;
-
-	if (len < ip + 40)
-		return false;
-	if (syn[12] == 0x08 && syn[13] == 0x00 && syn[ip] >> 4 == 4)
-		tcp = ip + 4u * (syn[ip] & 15);
-	else if (syn[12] == 0x86 && syn[13] == 0xdd && syn[ip] >> 4 == 6)
-		tcp = ip + 40;
-	else
-		return false;
-	if (tcp + 20 > len || tcp + 4u * (syn[tcp + 12] >> 4) != len)
-		return false;
-	memcpy(ret_mac, syn + 6, 6);
-	return true;
 }
 
 static void unmap(void *memory, size_t size)
@@ -139,7 +118,7 @@ bool bind_client(struct relay *relay, struct conn *conn)
 	if (!bindings->turns && !binding_table_bound(&bindings->table, conn->tenant_name))
 		return true;
 	n = io_saved_syn(conn->client.fd, syn, sizeof(syn));
-	conn->has_mac = n > 0 && mac_of_syn(syn, (size_t)n, conn->mac);
+	conn->has_mac = n > 0 && syn_mac(syn, (size_t)n, conn->mac);
 	conn->binding = find(&bindings->table, conn);
 	/* It may have been opened before the change, by whoever had the address then. */
 	if (bindings->turns && !same(&bindings->before, find(&bindings->before, conn),

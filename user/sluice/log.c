@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * sluice log: what VMs asked for. The daemon hands over a descriptor of the access log, so
- * that everybody who may read its state may read this; lines are read, chosen and printed
- * here, as text or JSON, whichever of the two the file holds.
+ * that everybody who may read its state may read this; lines are read here, chosen and rendered by
+ * log_line.c.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "log_line.h"
 
 #define LINES_DEFAULT 100
 #define LINES_MOST    1000000
@@ -52,119 +53,15 @@ struct reader {
 	char **last;
 	size_t count, next;
 	bool streaming; /* the last lines are out: print what comes */
+	bool skip;	/* within a line that is none */
 	bool json;
 };
 
-/* ---- one line ------------------------------------------------------------------------------ */
-
-static bool is_one_of(const char *word, const char *const *list)
-{
-	while (*list && strcmp(*list, word))
-		list++;
-	return *list;
-}
-
-static json_t *value_of(const char *key, char *text)
-{
-	static const char *const numbers[] = { "status",   "in",       "out",	   "connect_ms",
-					       "first_ms", "total_ms", "left_out", NULL };
-	size_t len = strlen(text);
-
-	if (text[0] == '"' && len >= 2 && text[len - 1] == '"')
-		return json_stringn(text + 1, len - 2);
-	if (!strcmp(text, "-"))
-		return json_null();
-	if (!is_one_of(key, numbers))
-		return json_string(text);
-	return strchr(text, '.') ? json_real(strtod(text, NULL))
-				 : json_integer(strtoll(text, NULL, 10));
-}
-
-/* NULL when it is no line of an access log. */
-static json_t *parse_line(char *line)
-{
-	json_t *object;
-	char *word, *rest;
-
-	if (line[0] == '{') {
-		object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-		if (object && !json_is_object(object)) {
-			json_decref(object);
-			object = NULL;
-		}
-		return object;
-	}
-	object = json_object();
-	for (word = strtok_r(line, " ", &rest); object && word; word = strtok_r(NULL, " ", &rest)) {
-		char *equal = strchr(word, '=');
-
-		if (!equal) {
-			json_decref(object);
-			return NULL;
-		}
-		*equal = '\0';
-		json_object_set_new(object, word, value_of(word, equal + 1));
-	}
-	return object;
-}
-
-static char *format_text(json_t *object)
-{
-	static const char *const quoted[] = { "method", "path", "route", "origin", NULL };
-	const char *key;
-	json_t *value;
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
-
-	if (!out)
-		return NULL;
-	json_object_foreach (object, key, value) {
-		const char *quote = is_one_of(key, quoted) ? "\"" : "";
-
-		fprintf(out, "%s%s=", ftell(out) ? " " : "", key);
-		if (json_is_string(value))
-			fprintf(out, "%s%s%s", quote, json_string_value(value), quote);
-		else if (json_is_integer(value))
-			fprintf(out, "%lld", (long long)json_integer_value(value));
-		else if (json_is_real(value))
-			fprintf(out, "%.3f", json_real_value(value));
-		else
-			putc('-', out);
-	}
-	return fclose(out) ? NULL : text;
-}
-
-/* The line as it shall be printed, malloc'd; NULL when it is not wanted. */
-static char *render_line(const struct reader *reader, const char *line)
-{
-	bool same = reader->json == (line[0] == '{');
-	const char *tenant;
-	char *copy = strdup(line), *text = NULL;
-	json_t *object;
-
-	if (!copy || (same && !settings.tenant))
-		return copy;
-	object = parse_line(copy);
-	free(copy);
-	tenant = json_string_value(json_object_get(object, "tenant"));
-	if (object && (!settings.tenant || (tenant && !strcmp(tenant, settings.tenant)))) {
-		if (same)
-			text = strdup(line);
-		else if (reader->json)
-			text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12));
-		else
-			text = format_text(object);
-	}
-	json_decref(object);
-	return text;
-}
-
 /* ---- the file ------------------------------------------------------------------------------- */
 
-static void take_line(struct reader *reader, char *line)
+static void take_line(struct reader *reader, const char *line)
 {
-	char *text = render_line(reader, line);
+	char *text = log_line_render(line, reader->json, settings.tenant);
 
 	if (!text)
 		return;
@@ -193,21 +90,36 @@ static void print_last(struct reader *reader)
 	reader->streaming = true;
 }
 
-/* Everything there is up to now. A line that is not complete yet is read again later. */
+/* One line without its end, NUL-terminated; false: it is not complete yet, and is read later. */
+static bool read_line(struct reader *reader, char line[LOG_LINE_MAX + 1])
+{
+	off_t begin = ftello(reader->file);
+	size_t len = 0;
+	int c;
+
+	while ((c = getc_unlocked(reader->file)) != EOF && c != '\n') {
+		if (len < LOG_LINE_MAX)
+			line[len++] = (char)(c ? c : '?');
+		else
+			reader->skip = true;
+	}
+	line[len] = '\0';
+	/* Too much for a line: nothing of it is kept, and it is not read again. */
+	if (c == EOF && !reader->skip)
+		fseeko(reader->file, begin, SEEK_SET);
+	return c != EOF;
+}
+
+/* Everything there is up to now. */
 static void read_lines(struct reader *reader)
 {
-	static char *line;
-	static size_t cap;
-	ssize_t len;
+	char line[LOG_LINE_MAX + 1];
 
 	clearerr(reader->file);
-	while ((len = getline(&line, &cap, reader->file)) > 0) {
-		if (line[len - 1] != '\n') {
-			fseek(reader->file, -len, SEEK_CUR);
-			break;
-		}
-		line[len - 1] = '\0';
-		take_line(reader, line);
+	while (read_line(reader, line)) {
+		if (!reader->skip)
+			take_line(reader, line);
+		reader->skip = false;
 	}
 }
 
@@ -248,13 +160,16 @@ static enum status look_again(const struct common *common, struct reader *reader
 		return status;
 	if (same_file(reader->file, now)) {
 		fclose(now);
-		if (!fstat(fileno(reader->file), &st) && st.st_size < ftell(reader->file))
+		if (!fstat(fileno(reader->file), &st) && st.st_size < ftello(reader->file)) {
 			rewind(reader->file);
+			reader->skip = false;
+		}
 		return STATUS_OK;
 	}
 	read_lines(reader); /* what came before the change */
 	fclose(reader->file);
 	reader->file = now;
+	reader->skip = false;
 	return STATUS_OK;
 }
 
