@@ -28,10 +28,11 @@ _sluice_cluster() {
 	rollback) words='--run --wait --quiet' ;;
 	uninstall) words='--wait --quiet' ;;
 	report) words='--timeline --list' ;;
+	renew) words='--ca --wait' ;;
 	*) words= ;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words='init enrol serve bootstrap plan apply status report retry rollback uninstall --help --version'
+		words='init enrol serve bootstrap plan apply status report retry rollback uninstall renew revoke --help --version'
 		common=
 	elif [[ $cur != -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")

@@ -17,6 +17,7 @@
 #include "../lib/file.h"
 #include "../lib/log.h"
 #include "../lib/opt.h"
+#include "../lib/pki.h"
 #include "../lib/signed.h"
 
 #define CLOCK_SLACK  300
@@ -172,22 +173,36 @@ static int follow(struct node *node, const struct http *http, const char *text)
 	return err;
 }
 
+/* Which certificate is in use; "": it cannot be read. */
+static const char *certificate_hash(const struct http *http, char ret_hex[NAME_DIGEST_LEN + 1])
+{
+	char *text = NULL;
+
+	if (file_read(http->certificate, CLUSTER_PEM_MAX, &text, NULL) || pki_hash(text, ret_hex))
+		*ret_hex = '\0';
+	free(text);
+	return ret_hex;
+}
+
 static int poll_once(struct node *node, const struct http *http)
 {
 	struct http patient = *http;
-	char url[256], *body = NULL, *why = NULL;
+	char url[288], hash[NAME_DIGEST_LEN + 1], *body = NULL, *why = NULL;
 	long status;
 	int err = 0;
 
 	patient.timeout = node->wait + 30;
-	snprintf(url, sizeof(url), "%s/v1/desired?generation=%lld&wait=%u", node->server,
-		 (long long)journal_number(node, "generation"), node->wait);
+	snprintf(url, sizeof(url), "%s/v1/desired?generation=%lld&wait=%u&certificate=%.16s",
+		 node->server, (long long)journal_number(node, "generation"), node->wait,
+		 certificate_hash(http, hash));
 	status = http_call(&patient, url, NULL, &body, &why);
 	if (status == 200 && body) {
 		err = follow(node, http, body);
 		/* What was refused would come again at once. */
 		if (err)
 			idle(REFUSED_WAIT);
+	} else if (status == 205) {
+		err = node_renew(node, http);
 	} else if (status != 204 && !cluster_signalled) {
 		log_warn("%s: %s", node->server, why ? why : body ? body : "no answer");
 		err = -ECONNREFUSED;

@@ -5,6 +5,7 @@
  *
  *   cluster.c          options, the thread that polls and reports
  *   cluster_enrol.c    becoming a node: key, request, certificate
+ *   cluster_renew.c    … and staying one: new certificates
  *   cluster_http.c     HTTPS with both sides' certificates
  *   cluster_journal.c  what survives a kill (SQLite)
  *   cluster_fetch.c    thread: brings blobs, verifies them      sending → staged → verified
@@ -96,6 +97,9 @@ long http_call(const struct http *http, const char *url, const char *body, char 
 long http_fetch(const struct http *http, const char *url, int fd, uint64_t offset,
 		int (*arrived)(uint64_t bytes, void *arg), void *arg, char **ret_why);
 void node_http(const struct node *node, struct http *ret_http, char paths[3][CLUSTER_PATH_MAX]);
+
+/* cluster_renew.c: a new certificate, when the control machine says so. 0 or -ECONNREFUSED (said). */
+int node_renew(struct node *node, const struct http *http);
 
 /* ---- cluster_journal.c --------------------------------------------------------------------- */
 

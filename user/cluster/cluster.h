@@ -63,6 +63,6 @@ struct cluster_command {
 
 extern const struct cluster_command command_init, command_enrol, command_serve, command_plan,
 	command_apply, command_status, command_retry, command_rollback, command_uninstall,
-	command_report, command_bootstrap;
+	command_report, command_bootstrap, command_renew, command_revoke;
 
 #endif

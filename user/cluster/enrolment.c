@@ -34,6 +34,8 @@ static int save_token(struct cluster *cluster, const struct config_node *node, b
 		err = state_run(state, NULL, "DELETE FROM nodes WHERE name = ?", "s", node->name);
 	if (!err && replace)
 		err = state_run(state, NULL, "DELETE FROM items WHERE node = ?", "s", node->name);
+	if (!err && replace)
+		err = state_run(state, NULL, "DELETE FROM agents WHERE node = ?", "s", node->name);
 	if (!err)
 		err = state_run(state, NULL, "INSERT INTO tokens VALUES (?, ?, ?, ?, 0)", "sssi",
 				hash, node->name, node->address, expires);

@@ -32,9 +32,9 @@ static const struct opt option_table[] = {
 };
 
 static const struct cluster_command *const commands[] = {
-	&command_init,	&command_enrol,	   &command_serve,     &command_bootstrap,
-	&command_plan,	&command_apply,	   &command_status,    &command_report,
-	&command_retry, &command_rollback, &command_uninstall,
+	&command_init,	    &command_enrol,  &command_serve,  &command_bootstrap, &command_plan,
+	&command_apply,	    &command_status, &command_report, &command_retry,	  &command_rollback,
+	&command_uninstall, &command_renew,  &command_revoke,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "renew.h"
 #include "serve.h"
 #include "serve_pieces.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +21,9 @@
 #include "../lib/subnet.h"
 
 #define WATCH_MS	   100
+#define FINISH_MS	   2000
+#define LOOK_SECONDS	   1
+#define RENEW_MS	   (3600 * 1000) /* between looks at how long certificates are good */
 #define CONNECTIONS	   2048
 #define CONNECTIONS_OF_ONE 64 /* addresses are a node's own, and an agent needs a handful */
 #define IDLE_SECONDS	   180
@@ -238,15 +244,42 @@ static struct MHD_Daemon *start(struct serve *serve, int fd, const char *certifi
 		MHD_OPTION_HTTPS_MEM_TRUST, serve->ca, MHD_OPTION_END);
 }
 
-static void wait_for_signal(void)
+/* What the certificates are now: another file, another number. */
+static uint64_t certificates_stamp(const struct serve *serve)
 {
+	static const char *const names[] = { "ca.pem", "server.pem" };
+	uint64_t stamp = 0;
+	struct stat status;
+
+	for (size_t i = 0; i < 2; i++)
+		if (!stat(cluster_path(serve->cluster, names[i]), &status))
+			stamp = stamp * 31 + status.st_ino + (uint64_t)status.st_mtim.tv_nsec +
+				(uint64_t)status.st_mtim.tv_sec;
+	return stamp;
+}
+
+/* Until it is to end (false), or to begin anew with certificates that changed. */
+static bool wait_for_signal(struct serve *serve, uint64_t stamp)
+{
+	struct timespec look = { LOOK_SECONDS, 0 };
+	int64_t renew = state_ticks() + RENEW_MS;
+	bool changed;
 	sigset_t set;
-	int number;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	sigwait(&set, &number);
+	while (sigtimedwait(&set, NULL, &look) < 0) {
+		if (state_ticks() > renew) {
+			renew = state_ticks() + RENEW_MS;
+			pthread_mutex_lock(&serve->lock);
+			renew_control(serve->cluster, serve->config, false, false, &changed);
+			pthread_mutex_unlock(&serve->lock);
+		}
+		if (certificates_stamp(serve) != stamp)
+			return true;
+	}
+	return false;
 }
 
 static void block_signals(void)
@@ -259,37 +292,89 @@ static void block_signals(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-static enum cluster_exit serve_until_ended(struct serve *serve, int fd, const char *certificate,
-					   const char *key)
+/* Polls that wait are answered. */
+static void wake(struct serve *serve, bool *flag, bool value)
 {
-	struct MHD_Daemon *daemon;
-	pthread_t watcher;
-
-	block_signals();
-	daemon = start(serve, fd, certificate, key);
-	if (!daemon || pthread_create(&watcher, NULL, watch, serve)) {
-		cluster_complain("serve: the server cannot be started");
-		if (daemon)
-			MHD_stop_daemon(daemon);
-		return CLUSTER_ERROR;
-	}
-	log_info("cluster %s: agents dial %s:%u", serve->config->cluster,
-		 serve->config->control.address, serve->config->control.port);
-	wait_for_signal();
 	pthread_mutex_lock(&serve->lock);
-	serve->ending = true;
+	*flag = value;
 	pthread_cond_broadcast(&serve->changed);
 	pthread_mutex_unlock(&serve->lock);
+}
+
+/* Answers that are short are given yet; blobs are gone on with later. */
+static void let_finish(struct MHD_Daemon *daemon)
+{
+	int listening = MHD_quiesce_daemon(daemon);
+	struct timespec pause = { 0, WATCH_MS * 1000000 };
+	const union MHD_DaemonInfo *info;
+
+	for (unsigned i = 0; i < FINISH_MS / WATCH_MS; i++) {
+		info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+		if (!info || !info->num_connections)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	if (listening >= 0)
+		close(listening);
+}
+
+/* One life of the server, with the certificates of now; true: another is to follow. */
+static bool serve_once(struct serve *serve, int fd, enum cluster_exit *ret_status)
+{
+	char *certificate = cluster_read(serve->cluster, "server.pem");
+	char *key = cluster_read(serve->cluster, "server.key");
+	uint64_t stamp = certificates_stamp(serve);
+	int listening = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	struct MHD_Daemon *daemon = NULL;
+	bool again = false;
+
+	free(serve->ca);
+	serve->ca = cluster_read(serve->cluster, "ca.pem");
+	if (certificate && key && serve->ca && listening >= 0)
+		daemon = start(serve, listening, certificate, key);
+	if (daemon) {
+		log_info("cluster %s: agents dial %s:%u", serve->config->cluster,
+			 serve->config->control.address, serve->config->control.port);
+		again = wait_for_signal(serve, stamp);
+		wake(serve, again ? &serve->turning : &serve->ending, true);
+		let_finish(daemon);
+		MHD_stop_daemon(daemon);
+		wake(serve, &serve->turning, false);
+		*ret_status = CLUSTER_DONE;
+	} else {
+		cluster_complain("serve: the server cannot be started");
+		*ret_status = CLUSTER_ERROR;
+	}
+	free(certificate);
+	free(key);
+	return again;
+}
+
+static enum cluster_exit serve_until_ended(struct serve *serve, int fd)
+{
+	enum cluster_exit status;
+	pthread_t watcher;
+	bool changed;
+	int err;
+
+	block_signals();
+	err = renew_control(serve->cluster, serve->config, false, false, &changed);
+	if (err)
+		cluster_complain("%s: certificates: %s", serve->cluster->directory, strerror(-err));
+	if (pthread_create(&watcher, NULL, watch, serve)) {
+		cluster_complain("serve: no thread can be started");
+		return CLUSTER_ERROR;
+	}
+	while (serve_once(serve, fd, &status))
+		log_info("beginning anew with new certificates");
+	wake(serve, &serve->ending, true);
 	pthread_join(watcher, NULL);
-	MHD_stop_daemon(daemon);
-	return CLUSTER_DONE;
+	return status;
 }
 
 static enum cluster_exit run(struct cluster *cluster, char **arguments, unsigned count)
 {
 	struct serve serve = { .cluster = cluster, .lock = PTHREAD_MUTEX_INITIALIZER };
-	char *certificate = cluster_read(cluster, "server.pem");
-	char *key = cluster_read(cluster, "server.key");
 	enum cluster_exit status = CLUSTER_ERROR;
 	pthread_condattr_t clock;
 	int fd = -1, err;
@@ -298,19 +383,19 @@ static enum cluster_exit run(struct cluster *cluster, char **arguments, unsigned
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
 	pthread_cond_init(&serve.changed, &clock);
 	serve.config = cluster_config(cluster, NULL);
-	serve.ca = cluster_read(cluster, "ca.pem");
 	serve.publishers = cluster_read(cluster, "publishers.pub");
 	serve.control_pub = cluster_read(cluster, "control.pub");
-	if (!serve.config || !serve.ca || !serve.publishers || !serve.control_pub || !certificate ||
-	    !key)
+	if (!serve.config || !serve.publishers || !serve.control_pub)
 		goto out;
 	err = listen_at(&serve.config->control, &fd);
 	if (err)
 		cluster_complain("%s:%u: %s", serve.config->control.address,
 				 serve.config->control.port, strerror(-err));
 	else
-		status = serve_until_ended(&serve, fd, certificate, key);
+		status = serve_until_ended(&serve, fd);
 out:
+	if (fd >= 0)
+		close(fd);
 	serve_pieces_free();
 	bundle_close(serve.bundle);
 	free(serve.bundle_path);
@@ -318,8 +403,6 @@ out:
 	free(serve.ca);
 	free(serve.publishers);
 	free(serve.control_pub);
-	free(certificate);
-	free(key);
 	return status;
 }
 

@@ -12,6 +12,7 @@
 #include "../lib/log.h"
 #include "enrolment.h"
 #include "events.h"
+#include "renew.h"
 #include "serve.h"
 #include "serve_pieces.h"
 
@@ -159,6 +160,48 @@ static int64_t refresh_asked(struct serve *serve)
 	return asked;
 }
 
+/* The CA as it is now: this server may have begun before that was renewed. */
+static enum MHD_Result answer_renewed(struct request *request, const char *certificate)
+{
+	char *ca = cluster_read(request->serve->cluster, "ca.pem"), *text;
+	json_t *json = json_pack("{s:s, s:s*}", "certificate", certificate, "ca", ca);
+	enum MHD_Result result = MHD_NO;
+
+	text = ca && json ? json_dumps(json, JSON_COMPACT) : NULL;
+	if (text)
+		result = serve_reply(request, 200, JSON_TYPE, text);
+	free(text);
+	json_decref(json);
+	free(ca);
+	return result;
+}
+
+static enum MHD_Result post_renew(struct request *request)
+{
+	json_t *json = json_loadb(request->body ? request->body : "", request->body_len,
+				  JSON_REJECT_DUPLICATES, NULL);
+	const char *text = json_string_value(json_object_get(json, "request"));
+	const char *why = "this is no request to be renewed";
+	char *certificate = NULL;
+	enum MHD_Result result;
+	unsigned status = 400;
+
+	pthread_mutex_lock(&request->serve->lock);
+	if (text)
+		status = renew_node(request->serve->cluster, request->node, text, &certificate,
+				    &why);
+	pthread_mutex_unlock(&request->serve->lock);
+	json_decref(json);
+	if (status == 200) {
+		log_info("%s has a new certificate", request->node);
+		result = answer_renewed(request, certificate);
+	} else {
+		result = serve_problem(request, status, why);
+	}
+	free(certificate);
+	return result;
+}
+
 /*
  * Long poll. Facts are collected between an answer and the next poll: those in the database are
  * newer than what was asked before that answer. A node that was not answered since a command asked
@@ -177,6 +220,10 @@ static enum MHD_Result get_desired(struct request *request)
 	int late = 0;
 
 	pthread_mutex_lock(&serve->lock);
+	if (renew_node_due(serve->cluster, request->node, serve_argument(request, "certificate"))) {
+		pthread_mutex_unlock(&serve->lock);
+		return serve_reply(request, 205, JSON_TYPE, "");
+	}
 	begun = told(serve, request->node)->refresh;
 	poll = ++told(serve, request->node)->poll;
 	state_run(&serve->cluster->state, NULL,
@@ -185,7 +232,7 @@ static enum MHD_Result get_desired(struct request *request)
 	for (;;) {
 		document = newer(request, generation);
 		asked = refresh_asked(serve);
-		if (document || late || serve->ending || asked > begun)
+		if (document || late || serve->ending || serve->turning || asked > begun)
 			break;
 		late = pthread_cond_timedwait(&serve->changed, &serve->lock, &deadline);
 	}
@@ -446,6 +493,8 @@ enum MHD_Result serve_route(struct request *request, const char *method, const c
 		return post_events(request);
 	if (post && !strcmp(path, "/v1/facts"))
 		return post_facts(request);
+	if (post && !strcmp(path, "/v1/renew"))
+		return post_renew(request);
 	if (post && !strcmp(path, "/v1/refused"))
 		return post_refused(request);
 	if (get && !strcmp(path, "/v1/index"))

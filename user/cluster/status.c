@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/digest.h"
 #include "../lib/file.h"
 #include "../lib/opt.h"
+#include "renew.h"
 #include "runs.h"
 #include "swarm.h"
 
@@ -30,14 +32,44 @@ static const char *text(const json_t *object, const char *key)
 	return value ? value : "";
 }
 
+static bool ends_soon(const char *certificate)
+{
+	return certificate && *certificate && renew_days(certificate) < RENEW_WARN_DAYS;
+}
+
+static void say_end(const char *whose, const char *certificate, const char *next)
+{
+	int days = renew_days(certificate);
+
+	if (days < 0)
+		cluster_complain("%s certificate has ended; %s", whose, next);
+	else
+		cluster_complain("%s certificate ends in %d days; %s", whose, days, next);
+}
+
+/* What a node does not take, and why; NULL: nothing. */
+static char *refusal(struct cluster *cluster, const char *node, const char *document)
+{
+	uint8_t bytes[DIGEST_SIZE];
+	char digest[NAME_DIGEST_LEN + 1];
+
+	if (!document || !*document || digest_bytes(document, strlen(document), bytes))
+		return NULL;
+	name_hex(bytes, sizeof(bytes), digest);
+	return state_text(&cluster->state, "SELECT why FROM agents WHERE node = ? AND document = ?",
+			  "ss", node, digest);
+}
+
 static json_t *node_status(struct cluster *cluster, const struct config_node *node)
 {
 	json_t *rows = NULL, *row, *items = NULL, *status;
 	int64_t seen, now = state_now();
+	char *why, whose[80], next[160];
 
 	if (state_run(&cluster->state, &rows,
-		      "SELECT address, seen, generation, followed FROM nodes WHERE name = ?", "s",
-		      node->name))
+		      "SELECT address, seen, generation, followed, certificate, document FROM"
+		      " nodes WHERE name = ?",
+		      "s", node->name))
 		return NULL;
 	row = json_array_get(rows, 0);
 	seen = (int64_t)json_integer_value(json_object_get(row, "seen"));
@@ -53,6 +85,22 @@ static json_t *node_status(struct cluster *cluster, const struct config_node *no
 			   json_integer_value(json_object_get(row, "generation")), "followed",
 			   json_integer_value(json_object_get(row, "followed")), "items", items,
 			   "sources", swarm_sources(&cluster->state, NULL, node->name));
+	why = refusal(cluster, node->name, text(row, "document"));
+	if (why)
+		json_object_set_new(status, "refuses", json_string(why));
+	if (row)
+		json_object_set_new(status, "certificate_days",
+				    json_integer(renew_days(text(row, "certificate"))));
+	if (ends_soon(text(row, "certificate"))) {
+		snprintf(whose, sizeof(whose), "%s's", node->name);
+		snprintf(next, sizeof(next), "%s %s",
+			 renew_days(text(row, "certificate")) < 0
+				 ? "sluice-cluster enrol --replace"
+				 : "start its agent, then: sluice-cluster renew",
+			 node->name);
+		say_end(whose, text(row, "certificate"), next);
+	}
+	free(why);
 	json_decref(rows);
 	return status;
 }
@@ -66,6 +114,8 @@ static void show_node(const json_t *node)
 	       !json_is_true(json_object_get(node, "enrolled")) ? "not enrolled"
 	       : json_is_true(json_object_get(node, "answers")) ? "answers"
 								: "silent");
+	if (*text(node, "refuses"))
+		printf("  does not take what it is to be: %s\n", text(node, "refuses"));
 	json_array_foreach (json_object_get(node, "items"), i, item)
 		printf("  %-20s %-11s %3lld %%  %s\n", text(item, "name"), text(item, "state"),
 		       (long long)json_integer_value(json_object_get(item, "percent")),
@@ -73,11 +123,32 @@ static void show_node(const json_t *node)
 	swarm_show(json_object_get(node, "sources"));
 }
 
+/* {"server_certificate_days", "ca_certificate_days"} */
+static json_t *control_status(struct cluster *cluster)
+{
+	static const char *const names[][2] = { { "server.pem", "server_certificate_days" },
+						{ "ca.pem", "ca_certificate_days" } };
+	json_t *json = json_object();
+
+	for (size_t i = 0; i < 2; i++) {
+		char *certificate = cluster_read(cluster, names[i][0]);
+
+		if (!certificate)
+			continue;
+		json_object_set_new(json, names[i][1], json_integer(renew_days(certificate)));
+		if (ends_soon(certificate))
+			say_end(i ? "the CA's" : "the control machine's", certificate,
+				i ? "sluice-cluster renew --ca" : "sluice-cluster renew");
+		free(certificate);
+	}
+	return json;
+}
+
 static enum cluster_exit run_status(struct cluster *cluster, char **arguments, unsigned count)
 {
 	struct config *config = cluster_config(cluster, NULL);
 	enum cluster_exit status = CLUSTER_DONE;
-	json_t *nodes = json_array(), *node, *item;
+	json_t *nodes = json_array(), *node, *item, *control;
 	size_t i, k;
 
 	if (!config)
@@ -85,7 +156,7 @@ static enum cluster_exit run_status(struct cluster *cluster, char **arguments, u
 	for (unsigned n = 0; n < config->nodes_count; n++)
 		json_array_append_new(nodes, node_status(cluster, &config->nodes[n]));
 	json_array_foreach (nodes, i, node) {
-		if (!json_is_true(json_object_get(node, "answers")))
+		if (!json_is_true(json_object_get(node, "answers")) || *text(node, "refuses"))
 			status = CLUSTER_FAILED;
 		json_array_foreach (json_object_get(node, "items"), k, item)
 			if (!strcmp(text(item, "state"), "failed"))
@@ -93,8 +164,11 @@ static enum cluster_exit run_status(struct cluster *cluster, char **arguments, u
 		if (!cluster->json)
 			show_node(node);
 	}
+	control = control_status(cluster);
 	if (cluster->json)
-		cluster_print(json_pack("{s:s, s:O}", "cluster", config->cluster, "nodes", nodes));
+		cluster_print(json_pack("{s:s, s:O, s:O}", "cluster", config->cluster, "control",
+					control, "nodes", nodes));
+	json_decref(control);
 	json_decref(nodes);
 	config_free(config);
 	return status;

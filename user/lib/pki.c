@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/bio.h>
 #include <openssl/ec.h>
@@ -324,6 +325,32 @@ int pki_hash(const char *pem, char ret_hex[NAME_DIGEST_LEN + 1])
 	int err = len > 0 ? hash_hex(der, (size_t)len, ret_hex) : -EBADMSG;
 
 	OPENSSL_free(der);
+	X509_free(certificate);
+	return err;
+}
+
+static bool read_time(const ASN1_TIME *at, int64_t *ret_seconds)
+{
+	struct tm utc;
+
+	if (ASN1_TIME_to_tm(at, &utc) != 1)
+		return false;
+	*ret_seconds = timegm(&utc);
+	return true;
+}
+
+int pki_validity(const char *pem, int64_t *ret_from, int64_t *ret_until)
+{
+	X509 *certificate = read_certificate(pem);
+	int64_t from, until;
+	int err = -EBADMSG;
+
+	if (certificate && read_time(X509_get0_notBefore(certificate), &from) &&
+	    read_time(X509_get0_notAfter(certificate), &until)) {
+		*ret_from = from;
+		*ret_until = until;
+		err = 0;
+	}
 	X509_free(certificate);
 	return err;
 }

@@ -10,11 +10,12 @@
 #define SLUICE_PKI_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "name.h"
 
 #define PKI_PEM_MAX   8192 /* of one key, request or certificate */
-#define PKI_NODE_DAYS 3650 /* a cluster without a network has nobody to renew certificates */
+#define PKI_NODE_DAYS 3650 /* a cluster may be off for years; certificates renew long before */
 
 /* 0 or -ENOMEM, -EIO. */
 int pki_key_make(char **ret_key);
@@ -31,6 +32,9 @@ int pki_request_make(const char *key, const char *name, char **ret_request);
  */
 int pki_node_make(const char *ca, const char *ca_key, const char *request, const char *name,
 		  char **ret_certificate);
+
+/* Seconds since the epoch between which a certificate is good. */
+int pki_validity(const char *certificate, int64_t *ret_from, int64_t *ret_until);
 
 /* SHA-256 of the public key in a request, a certificate (PEM), a certificate (DER). */
 int pki_request_fingerprint(const char *request, char ret_hex[NAME_DIGEST_LEN + 1]);
