@@ -58,7 +58,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             headers["X-Sluice-Instance"] = INSTANCE
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length) if length else None
-        if self.command == "POST":
+        if body and self.command == "POST":
             print("posted", body.decode(errors="replace"), flush=True)
         origin = UnixConnection("repo")
         try:
