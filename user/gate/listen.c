@@ -125,14 +125,17 @@ int listen_open(const struct listen_spec *spec, bool claim)
 
 /* ---- who is in the way ------------------------------------------------------------- */
 
+/* enum in the kernel's net/tcp_states.h; a UDP socket that is bound and not connected is closed. */
 #define LISTEN_STATE 0x0a
+#define CLOSE_STATE  0x07
 
 /*
- * Reads /proc/net/tcp or tcp6 (addresses are 32-bit words in host order, printed in hex)
- * for a listener on the metadata address or the wildcard. Returns its inode, 0 for none.
+ * Reads /proc/net/tcp, tcp6 or udp (addresses are 32-bit words in host order, printed in hex) for
+ * a socket in that state on one of the addresses, the wildcard behind the first; NULL: on any.
+ * Returns its inode, 0 for none.
  */
-static unsigned long find_listener(const char *table, const char *const *addresses, uint16_t port,
-				   bool *ret_any)
+static unsigned long find_socket(const char *table, unsigned int wanted,
+				 const char *const *addresses, uint16_t port, bool *ret_any)
 {
 	unsigned long inode = 0;
 	char line[512];
@@ -148,9 +151,11 @@ static unsigned long find_listener(const char *table, const char *const *address
 		if (sscanf(line, " %*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu",
 			   local, &local_port, &state, &found) != 4)
 			continue;
-		if (state != LISTEN_STATE || local_port != port)
+		if (state != wanted || local_port != port)
 			continue;
-		for (int i = 0; addresses[i]; i++)
+		if (!addresses)
+			inode = found;
+		for (int i = 0; addresses && addresses[i]; i++)
 			if (!strcmp(local, addresses[i])) {
 				inode = found;
 				*ret_any = i > 0;
@@ -227,13 +232,14 @@ bool listen_holder(int family, uint16_t port, bool process, char *ret_text, size
 	long pid;
 
 	if (family == AF_INET) {
-		inode = find_listener("/proc/thread-self/net/tcp", ip4, port, &any);
+		inode = find_socket("/proc/thread-self/net/tcp", LISTEN_STATE, ip4, port, &any);
 		if (!inode) { /* [::] without IPV6_V6ONLY covers IPv4 */
-			inode = find_listener("/proc/thread-self/net/tcp6", ip6 + 1, port, &any);
+			inode = find_socket("/proc/thread-self/net/tcp6", LISTEN_STATE, ip6 + 1,
+					    port, &any);
 			any = inode != 0;
 		}
 	} else {
-		inode = find_listener("/proc/thread-self/net/tcp6", ip6, port, &any);
+		inode = find_socket("/proc/thread-self/net/tcp6", LISTEN_STATE, ip6, port, &any);
 	}
 	if (!inode)
 		return false;
@@ -247,5 +253,17 @@ bool listen_holder(int family, uint16_t port, bool process, char *ret_text, size
 	else
 		snprintf(ret_text, size, "a socket without a visible process listens on %s port %u",
 			 address, port);
+	return true;
+}
+
+bool listen_udp_holder(uint16_t port, char *ret_text, size_t size, long *ret_pid)
+{
+	char command[32];
+	unsigned long inode =
+		find_socket("/proc/thread-self/net/udp", CLOSE_STATE, NULL, port, NULL);
+
+	if (!inode || !find_process(inode, ret_pid, command, sizeof(command)))
+		return false;
+	snprintf(ret_text, size, "%s (pid %ld)", command, *ret_pid);
 	return true;
 }

@@ -38,5 +38,7 @@ int listen_save_syn(int sock, bool save);
 /* Says who listens on the metadata address's port in this namespace, e.g.
  * "haproxy (pid 812) on 169.254.169.254:80". False when nobody could be named. */
 bool listen_holder(int family, uint16_t port, bool process, char *ret_text, size_t size);
+/* The same for a UDP port of IPv4, on any address: "NAME (pid N)". */
+bool listen_udp_holder(uint16_t port, char *ret_text, size_t size, long *ret_pid);
 
 #endif

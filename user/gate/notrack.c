@@ -27,6 +27,7 @@
 #define TAG_MAX		 32
 #define CHAINS_MAX	 64 /* chains that drop by policy */
 #define DEPTH_MAX	 32
+#define EXCEPTIONS	 2 /* rules of write_table() */
 
 /* The number of the ruleset; every transaction raises it. 0 or -errno. */
 static int read_generation(uint32_t *ret)
@@ -177,8 +178,9 @@ static bool drops_ours(const json_t *chain)
 
 struct finding {
 	const char *tag;
-	bool tracking; /* NAT or connection states */
-	bool ours;     /* our table is there */
+	bool tracking;	      /* NAT or connection states */
+	bool ours;	      /* our table is there */
+	unsigned nexceptions; /* rules in it */
 	const json_t *dropping[CHAINS_MAX];
 	unsigned ndropping;
 	const json_t *rules[CHAINS_MAX]; /* that we put into chains of others */
@@ -198,6 +200,8 @@ static void examine(const json_t *list, struct finding *finding)
 
 		if (table && !strcmp(word(table, "name"), finding->tag))
 			finding->ours = true;
+		if (rule && !strcmp(word(rule, "table"), finding->tag))
+			finding->nexceptions++;
 		/* Tables of ours are no reason to have one. */
 		if (!any || !strncmp(word(any, "table"), "sluice_", strlen("sluice_")))
 			continue;
@@ -211,6 +215,12 @@ static void examine(const json_t *list, struct finding *finding)
 		else if (rule && tracks(json_object_get(rule, "expr"), 0))
 			finding->tracking = true;
 	}
+}
+
+/* It may have been flushed. */
+static bool is_whole(const struct finding *finding)
+{
+	return finding->ours && finding->nexceptions >= EXCEPTIONS;
 }
 
 static bool has_rule(const struct finding *finding, const json_t *chain)
@@ -251,8 +261,11 @@ static void write_removal(FILE *commands, const struct finding *finding)
 
 static void write_needs(FILE *commands, const struct finding *finding)
 {
-	if (!finding->ours)
+	if (!is_whole(finding)) {
+		if (finding->ours)
+			fprintf(commands, "delete table inet %s\n", finding->tag);
 		write_table(commands, finding->tag);
+	}
 	for (unsigned i = 0; i < finding->ndropping; i++)
 		if (!has_rule(finding, finding->dropping[i]))
 			fprintf(commands,
@@ -323,6 +336,36 @@ int notrack_update(struct notrack *notrack, uint32_t tag, bool *ret_changed,
 	/* A change of our own raised it; one of others in between is then seen as such. */
 	notrack->generation = generation;
 	return 0;
+}
+
+int notrack_check(uint32_t tag, char missing[NOTRACK_WHY_MAX])
+{
+	char name[TAG_MAX];
+	struct finding finding = { .tag = name };
+	json_t *list;
+	int whole = 1;
+
+	snprintf(name, sizeof(name), "sluice_%u", tag);
+	list = list_ruleset();
+	if (!list)
+		return -EIO;
+	examine(list, &finding);
+	if ((finding.tracking || finding.ndropping || legacy_nat()) && !is_whole(&finding)) {
+		snprintf(missing, NOTRACK_WHY_MAX, "table inet %s", name);
+		whole = 0;
+	}
+	for (unsigned i = 0; whole && i < finding.ndropping; i++) {
+		const json_t *chain = finding.dropping[i];
+
+		if (has_rule(&finding, chain))
+			continue;
+		snprintf(missing, NOTRACK_WHY_MAX,
+			 "the rule with comment %s in %.40s %.80s %.80s, which drops", name,
+			 word(chain, "family"), word(chain, "table"), word(chain, "name"));
+		whole = 0;
+	}
+	json_decref(list);
+	return whole;
 }
 
 void notrack_remove(struct notrack *notrack, uint32_t tag)

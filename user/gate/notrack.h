@@ -25,6 +25,11 @@ struct notrack {
  */
 int notrack_update(struct notrack *notrack, uint32_t tag, bool *ret_changed,
 		   char why[NOTRACK_WHY_MAX]);
+/*
+ * In the tenant's namespace, which has what marked packets need: is it still whole? 1, 0 with what
+ * is missing, or -errno.
+ */
+int notrack_check(uint32_t tag, char missing[NOTRACK_WHY_MAX]);
 /* In the tenant's namespace: removes all of it, also what another daemon left for the tag. */
 void notrack_remove(struct notrack *notrack, uint32_t tag);
 

@@ -33,6 +33,7 @@
 #include "link.h"
 #include "netlink.h"
 #include "netns.h"
+#include "probe_left.h"
 
 #define OUTSIDE	     "slprobe"
 #define INSIDE	     "eth0"
@@ -84,8 +85,17 @@ static struct bpf_tc_hook hook_of(uint32_t ifindex, enum bpf_tc_attach_point poi
 				     .attach_point = point };
 }
 
+static int make_qdisc(uint32_t ifindex, enum bpf_tc_attach_point point, bool *ret_made)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex, point);
+	int err = bpf_tc_hook_create(&hook);
+
+	*ret_made = !err;
+	return err == -EEXIST ? 0 : err;
+}
+
 static int redirect(uint32_t from, enum bpf_tc_attach_point point, uint32_t to_address,
-		    uint32_t to_ifindex, uint64_t flags, bool *ret_made)
+		    uint32_t to_ifindex, uint64_t flags)
 {
 	struct bpf_tc_hook hook = hook_of(from, point);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = 1, .priority = FILTER_PRIO,
@@ -94,13 +104,8 @@ static int redirect(uint32_t from, enum bpf_tc_attach_point point, uint32_t to_a
 
 	if (fd < 0)
 		return fd;
-	err = bpf_tc_hook_create(&hook);
-	*ret_made = !err;
-	if (err == -EEXIST)
-		err = 0;
 	opts.prog_fd = fd;
-	if (!err)
-		err = bpf_tc_attach(&hook, &opts);
+	err = bpf_tc_attach(&hook, &opts);
 	close(fd);
 	return err;
 }
@@ -242,7 +247,7 @@ static int build_inside(struct probe *probe, const uint8_t *l3_mac, char *why)
 }
 
 /* In the tenant's. */
-static int build_outside(struct probe *probe, char *why)
+static int build_outside(struct probe *probe, const struct probe_spec *spec, char *why)
 {
 	struct nl_sock *sock = netlink_open();
 	struct link_info link;
@@ -254,12 +259,18 @@ static int build_outside(struct probe *probe, char *why)
 	err = link_find(OUTSIDE, &link);
 	if (!err) {
 		probe->slprobe = link.ifindex;
-		err = redirect(probe->slprobe, BPF_TC_INGRESS, 0, probe->ifindex, BPF_F_INGRESS,
-			       &made);
+		err = make_qdisc(probe->slprobe, BPF_TC_INGRESS, &made);
 	}
 	if (!err)
-		err = redirect(probe->l3_ifindex, BPF_TC_EGRESS, ADDRESS, probe->slprobe, 0,
-			       &probe->made_qdisc);
+		err = redirect(probe->slprobe, BPF_TC_INGRESS, 0, probe->ifindex, BPF_F_INGRESS);
+	if (!err)
+		err = make_qdisc(probe->l3_ifindex, BPF_TC_EGRESS, &probe->made_qdisc);
+	if (!err)
+		err = probe_left_write(probe, spec->record, spec->netns);
+	if (err == -EBUSY)
+		snprintf(why, PROBE_WHY_MAX, "another doctor's probe is at work");
+	if (!err)
+		err = redirect(probe->l3_ifindex, BPF_TC_EGRESS, ADDRESS, probe->slprobe, 0);
 	if (!err)
 		err = know(sock, probe->l3_ifindex, own_address, own_mac, true);
 	if (!err)
@@ -268,7 +279,7 @@ static int build_outside(struct probe *probe, char *why)
 	return err ? fail(why, err, "building the probe in the tenant's gateway") : 0;
 }
 
-static int build(struct probe *probe, char *why)
+static int build(struct probe *probe, const struct probe_spec *spec, char *why)
 {
 	struct link_info l3;
 	int err = link_find_index(probe->l3_ifindex, &l3);
@@ -281,23 +292,24 @@ static int build(struct probe *probe, char *why)
 	err = probe->ns < 0 ? -errno : build_inside(probe, l3.mac, why);
 	if (!err && setns(probe->tenant_ns, CLONE_NEWNET))
 		err = fail(why, -errno, "entering the tenant's namespace");
-	return err ? err : build_outside(probe, why);
+	return err ? err : build_outside(probe, spec, why);
 }
 
-int probe_open(struct probe *probe, int tenant_ns, uint32_t ifindex, uint32_t l3_ifindex,
-	       char why[PROBE_WHY_MAX])
+int probe_open(struct probe *probe, const struct probe_spec *spec, char why[PROBE_WHY_MAX])
 {
 	struct netns_visit visit;
 	int err;
 
-	*probe = (struct probe){ .ifindex = ifindex, .l3_ifindex = l3_ifindex, .ns = -1 };
+	*probe = (struct probe){
+		.ifindex = spec->ifindex, .l3_ifindex = spec->l3_ifindex, .ns = -1, .record = -1
+	};
 	why[0] = '\0';
-	probe->tenant_ns = fcntl(tenant_ns, F_DUPFD_CLOEXEC, 3);
+	probe->tenant_ns = fcntl(spec->tenant_ns, F_DUPFD_CLOEXEC, 3);
 	if (probe->tenant_ns < 0)
 		return fail(why, -errno, "the tenant's namespace");
 	err = netns_enter(&visit, probe->tenant_ns);
 	if (!err) {
-		err = build(probe, why);
+		err = build(probe, spec, why);
 		netns_leave(&visit);
 	}
 	if (err) {
@@ -307,8 +319,7 @@ int probe_open(struct probe *probe, int tenant_ns, uint32_t ifindex, uint32_t l3
 	return err;
 }
 
-/* In the tenant's namespace. */
-static void remove_outside(struct probe *probe)
+void probe_remove(struct probe *probe)
 {
 	struct bpf_tc_hook hook = hook_of(probe->l3_ifindex, BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = 1, .priority = FILTER_PRIO);
@@ -322,7 +333,7 @@ static void remove_outside(struct probe *probe)
 	}
 	if (sock && link) {
 		know(sock, probe->l3_ifindex, own_address, own_mac, false);
-		rtnl_link_set_ifindex(link, (int)probe->slprobe);
+		rtnl_link_set_name(link, OUTSIDE);
 		rtnl_link_delete(sock, link);
 	}
 	if (link)
@@ -336,9 +347,10 @@ void probe_close(struct probe *probe)
 	struct netns_visit visit;
 
 	if (probe->slprobe && !netns_enter(&visit, probe->tenant_ns)) {
-		remove_outside(probe);
+		probe_remove(probe);
 		netns_leave(&visit);
 	}
+	probe_left_remove(probe);
 	if (probe->tenant_ns >= 0)
 		close(probe->tenant_ns);
 	/* What is left of the pair goes with its namespace. */
@@ -363,12 +375,15 @@ static int await(int sock, short events, int64_t deadline)
 static int begin(uint16_t port, int64_t deadline, int *ret_sock)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
+	/* Or a connection that waits for its end would keep the probe's namespace for minutes. */
+	const struct linger reset = { .l_onoff = 1 };
 	int sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
 	socklen_t len = sizeof(error);
 	int err = 0;
 
 	if (sock < 0)
 		return -errno;
+	setsockopt(sock, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	memcpy(&to.sin_addr, meta_address, sizeof(meta_address));
 	if (connect(sock, (struct sockaddr *)&to, sizeof(to)))
 		err = errno == EINPROGRESS ? await(sock, POLLOUT, deadline) : -errno;

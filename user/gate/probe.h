@@ -10,7 +10,8 @@
  *	     └──────── slprobe ◀─(tc egress of the L3 interface: redirect)───┘
  *
  * For as long as it stands, the gateway has the interface slprobe, a host route, a neighbour entry
- * and one egress filter that looks at the destination alone. XDP is behind the place of entry.
+ * and one egress filter that looks at the destination alone; probe_left.h has what becomes of them
+ * when its process is killed. XDP is behind the place of entry.
  */
 #ifndef SLUICE_GATE_PROBE_H
 #define SLUICE_GATE_PROBE_H
@@ -24,17 +25,25 @@
 struct probe {
 	int tenant_ns, ns; /* -1: not open */
 	uint32_t ifindex, l3_ifindex, slprobe;
-	bool made_qdisc; /* on the L3 interface */
+	bool made_qdisc;   /* on the L3 interface */
+	int record;	   /* -1: none */
+	char *record_path; /* NULL: none */
 };
 
-/*
- * tenant_ns is duplicated. 0, or -errno with why and nothing left: -EBUSY when another probe is
- * at work there.
- */
-int probe_open(struct probe *probe, int tenant_ns, uint32_t ifindex, uint32_t l3_ifindex,
-	       char why[PROBE_WHY_MAX]);
+/* Which tenant interface, and where a record of the probe is kept while it stands. */
+struct probe_spec {
+	const char *netns; /* as netns_open() takes it */
+	int tenant_ns;	   /* is duplicated */
+	uint32_t ifindex, l3_ifindex;
+	const char *record;
+};
+
+/* 0, or -errno with why and nothing left: -EBUSY when another probe is at work there. */
+int probe_open(struct probe *probe, const struct probe_spec *spec, char why[PROBE_WHY_MAX]);
 /* Takes everything away. */
 void probe_close(struct probe *probe);
+/* In the tenant's namespace: takes away what is there of it. */
+void probe_remove(struct probe *probe);
 
 /*
  * GET http://169.254.169.254:PORT/PATH. 0 with the status of the answer, or -errno: -ETIMEDOUT

@@ -2,11 +2,14 @@
 /* The frame: reads the report, has everything looked at, writes the findings. */
 #include "doctor.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#define EXAMPLE	   "share/doc/sluice/examples/sluice.yaml"
 #define TEXTS	   24
 #define REPORT_MAX (256u << 20)
 
@@ -108,6 +111,43 @@ static json_t *read_report(void)
 	return report;
 }
 
+/* Where "make install" and the package put it: beside the directory this program is in. */
+static const char *example_path(void)
+{
+	char self[PATH_MAX - sizeof(EXAMPLE)], *slash;
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	for (int i = 0; i < 2 && len > 0; i++) {
+		self[len] = '\0';
+		slash = strrchr(self, '/');
+		len = slash ? slash - self : 0;
+	}
+	if (len > 0) {
+		const char *path = doctor_text("%.*s/" EXAMPLE, (int)len, self);
+
+		if (!access(path, R_OK))
+			return path;
+	}
+	return "/usr/" EXAMPLE;
+}
+
+static void complain_of_conf(struct doctor *doctor, const char *config, const char *why)
+{
+	const char *word = doctor_word(config);
+
+	if (access(config, F_OK))
+		doctor_say(doctor, NULL, "configuration", DOCTOR_FAIL,
+			   "sluiced does not start without one",
+			   doctor_text("cp %s %s && \"${EDITOR:-editor}\" %s",
+				       doctor_word(example_path()), word, word),
+			   "there is no %s", config);
+	else
+		doctor_say(doctor, NULL, "configuration", DOCTOR_FAIL,
+			   "sluiced does not start with it",
+			   doctor_text("sluiced --check-config --config %s", word), "%s",
+			   why ? why : config);
+}
+
 static void look(struct doctor *doctor, const char *config)
 {
 	struct conf *conf = NULL;
@@ -117,10 +157,7 @@ static void look(struct doctor *doctor, const char *config)
 	if (doctor->report) {
 		doctor_origins(doctor, NULL);
 	} else if (conf_load(config, &conf, &why)) {
-		doctor_say(doctor, NULL, "configuration", DOCTOR_FAIL,
-			   "sluiced does not start with it",
-			   doctor_text("sluiced --check-config --config %s", doctor_word(config)),
-			   "%s", why ? why : config);
+		complain_of_conf(doctor, config, why);
 		free(why);
 	} else {
 		doctor_say(doctor, NULL, "configuration", DOCTOR_OK, NULL, NULL, "%s is good",

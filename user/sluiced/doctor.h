@@ -16,6 +16,9 @@
 #include "../gate/load.h"
 #include "../lib/conf.h"
 
+/* Below the instance's run directory, while a probe stands: see gate/probe_left.h. */
+#define DOCTOR_RECORD "/probe"
+
 enum doctor_state {
 	DOCTOR_OK,
 	DOCTOR_WARN,	/* works, but not as it could */
@@ -55,7 +58,7 @@ void doctor_origins(struct doctor *doctor, const struct conf *conf);
 /* doctor_tenant.c */
 void doctor_tenants(struct doctor *doctor);
 /* doctor_probe.c: of one tenant of the report, which is attached. */
-void doctor_probe(struct doctor *doctor, const json_t *tenant, int ns,
+void doctor_probe(struct doctor *doctor, const json_t *tenant, const char *netns, int ns,
 		  const struct sl_iface_key *key, uint32_t l3_ifindex);
 
 /* The program: returns its exit status. */

@@ -11,7 +11,6 @@
 #include <linux/rtnetlink.h>
 #include <netlink/netlink.h>
 #include <netlink/route/route.h>
-#include <nftables/libnftables.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "../gate/link.h"
 #include "../gate/netlink.h"
 #include "../gate/listen.h"
+#include "../gate/notrack.h"
 #include "doctor.h"
 
 static const char *reload(const struct doctor *doctor)
@@ -339,34 +339,26 @@ static bool look_at_rp_filter(struct doctor *doctor, const struct doctor_gate *g
 	return false;
 }
 
-/* Where packets are marked, a table of ours keeps connection tracking away from them. */
+/* Where packets are marked, rules of ours keep tracking and dropping away from them. */
 static bool look_at_nftables(struct doctor *doctor, const struct doctor_gate *gate)
 {
-	struct nft_ctx *nft;
+	char missing[NOTRACK_WHY_MAX] = "the ruleset cannot be read";
 	struct sl_iface iface;
-	char command[64];
-	bool there = false;
+	bool whole;
 
 	if (gate_load_iface_get(doctor->load, &gate->key, &iface) || !iface.mark)
 		return true;
-	nft = nft_ctx_new(NFT_CTX_DEFAULT);
-	if (nft) {
-		nft_ctx_buffer_output(nft);
-		nft_ctx_buffer_error(nft);
-		snprintf(command, sizeof(command), "list table inet sluice_%u", gate->key.ifindex);
-		there = !nft_run_cmd_from_buffer(nft, command);
-		nft_ctx_free(nft);
-	}
-	if (there)
+	whole = notrack_check(gate->key.ifindex, missing) == 1;
+	if (whole)
 		doctor_say(doctor, gate->name, "nftables", DOCTOR_OK, NULL, NULL,
 			   "the namespace filters packets; table sluice_%u excepts ours",
 			   gate->key.ifindex);
 	else
 		doctor_say(doctor, gate->name, "nftables", DOCTOR_FAIL,
 			   "rules that translate, track or drop meet VMs' packets; sluiced puts "
-			   "its table back at its next look",
-			   reload(doctor), "table inet sluice_%u is gone", gate->key.ifindex);
-	return there;
+			   "back what is gone at its next look",
+			   reload(doctor), "not there: %s", missing);
+	return whole;
 }
 
 bool doctor_gate(struct doctor *doctor, const struct doctor_gate *gate)

@@ -5,11 +5,13 @@
  * When nothing comes back, the counters say which packet was last seen where.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../gate/probe.h"
 #include "doctor.h"
+#include "rundir.h"
 
 #define ANSWER_MS    5000
 #define HURRIED_MS   500
@@ -145,7 +147,7 @@ static void ask_all(struct probing *probing, uint16_t port)
 		ask(probing, port, "/", "none");
 }
 
-void doctor_probe(struct doctor *doctor, const json_t *tenant, int ns,
+void doctor_probe(struct doctor *doctor, const json_t *tenant, const char *netns, int ns,
 		  const struct sl_iface_key *key, uint32_t l3_ifindex)
 {
 	struct probing probing = {
@@ -154,9 +156,19 @@ void doctor_probe(struct doctor *doctor, const json_t *tenant, int ns,
 		.key = key,
 	};
 	json_t *ports = json_object_get(tenant, "ports");
-	char why[PROBE_WHY_MAX];
-	int err = probe_open(&probing.probe, ns, key->ifindex, l3_ifindex, why);
+	char why[PROBE_WHY_MAX], record[PATH_MAX] = "";
+	struct probe_spec spec = { .netns = netns,
+				   .tenant_ns = ns,
+				   .ifindex = key->ifindex,
+				   .l3_ifindex = l3_ifindex,
+				   .record = record };
+	int err;
 
+	err = rundir_path(doctor->instance, record, sizeof(record) - sizeof(DOCTOR_RECORD));
+	if (err)
+		return;
+	strcat(record, DOCTOR_RECORD);
+	err = probe_open(&probing.probe, &spec, why);
 	if (err) {
 		doctor_say(doctor, probing.tenant, "probe", DOCTOR_SKIPPED, NULL, NULL,
 			   "the probe cannot be built: %s", why);

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -13,8 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../gate/probe_left.h"
 #include "../lib/log.h"
 #include "control_report.h"
+#include "doctor.h"
 
 #define LATE_MS	    120000
 #define OUTPUT_SIZE (1 << 20)
@@ -27,6 +31,19 @@ struct doctor_run {
 	struct loop_timer late;
 };
 
+void doctor_run_sweep(const char *run_dir)
+{
+	char path[PATH_MAX];
+	int err;
+
+	snprintf(path, sizeof(path), "%s" DOCTOR_RECORD, run_dir);
+	err = probe_left_sweep(path);
+	if (err > 0)
+		log_info("the probe of a doctor that was killed is removed");
+	else if (err < 0 && err != -EBUSY)
+		log_warn("%s: what a killed doctor's probe left stays: %s", path, strerror(-err));
+}
+
 static void finish(struct doctor_run *run)
 {
 	loop_unwatch(&run->sluiced->loop, &run->ended);
@@ -35,6 +52,7 @@ static void finish(struct doctor_run *run)
 		close(run->pidfd);
 	run->pidfd = -1;
 	run->pid = 0;
+	doctor_run_sweep(run->sluiced->run_dir);
 }
 
 static void on_ended(struct loop_watch *watch, uint32_t events)

@@ -12,6 +12,8 @@
 struct doctor_run;
 
 int doctor_run_new(struct sluiced *sluiced, struct doctor_run **ret);
+/* Takes away what the probe of a doctor that was killed left; one that lives keeps it. */
+void doctor_run_sweep(const char *run_dir);
 void doctor_run_free(struct doctor_run *run);
 /* Ends the one that runs, if any; whoever reads its output sees it end. */
 void doctor_run_stop(struct doctor_run *run);

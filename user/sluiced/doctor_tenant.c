@@ -10,11 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../gate/listen.h"
 #include "../gate/netns.h"
 #include "doctor.h"
 #include "doctor_gate.h"
 
 #define PROBES_MAX 16 /* tenants that are probed without being named */
+#define DHCP_PORT  67
 
 static const char *text(const json_t *object, const char *key)
 {
@@ -108,35 +110,67 @@ static bool look_inside(struct doctor *doctor, const struct doctor_gate *gate, i
 	return whole;
 }
 
-/* dnsmasq of a gateway that "tenant create" built: its directory is there as long as it is. */
-static void look_at_dhcp(struct doctor *doctor, const char *name)
+/* Its number is in a file; the name tells whether it still is that process. */
+static int dnsmasq_pid(const char *path)
 {
-	char path[256], proc[64];
+	char comm_path[64], comm[32] = "";
+	FILE *file = fopen(path, "re");
 	int pid = 0;
-	FILE *file;
 
-	snprintf(path, sizeof(path), "/run/sluice/%s/created/tenant-%s/dnsmasq.conf",
-		 doctor->instance, name);
-	if (access(path, F_OK))
-		return;
-	snprintf(path, sizeof(path), "/run/sluice/%s/created/tenant-%s/dnsmasq.pid",
-		 doctor->instance, name);
-	file = fopen(path, "re");
 	if (file && fscanf(file, "%d", &pid) != 1)
 		pid = 0;
 	if (file)
 		fclose(file);
-	snprintf(proc, sizeof(proc), "/proc/%d", pid);
-	if (pid > 0 && !access(proc, F_OK))
-		doctor_say(doctor, name, "dhcp", DOCTOR_OK, NULL, NULL, "dnsmasq runs, pid %d",
-			   pid);
+	snprintf(comm_path, sizeof(comm_path), "/proc/%d/comm", pid);
+	file = pid > 0 ? fopen(comm_path, "re") : NULL;
+	if (file && !fgets(comm, sizeof(comm), file))
+		comm[0] = '\0';
+	if (file)
+		fclose(file);
+	return strcmp(comm, "dnsmasq\n") ? 0 : pid;
+}
+
+static void explain_dhcp(struct doctor *doctor, const struct doctor_gate *gate, const char *conf)
+{
+	const char *mend = "apt install dnsmasq-base";
+	struct netns_visit visit;
+	char holder[64] = "";
+	long pid = 0;
+
+	if (!netns_visit(&visit, gate->netns)) {
+		listen_udp_holder(DHCP_PORT, holder, sizeof(holder), &pid);
+		netns_leave(&visit);
+	}
+	if (pid)
+		mend = doctor_text("kill %ld", pid);
+	else if (!access("/usr/sbin/dnsmasq", X_OK))
+		mend = doctor_text("dnsmasq --test --conf-file=%s   # and see sluiced's log",
+				   doctor_word(conf));
+	doctor_say(doctor, gate->name, "dhcp", DOCTOR_FAIL,
+		   "VMs get no address; sluiced starts it again within half a minute, unless it "
+		   "cannot run",
+		   mend, "dnsmasq does not run%s%s%s", pid ? ": " : "", holder,
+		   pid ? " has UDP port 67" : "");
+}
+
+/* dnsmasq of a gateway that "tenant create" built: its directory is there as long as it is. */
+static void look_at_dhcp(struct doctor *doctor, const struct doctor_gate *gate)
+{
+	char conf[256], path[256];
+	int pid;
+
+	snprintf(conf, sizeof(conf), "/run/sluice/%s/created/tenant-%s/dnsmasq.conf",
+		 doctor->instance, gate->name);
+	if (access(conf, F_OK))
+		return;
+	snprintf(path, sizeof(path), "/run/sluice/%s/created/tenant-%s/dnsmasq.pid",
+		 doctor->instance, gate->name);
+	pid = dnsmasq_pid(path);
+	if (pid)
+		doctor_say(doctor, gate->name, "dhcp", DOCTOR_OK, NULL, NULL,
+			   "dnsmasq runs, pid %d", pid);
 	else
-		doctor_say(doctor, name, "dhcp", DOCTOR_FAIL,
-			   "VMs get no address; sluiced starts it again within seconds, unless it "
-			   "cannot run",
-			   access("/usr/sbin/dnsmasq", X_OK) ? "apt install dnsmasq-base"
-							     : "see sluiced's log",
-			   "dnsmasq does not run");
+		explain_dhcp(doctor, gate, conf);
 }
 
 static void look_at(struct doctor *doctor, const json_t *tenant, bool probe)
@@ -152,7 +186,7 @@ static void look_at(struct doctor *doctor, const json_t *tenant, bool probe)
 		return;
 	}
 	from_report(tenant, netns, sizeof(netns), &gate);
-	look_at_dhcp(doctor, gate.name);
+	look_at_dhcp(doctor, &gate);
 	if (!doctor->load) {
 		doctor_say(doctor, gate.name, "filters", DOCTOR_SKIPPED, NULL, NULL,
 			   "without the pins it cannot be told whose filters are there");
@@ -163,7 +197,7 @@ static void look_at(struct doctor *doctor, const json_t *tenant, bool probe)
 		doctor_say(doctor, gate.name, "probe", DOCTOR_SKIPPED, NULL, NULL,
 			   "mend first what is broken above");
 	else if (probe)
-		doctor_probe(doctor, tenant, ns, &gate.key, gate.l3_ifindex);
+		doctor_probe(doctor, tenant, netns, ns, &gate.key, gate.l3_ifindex);
 	if (ns >= 0)
 		close(ns);
 }

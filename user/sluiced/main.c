@@ -361,6 +361,7 @@ static int clean(struct sluiced *sluiced)
 	int err = gate_clean_stale(sluiced->load, is_attached, sluiced);
 	char path[sizeof(sluiced->run_dir) + sizeof("/control.sock")];
 
+	doctor_run_sweep(sluiced->run_dir);
 	snprintf(path, sizeof(path), "%s/control.sock", sluiced->run_dir);
 	unlink(path);
 	if (err < 0)
@@ -376,6 +377,7 @@ static int begin(struct sluiced *sluiced, struct state *state)
 
 	if (state)
 		handover_adopt(sluiced, state);
+	doctor_run_sweep(sluiced->run_dir);
 	ports_begin(sluiced->ports);
 	err = gate_clean_stale(sluiced->load, is_attached, sluiced);
 	if (err > 0)

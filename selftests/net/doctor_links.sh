@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# timeout: 180
+#
+# Links of sluice doctor that need more than a plain lab: rules for connections that are tracked or
+# dropped, DHCP, a missing configuration. Each is broken for real, named, and mended by what doctor
+# prints. And a doctor that is killed while its probe stands leaves nothing in the gateway, whether
+# the daemon lives or is killed too.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+lab_begin
+need nginx curl jq nft dnsmasq
+make_management
+make_tenant blue
+make_tenant_bridge port
+make_ns fabric
+ns_ip fabric link add br0 type bridge
+make_documents 1024
+start_nginx nginx
+# "silent" takes connections and says nothing.
+sluice_yaml() {
+	section management "netns: $(ns_name mgw)"$'\n'"source: $MGMT_SOURCE"
+	section relay "{workers: 1, user: \"64999\"}"
+	section services "- {name: web, origins: [{address: \"tcp:$MGMT_IP:80\"}]}
+$SERVICES_YAML"
+	section routes "- {path: /, service: web}
+$ROUTES_YAML"
+}
+
+doctor() { sluice doctor "$@" --json >"$LAB/doctor.json" 2>"$LAB/doctor.err"; }
+said() { jq -r --arg l "$1" "first(.checks[] | select(.link == \$l and .state == \"failed\") | .$2 // empty)" "$LAB/doctor.json"; }
+# broken LINK WORDS BREAK TENANT: the daemon mends some by itself; then it is broken once more
+broken() {
+	local tries
+	for tries in 1 2 3 4 5; do
+		$3
+		doctor "$4" || break
+		[ "$tries" -lt 5 ] || fail "doctor finds nothing wrong with $1"
+	done
+	expect_has "$(said "$1" found)" "$2" "link $1 ($(jq -c '[.checks[] | select(.state != "ok")]' "$LAB/doctor.json"))"
+	expect_ne "$(said "$1" means)" "" "what a broken $1 means"
+}
+# mended LINK TENANT: by the very command it printed
+mended() {
+	local command
+	command=$(said "$1" fix)
+	say "mend $1: $command"
+	PATH=$BUILD:$PATH bash -c "$command" >"$LAB/mend.log" 2>&1 || fail "$1: '$command' failed: $(cat "$LAB/mend.log")"
+	wait_for 45 "nothing to be broken after '$command'" doctor "$2"
+}
+
+# ---- rules ----------------------------------------------------------------------------------
+in_ns blue nft -f - <<'NFT'
+table ip nat { chain prerouting { type nat hook prerouting priority dstnat; ip daddr 169.254.169.254 tcp dport 80 redirect to :9697; }; }
+table inet guard { chain in { type filter hook input priority 0; policy drop; iifname "lo" accept; }; }
+NFT
+start_sluiced
+attach blue
+attach port --interface vp0
+doctor || fail "doctor of a lab in order: $(jq -c '[.checks[] | select(.state != "ok")]' "$LAB/doctor.json")"
+table=sluice_$(ifindex_of blue qr0)
+# The daemon is told of every change and mends at once; only one that hangs leaves it.
+frozen() { # BREAK WORDS
+	local daemon
+	daemon=$(pid_of sluiced)
+	kill -STOP "$daemon"
+	$1
+	expect_exit 1 "doctor of a daemon that is stopped" doctor blue
+	expect_has "$(said nftables found)" "$2" "rules ($(jq -c '[.checks[] | select(.state != "ok")]' "$LAB/doctor.json"))"
+	expect_eq "$(said daemon fix)" "kill -CONT $daemon" "what mends the daemon"
+	eval "$(said daemon fix)"
+	mended nftables blue
+}
+no_table() { in_ns blue nft delete table inet "$table"; }
+frozen no_table "table inet $table"
+no_accept() { in_ns blue nft flush chain inet guard in; }
+frozen no_accept "inet guard in, which drops"
+in_ns blue nft flush table inet "$table"
+excepted() { [ "$(in_ns blue nft list table inet "$table" | grep -c notrack)" = 2 ]; }
+wait_for 10 "a table that was flushed to be filled again" excepted
+expect_document blue 1024 "rules that were mended"
+
+# ---- DHCP -----------------------------------------------------------------------------------
+sluice tenant create green --subnet 192.168.0.0/24 --netns "$(ns_name green)" --into "$(ns_name fabric)" \
+	--bridge br0 --interface-name to-green >"$LAB/create.log" 2>&1 || fail "tenant create: $(cat "$LAB/create.log")"
+NAMESPACES+=("$(ns_name green)")
+served() { doctor green && jq -e >/dev/null '.checks[] | select(.link == "dhcp" and .state == "ok")' "$LAB/doctor.json"; }
+wait_for 10 "dnsmasq to run" served
+dnsmasq_pid() { cut -d ' ' -f 1 "/run/sluice/$INSTANCE/created/tenant-green/dnsmasq.pid"; }
+kill -KILL "$(dnsmasq_pid)"
+start squatter in_ns green "$PYTHON" -c 'import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+while True:
+    try:
+        s.bind(("0.0.0.0", 67))
+        break
+    except OSError:
+        time.sleep(0.01)
+time.sleep(600)'
+squatted() {
+	in_ns green grep -q ' 00000000:0043 ' /proc/net/udp && ! alive "$(dnsmasq_pid)"
+}
+# sluiced may be faster: its dnsmasq goes again.
+take_port() {
+	local pid
+	until squatted; do
+		pid=$(dnsmasq_pid)
+		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != dnsmasq ] || kill -KILL "$pid"
+		sleep 0.1
+	done
+}
+broken dhcp "(pid $(pid_of squatter)) has UDP port 67" take_port green
+mended dhcp green
+forget squatter
+served || fail "dhcp is in order, and that is not said"
+sluice tenant delete green >>"$LAB/create.log"
+
+# ---- a doctor that is killed -------------------------------------------------------------------
+start silent in_ns mgmt "$PYTHON" -c 'import socket, time
+s = socket.create_server(("'$MGMT_IP'", 8099))
+time.sleep(600)'
+SERVICES_YAML="- {name: silent, origins: [{address: \"tcp:$MGMT_IP:8099\"}]}"
+ROUTES_YAML="- {path: /silent, service: silent}"
+sluice_yaml | sed '/^ *$/d' >"$LAB/sluiced.yaml"
+sluice reload >"$LAB/reload.log" || fail "reload"
+silence() { in_ns mgmt ss -Hltn | grep -q ':8099'; }
+wait_for 10 "the silent origin" silence
+probing() { ns_ip "$1" link show slprobe >/dev/null 2>&1 && [ -n "$(ns_ip "$1" route show 192.0.0.8)" ]; }
+doctor_pid() {
+	local pid
+	for pid in $(children_of "$(pid_of sluiced)"); do
+		[ "$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | cut -d ' ' -f 2)" != --doctor ] || printf '%s\n' "$pid"
+	done
+}
+# A new daemon's programs have other numbers.
+look() { ns_portrait "$1" | sed 's/:\[[0-9]*\]//; s/ id [0-9]* / /'; }
+as_before() { diff <(printf '%s\n' "${portrait[$1]}") <(look "$1") >"$LAB/left.log"; }
+declare -A portrait
+for tenant in blue port; do
+	portrait[$tenant]=$(look $tenant)
+	start "doctor-$tenant" "$BUILD/sluice" --instance "$INSTANCE" doctor $tenant
+	wait_for 10 "a probe in $tenant" probing $tenant
+	victim=$(doctor_pid)
+	kill -KILL "$victim"
+	wait_for 10 "nothing of the probe to be left in $tenant" as_before $tenant
+	stop "doctor-$tenant"
+	[ ! -e "/run/sluice/$INSTANCE/probe" ] || fail "the record of $tenant's probe is left"
+done
+
+say "and the daemon with it"
+start doctor-both "$BUILD/sluice" --instance "$INSTANCE" doctor port
+wait_for 10 "a probe" probing port
+victim=$(doctor_pid)
+kill -STOP "$(pid_of sluiced)"
+kill -KILL "$victim"
+kill_sluiced
+stop doctor-both
+expect_ne "$(ns_ip port route show 192.0.0.8)" "" "what a doctor that was killed leaves until sluiced starts"
+start_sluiced
+wait_for 10 "nothing of the probe to be left" as_before port
+expect_document port 1024 "after all"
+
+# ---- no configuration ------------------------------------------------------------------------
+stop_sluiced
+expect_exit 1 "doctor without a configuration" "$BUILD/sluice" --instance "$INSTANCE" doctor --config "$LAB/new.yaml" --json
+cp "$LAB/expect.out" "$LAB/doctor.json"
+expect_has "$(said configuration found)" "there is no $LAB/new.yaml" "a missing configuration"
+expect_has "$(said configuration fix)" "examples/sluice.yaml $LAB/new.yaml" "how to get one"
