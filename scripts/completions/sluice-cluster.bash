@@ -9,7 +9,7 @@ _sluice_cluster() {
 
 	case $prev in
 	-m | --mode)
-		mapfile -t COMPREPLY < <(compgen -W 'parallel stream' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'auto parallel stream swarm' -- "$cur")
 		return
 		;;
 	-s | --state | -k | --keys | -f | --file | -b | --bundle | -i | --identity | --known-hosts | --write | -t | --timeline)
@@ -22,7 +22,7 @@ _sluice_cluster() {
 	init) words='--keys' ;;
 	enrol) words='--approve --pending --replace --valid' ;;
 	bootstrap) words='--bundle --item --ssh --identity --known-hosts --write' ;;
-	plan) words='--file --bundle --upgrade --wait' ;;
+	plan) words='--file --bundle --upgrade --wait --mode' ;;
 	apply) words='--file --bundle --upgrade --wait --mode --quiet' ;;
 	retry) words='--failed --upgrade --wait --mode --quiet' ;;
 	rollback) words='--run --wait --quiet' ;;
