@@ -203,11 +203,16 @@ check-cluster: deps ## the cluster at full size: machines that boot, etcd, Postg
 	@$(MAKE) --no-print-directory programs
 	@BUILD=$(BUILD) CLUSTER=1 selftests/run 'cluster/*'
 
-bench: deps ## compare with the direct path and with peers (root; CASE= SUBJECT= ROUNDS=)
+bench: deps ## compare with the direct path and with peers (root; CASE=, "cluster" too; SUBJECT= ROUNDS=)
 	@$(MAKE) --no-print-directory programs tools $(BENCH_BIN)
+ifneq ($(CASE),cluster)
 	@BUILD=$(BUILD) selftests/bench/run
 	@BUILD=$(BUILD) selftests/bench/tenants
 	@BUILD=$(BUILD) selftests/bench/flood
+endif
+ifneq ($(filter cluster,$(or $(CASE),cluster)),)
+	@BUILD=$(BUILD) selftests/bench/cluster
+endif
 
 SECONDS ?= 600
 soak: deps ## mixed traffic for SECONDS (default 600): memory and descriptors stay flat (root)
