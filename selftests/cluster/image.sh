@@ -3,31 +3,17 @@
 # timeout: 180
 #
 # A container image on one node of two: made here as a docker archive, carried in the bundle, imported
-# into a real containerd by its ctr, nothing pulled; its root is what was in the archive. A containerd
-# that is not there is named, and retried with success; the namespace is the item's; uninstalling
-# leaves no image; the other node never saw one.
+# into a real containerd by its ctr, nothing pulled; its container says what was in the
+# archive. A containerd that is not there is named, and retried with success; the namespace is
+# the item's; uninstalling leaves no image; the other node never saw one.
 # shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094
 . "$(dirname "$0")/lib/cluster.sh"
 cluster_lab 2
-need containerd ctr skopeo tar busybox
+need containerd ctr skopeo tar busybox runc
 make_keys
 REFERENCE=registry.example/team/hello:1.2
 
-# The image: busybox with what it needs, and a file.
-mkdir -p "$LAB/image/bin" "$LAB/image/etc" "$LAB/archive"
-cp -L "$(type -P busybox)" "$LAB/image/bin/busybox"
-{ ldd "$(type -P busybox)" || true; } 2>/dev/null | grep -o '/[^ ]*' >"$LAB/libraries"
-while read -r library; do
-	mkdir -p "$LAB/image$(dirname "$library")"
-	cp -L "$library" "$LAB/image$library"
-done <"$LAB/libraries"
-printf 'hello from %s\n' "$SL_ID" >"$LAB/image/etc/hello"
-tar -C "$LAB/image" --owner=0 --group=0 --numeric-owner -cf "$LAB/archive/layer.tar" .
-layer=$(sha256sum <"$LAB/archive/layer.tar" | cut -d ' ' -f 1)
-jq -n --arg d "sha256:$layer" '{architecture: "amd64", os: "linux",
-	config: {Cmd: ["/bin/busybox", "cat", "/etc/hello"]}, rootfs: {type: "layers", diff_ids: [$d]}}' >"$LAB/archive/config.json"
-printf '[{"Config": "config.json", "RepoTags": ["hello:latest"], "Layers": ["layer.tar"]}]\n' >"$LAB/archive/manifest.json"
-tar -C "$LAB/archive" -cf "$LAB/hello.tar" manifest.json config.json layer.tar
+make_image "$LAB/hello.tar" "hello from $SL_ID"
 cat >"$LAB/bundle.yaml" <<-YAML
 	name: edge
 	version: @VERSION@
@@ -71,11 +57,17 @@ expect_eq "$(on 1 ctr -n sluice images ls -q)" $REFERENCE "images in the item's 
 expect_eq "$(on 1 ctr images ls -q)" '' "images in ctr's own"
 expect_eq "$(on 1 ctr -n sluice images check -q)" $REFERENCE "images that are complete and unpacked"
 
-# What runs is what was in the archive: the root that ctr unpacked. (full/boot runs one.)
+# What runs is what was in the archive: with the root that ctr unpacked, and no network.
 mnt=$(on 1 mktemp -d)
 on 1 ctr -n sluice images mount $REFERENCE "$mnt" >/dev/null || fail "the image's root"
 expect_eq "$(on 1 cat "$mnt/etc/hello")" "hello from $SL_ID" "what is in the image"
 on 1 ctr -n sluice images unmount "$mnt" >/dev/null
+# A machine that gives us no cgroups runs no containers.
+if said=$(on 1 ctr -n sluice run --rm $REFERENCE probe 2>"$LAB/run.log"); then
+	expect_eq "$said" "hello from $SL_ID" "what the container says"
+else
+	grep -q cgroup "$LAB/run.log" || fail "run: $(cat "$LAB/run.log")"
+fi
 expect_fails "an image on the other node" on 2 test -e /var/lib/containerd/io.containerd.metadata.v1.bolt
 
 # Again: nothing changes. Taken away: nothing of it is left.

@@ -98,7 +98,8 @@ long http_fetch(const struct http *http, const char *url, int fd, uint64_t offse
 		int (*arrived)(uint64_t bytes, void *arg), void *arg, char **ret_why);
 void node_http(const struct node *node, struct http *ret_http, char paths[3][CLUSTER_PATH_MAX]);
 
-/* cluster_renew.c: a new certificate, when the control machine says so. 0 or -ECONNREFUSED (said). */
+/* cluster_renew.c: a new certificate, when the control machine says so. 0 or -ECONNREFUSED (said).
+ */
 int node_renew(struct node *node, const struct http *http);
 
 /* ---- cluster_journal.c --------------------------------------------------------------------- */
@@ -178,7 +179,12 @@ int config_restore(struct node *node, const char *item, struct outcome *outcome)
 /* The same for any file that a scheme writes. */
 int config_put(struct node *node, const char *item, const char *path, const char *text,
 	       unsigned mode, const char *owner, const char *group, struct outcome *outcome);
+#define NETWORK_DIRECTORY "/etc/systemd/network"
 int network_apply(struct work *work);
+/* cluster_network_keep.c: our files as they are now, until they are let go or taken back. */
+int network_keep(struct node *node);
+int network_let_go(struct node *node);
+int network_take_back(struct node *node);
 int network_remove(struct node *node, struct outcome *outcome);
 int storage_apply(struct work *work);
 int storage_remove(struct node *node, struct outcome *outcome);

@@ -7,6 +7,7 @@
 #include "cluster.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +17,6 @@
 
 #include "../lib/log.h"
 
-#define DIRECTORY   "/etc/systemd/network"
 #define FILE_TEXT   8192
 #define REACH_TRIES 20 /* of 1 s */
 
@@ -47,6 +47,17 @@ static bool listed(const json_t *links, const char *interface)
 
 	json_array_foreach (links, i, link)
 		if (!strcmp(text(link, "interface"), interface))
+			return true;
+	return false;
+}
+
+static bool has_vlan(const json_t *links, const char *parent)
+{
+	const json_t *link;
+	size_t i;
+
+	json_array_foreach (links, i, link)
+		if (text(link, "parent") && !strcmp(text(link, "parent"), parent))
 			return true;
 	return false;
 }
@@ -88,7 +99,7 @@ static int put(struct work *work, const char *interface, const char *suffix, con
 {
 	char path[256];
 
-	snprintf(path, sizeof(path), DIRECTORY "/10-sluice-%s.%s", interface, suffix);
+	snprintf(path, sizeof(path), NETWORK_DIRECTORY "/10-sluice-%s.%s", interface, suffix);
 	return config_put(work->node, DESIRED_NETWORK, path, content, 0644, "root", "root",
 			  &work->outcome);
 }
@@ -127,6 +138,29 @@ static int write_files(struct work *work, const json_t *links)
 		err = put(work, text(link, "interface"), "network", out);
 	}
 	free(out);
+	return err;
+}
+
+/* Of interfaces that an earlier scheme had and this one has not. */
+static int remove_stale(struct work *work, const json_t *links)
+{
+	static const char head[] = NETWORK_DIRECTORY "/10-sluice-";
+	char interface[64];
+	glob_t found;
+	int err = 0;
+
+	if (glob(NETWORK_DIRECTORY "/10-sluice-*", 0, NULL, &found))
+		return 0;
+	for (size_t i = 0; i < found.gl_pathc && !err; i++) {
+		const char *path = found.gl_pathv[i], *name = path + sizeof(head) - 1;
+
+		snprintf(interface, sizeof(interface), "%.*s",
+			 (int)(strrchr(name, '.') ? strrchr(name, '.') - name : 0), name);
+		if (!listed(links, interface) && !has_vlan(links, interface) && unlink(path) &&
+		    errno != ENOENT)
+			err = outcome_fail(&work->outcome, -errno, "%s: %s", path, strerror(errno));
+	}
+	globfree(&found);
 	return err;
 }
 
@@ -237,6 +271,27 @@ static bool control_answers(const struct node *node)
 	return status == 200;
 }
 
+/* To the scheme before. err: why it did not come into force; 0: it cut us off. */
+static int take_back(struct work *work, int err)
+{
+	struct outcome *ignored = calloc(1, sizeof(*ignored));
+	int back;
+
+	log_error("%s: the network scheme is taken back",
+		  err ? "it cannot be applied" : "the control machine is out of reach");
+	back = network_take_back(work->node);
+	if (!back && ignored && networkd_runs())
+		back = exec_words(ignored, "networkctl", "reload", NULL);
+	free(ignored);
+	if (back)
+		log_error("the files of the scheme before: %s", strerror(-back));
+	if (err)
+		return err;
+	return outcome_fail(&work->outcome, -ENETUNREACH,
+			    "with this network scheme the control machine could not be reached: "
+			    "the files were taken back");
+}
+
 int network_apply(struct work *work)
 {
 	const json_t *links = json_object_get(work->desired, "links"), *link;
@@ -251,16 +306,19 @@ int network_apply(struct work *work)
 			return outcome_fail(&work->outcome, -ENODEV, "there is no interface %s",
 					    base);
 	}
-	err = write_files(work, links);
+	err = network_keep(work->node);
+	if (!err)
+		err = remove_stale(work, links);
+	if (!err)
+		err = write_files(work, links);
 	if (!err)
 		err = apply(links, &work->outcome);
-	if (err || control_answers(work->node))
-		return err;
-	log_error("the control machine is out of reach: the network scheme is taken back");
-	network_remove(work->node, &work->outcome);
-	return outcome_fail(&work->outcome, -ENETUNREACH,
-			    "with this network scheme the control machine could not be reached: "
-			    "the files were taken back");
+	if (!err && control_answers(work->node))
+		return network_let_go(work->node);
+	/* Ended by a signal it goes on with it the next time. */
+	if (work->node->ending)
+		return err ? err : -EINTR;
+	return take_back(work, err);
 }
 
 int network_remove(struct node *node, struct outcome *outcome)

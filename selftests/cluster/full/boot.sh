@@ -5,13 +5,14 @@
 #
 # The whole job on machines that boot: four nodes (systemd-nspawn over a Debian 12 base) in network
 # namespaces with no route out, bare of any agent until bootstrap comes over SSH; etcd, then
-# PostgreSQL with Patroni, and HAProxy on one of them, from Debian's own packages. One leader, two
+# PostgreSQL with Patroni, and on one of them HAProxy and a container image in containerd, from Debian's
+# own packages. One leader, two
 # replicas; the leader is killed and the row survives; a second apply changes nothing; a fourth node
 # is installed alone; a capture shows no packet outside the plan; uninstalling gives dpkg's
 # selections back. The base and the packages are kept in CACHE.
 # shellcheck source-path=SCRIPTDIR source=../lib/cluster.sh
 . "$(dirname "$0")/../lib/cluster.sh"
-need systemd-nspawn mmdebstrap ssh ssh-keygen tcpdump
+need systemd-nspawn mmdebstrap ssh ssh-keygen tcpdump skopeo busybox
 CACHE=${CACHE:-/var/cache/sluice-test}
 BASE=$CACHE/base-bookworm
 MACHINES=()
@@ -184,7 +185,28 @@ cat >"$LAB/bundle.yaml" <<-YAML
 	    packages: [haproxy]
 	    variables:
 	      - name: hosts
+	  - name: containerd
+	    role: software
+	    packages: [containerd]
+	    prepare:
+	      - run: mkdir -p /var/lib/containerd && { mountpoint -q /var/lib/containerd || mount -t tmpfs tmpfs /var/lib/containerd; }
+	    health:
+	      - run: ctr version
+	        tries: 20
+	        interval: 1
+	        timeout: 20
+	    uninstall:
+	      - run: systemctl stop containerd; umount /var/lib/containerd
+	  - name: hello
+	    role: software
+	    version: "1"
+	    image: docker-archive:$LAB/hello.tar
+	    reference: registry.example/hello:1
+	    requires: [containerd]
+	    health:
+	      - run: ctr images check -q | grep -qx registry.example/hello:1
 YAML
+make_image "$LAB/hello.tar" "hello from the bundle"
 mkdir -p "$CACHE"
 # Made once for this definition and this agent: resolving and fetching take a minute.
 stamp=$(sed "s,$LAB,," "$LAB/bundle.yaml" | cat - "$AGENT" | sha256sum)
@@ -202,7 +224,7 @@ software: [postgres]
 variables:
   - {name: hosts, value: "10.9.0.11:2379,10.9.0.12:2379,10.9.0.13:2379"}
   - {name: members, value: "n1=http://10.9.0.11:2380,n2=http://10.9.0.12:2380,n3=http://10.9.0.13:2380"}'
-printf '    software: [postgres, haproxy]\n' >"$LAB/n1.yaml"
+printf '    software: [postgres, haproxy, containerd, hello]\n' >"$LAB/n1.yaml"
 write_cluster 3 "$lines"
 cluster_init
 for i in 1 2 3; do machine $i; done
@@ -234,6 +256,8 @@ everywhere() { for i in 1 2 3; do [ "$(sql $i 'select x from t')" = 42 ] || retu
 wait_for 60 "the row is everywhere" everywhere
 node 1 dpkg -s haproxy >/dev/null || fail "haproxy is on n1"
 expect_fails "haproxy is on n1 alone" node 2 dpkg -s haproxy
+expect_eq "$(node 1 'ctr images mount registry.example/hello:1 /mnt >/dev/null && cat /mnt/etc/hello; ctr images unmount /mnt >/dev/null')" \
+	"hello from the bundle" "what is in the container image"
 
 # Again: nothing changes.
 log=$(node 2 sha256sum /var/log/dpkg.log)
@@ -263,7 +287,7 @@ ctl apply --wait 30 --json >"$LAB/four.json" || fail "a fourth node: $(jq -c '[.
 expect_eq "$(jq -r '[.nodes[] | select([.items[].action] | any(. != "keep")) | .name] | join(" ")' "$LAB/four.json")" n4 "who changes"
 expect_eq "$(node 2 sha256sum /var/log/dpkg.log)" "$log" "n2 is left alone"
 
-# Away again: selections as after the bootstrap.
+# Away again: selections and images as after the bootstrap.
 ctl uninstall --wait 20 --quiet n1 n2 n3 || fail "uninstall: $(ctl report)"
 for i in 1 2 3; do
 	node $i dpkg --get-selections | diff "$LAB/bootstrapped$i" - >&2 || fail "selections of n$i"

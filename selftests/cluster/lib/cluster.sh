@@ -10,6 +10,7 @@
 #   ctl WORD…          sluice-cluster on the control machine
 #   agent_start N      enrolled before by: enrol N
 #   on N COMMAND…      in the node's root and namespaces
+#   make_image FILE TEXT  a container image
 #   make_bundle VERSION  from $LAB/bundle.yaml, whose packages make_deb made
 
 # shellcheck source-path=SCRIPTDIR source=../../lib.sh
@@ -127,6 +128,26 @@ make_deb() {
 	head -c "$((${3:-1} * 1024))" /dev/urandom >"$dir/usr/share/$1/data"
 	printf '%s\n' "$2" >"$dir/usr/share/$1/version"
 	dpkg-deb -Znone --root-owner-group -b "$dir" "$LAB/debs/$1_$2_all.deb" >/dev/null
+	rm -r "$dir"
+}
+
+# make_image FILE TEXT: a docker archive whose container says TEXT: busybox with its libraries
+make_image() {
+	local dir=$LAB/build/image layer library
+	mkdir -p "$dir/root/bin" "$dir/root/etc"
+	cp -L "$(type -P busybox)" "$dir/root/bin/busybox"
+	{ ldd "$dir/root/bin/busybox" || true; } 2>/dev/null | grep -o '/[^ ]*' >"$dir/libraries" || true
+	while read -r library; do
+		mkdir -p "$dir/root$(dirname "$library")"
+		cp -L "$library" "$dir/root$library"
+	done <"$dir/libraries"
+	printf '%s\n' "$2" >"$dir/root/etc/hello"
+	tar -C "$dir/root" --owner=0 --group=0 --numeric-owner --mtime=@0 --sort=name -cf "$dir/layer.tar" .
+	layer=$(sha256sum <"$dir/layer.tar" | cut -d ' ' -f 1)
+	jq -n --arg d "sha256:$layer" '{architecture: "amd64", os: "linux", rootfs: {type: "layers", diff_ids: [$d]},
+		config: {Cmd: ["/bin/busybox", "cat", "/etc/hello"]}}' >"$dir/config.json"
+	printf '[{"Config": "config.json", "RepoTags": ["hello:latest"], "Layers": ["layer.tar"]}]\n' >"$dir/manifest.json"
+	tar -C "$dir" -cf "$1" manifest.json config.json layer.tar
 	rm -r "$dir"
 }
 
