@@ -117,6 +117,12 @@ bool swarm_active(const struct swarm *swarm)
 	return swarm && swarm->port;
 }
 
+bool swarm_peer_same(const struct swarm_peer *a, const struct swarm_peer *b)
+{
+	return !strcmp(a->name, b->name) && !strcmp(a->address, b->address) &&
+	       !strcmp(a->key, b->key);
+}
+
 bool swarm_shunned(const struct swarm *swarm, const char *name)
 {
 	for (size_t i = 0; i < swarm->shunned_count; i++)

@@ -74,6 +74,7 @@ int swarm_load(struct swarm *swarm, const struct bundle *bundle);
 void swarm_has(struct swarm *swarm, const char *digest);
 /* Looks at one more blob that an earlier run left here. True: there was one. */
 bool swarm_seed(struct swarm *swarm, const json_t *document);
+bool swarm_peer_same(const struct swarm_peer *a, const struct swarm_peer *b);
 bool swarm_shunned(const struct swarm *swarm, const char *name);
 void swarm_shun(struct swarm *swarm, const char *name);
 void swarm_mark(struct swarm *swarm, size_t index);

@@ -12,7 +12,7 @@
 #include "../lib/log.h"
 #include "swarm.h"
 
-#define MAP_MS	     150 /* between two looks at a peer; longer with many peers */
+#define MAP_MS	     200 /* between two looks at a peer; longer with many peers */
 #define TURN_MS	     100
 #define STALL_MS     1500 /* without a piece: who is slow or silent is not waited for */
 #define GIVE_UP_MS   60000
@@ -141,12 +141,6 @@ static int add_blob(struct exchange *exchange, const char *digest)
 	return err || exchange->blob_left[blob] ? err : finish_blob(exchange, blob);
 }
 
-static bool same_peer(const struct swarm_peer *a, const struct swarm_peer *b)
-{
-	return !strcmp(a->name, b->name) && !strcmp(a->address, b->address) &&
-	       !strcmp(a->key, b->key);
-}
-
 /* Peers that the document names now; those that it does not name any more are left out. */
 static int choose_sources(struct exchange *exchange)
 {
@@ -158,7 +152,7 @@ static int choose_sources(struct exchange *exchange)
 		bool named = false;
 
 		for (size_t i = 0; i < swarm->peers_count && !named; i++)
-			named = same_peer(&source->peer, &swarm->peers[i]);
+			named = swarm_peer_same(&source->peer, &swarm->peers[i]);
 		source->shunned = !named || swarm_shunned(swarm, source->peer.name);
 		source->alive &= !source->shunned;
 	}
@@ -166,7 +160,7 @@ static int choose_sources(struct exchange *exchange)
 		bool known = false;
 
 		for (size_t k = 1; k < exchange->count && !known; k++)
-			known = same_peer(&exchange->sources[k].peer, &swarm->peers[i]);
+			known = swarm_peer_same(&exchange->sources[k].peer, &swarm->peers[i]);
 		if (known || exchange->count == SOURCES_MAX)
 			continue;
 		exchange->sources[exchange->count].peer = swarm->peers[i];

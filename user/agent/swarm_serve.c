@@ -6,7 +6,8 @@
  *   GET /v1/piece/MANIFEST/INDEX  one of them
  *
  * libmicrohttpd with one thread. Only keys that the document names, each from the address named
- * beside it, get an answer.
+ * beside it, get an answer. A certificate is verified once in a connection, with the first request;
+ * that the document names its key, with each.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,6 +33,12 @@
 #define TLS_PRIORITIES	   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define BINARY_TYPE	   "application/octet-stream"
 
+/* Who is at the other end of a connection. */
+struct client {
+	struct swarm_peer is;
+	bool verified;
+};
+
 static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *why)
 {
 	struct MHD_Response *response =
@@ -45,20 +52,45 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status
 	return result;
 }
 
-/* NULL when it is a peer. */
-static const char *identify(struct swarm *swarm, struct MHD_Connection *connection)
+static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
+			  enum MHD_ConnectionNotificationCode code)
 {
-	char name[64], address[64], key[NAME_DIGEST_LEN + 1];
-	const char *why = peer_certificate(connection, name, sizeof(name), key);
-	bool found = false;
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		*context = calloc(1, sizeof(struct client));
+	} else {
+		free(*context);
+		*context = NULL;
+	}
+}
+
+static const char *verify(struct MHD_Connection *connection, struct client *client)
+{
+	const char *why = peer_certificate(connection, client->is.name, sizeof(client->is.name),
+					   client->is.key);
 
 	if (why)
 		return why;
-	peer_address(connection, address, sizeof(address));
+	peer_address(connection, client->is.address, sizeof(client->is.address));
+	client->verified = true;
+	return NULL;
+}
+
+/* NULL when it is a peer. */
+static const char *identify(struct swarm *swarm, struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct client *client = info ? info->socket_context : NULL;
+	const char *why = client ? NULL : "out of memory";
+	bool found = false;
+
+	if (client && !client->verified)
+		why = verify(connection, client);
+	if (why)
+		return why;
 	pthread_mutex_lock(&swarm->lock);
 	for (size_t i = 0; i < swarm->peers_count && !found; i++)
-		found = !strcmp(swarm->peers[i].name, name) && !strcmp(swarm->peers[i].key, key) &&
-			!strcmp(swarm->peers[i].address, address);
+		found = swarm_peer_same(&swarm->peers[i], &client->is);
 	pthread_mutex_unlock(&swarm->lock);
 	return found ? NULL : "no peer of this node, or at another address";
 }
@@ -247,7 +279,8 @@ int swarm_listen(struct swarm *swarm)
 	swarm->daemon = MHD_start_daemon(
 		MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_TLS | MHD_USE_ERROR_LOG, 0, NULL, NULL,
 		on_request, swarm, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
-		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
 		MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_OF_ONE,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_REQUEST,
