@@ -203,16 +203,16 @@ check-cluster: deps ## the cluster at full size: machines that boot, etcd, Postg
 	@$(MAKE) --no-print-directory programs
 	@BUILD=$(BUILD) CLUSTER=1 selftests/run 'cluster/*'
 
-bench: deps ## compare with the direct path and with peers (root; CASE=, "cluster" too; SUBJECT= ROUNDS=)
+# Whole programs beside run's cases: CASE names any of both kinds, and all run without one.
+BENCH_WHOLE := tenants moments scale flood cluster
+BENCH_CASES := $(filter-out $(BENCH_WHOLE),$(CASE))
+bench: deps ## compare with the direct path and with peers (root; CASE= SUBJECT= ROUNDS=)
 	@$(MAKE) --no-print-directory programs tools $(BENCH_BIN)
-ifneq ($(CASE),cluster)
-	@BUILD=$(BUILD) selftests/bench/run
-	@BUILD=$(BUILD) selftests/bench/tenants
-	@BUILD=$(BUILD) selftests/bench/flood
+ifneq ($(or $(BENCH_CASES),$(if $(CASE),,all)),)
+	@BUILD=$(BUILD) CASE='$(BENCH_CASES)' selftests/bench/run
 endif
-ifneq ($(filter cluster,$(or $(CASE),cluster)),)
-	@BUILD=$(BUILD) selftests/bench/cluster
-endif
+	@set -e; for whole in $(filter $(BENCH_WHOLE),$(or $(CASE),$(BENCH_WHOLE))); do \
+		BUILD=$(BUILD) selftests/bench/$$whole; done
 
 SECONDS ?= 600
 soak: deps ## mixed traffic for SECONDS (default 600): memory and descriptors stay flat (root)

@@ -8,6 +8,8 @@
  *               --seconds S [--warmup S] | --requests N
  *   load bulk   --to ADDR:PORT --direction up|down [--connections N] --seconds S [--warmup S]
  *   load serve  --to ADDR:PORT
+ *   load hold   --to ADDR:PORT --group PATH,SIZE,CONNECTIONS
+ *   load keep   --to ADDR:PORT
  * and for http and bulk any number of --cpu PID, whose CPU time over the window is reported.
  */
 #include <arpa/inet.h>
@@ -20,6 +22,7 @@
 #include <string.h>
 
 #include "lib/load_bulk.h"
+#include "lib/load_hold.h"
 #include "lib/load_http.h"
 
 #define GIB 1073741824.0
@@ -44,6 +47,8 @@ static void usage(void)
 	      "       load bulk  --to ADDR:PORT --direction up|down [--connections N]\n"
 	      "                  [--seconds S] [--warmup S]\n"
 	      "       load serve --to ADDR:PORT\n"
+	      "       load hold  --to ADDR:PORT --group PATH,SIZE,CONNECTIONS\n"
+	      "       load keep  --to ADDR:PORT\n"
 	      "http and bulk: --cpu PID ...\n",
 	      stderr);
 	exit(2);
@@ -224,6 +229,20 @@ static void run_bulk(void)
 			"gibs", (double)bytes / GIB / window, "cpu", cpu_json(&options.cpu)));
 }
 
+static void run_hold(void)
+{
+	const struct hold_plan plan = {
+		.to = options.http.to,
+		.host = options.http.host,
+		.path = options.groups[0].path,
+		.connections = options.groups[0].connections,
+	};
+
+	if (options.ngroups != 1)
+		usage();
+	load_hold(&plan);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
@@ -236,6 +255,10 @@ int main(int argc, char **argv)
 		run_bulk();
 	else if (!strcmp(argv[1], "serve"))
 		load_bulk_serve(&options.http.to);
+	else if (!strcmp(argv[1], "hold"))
+		run_hold();
+	else if (!strcmp(argv[1], "keep"))
+		load_keep(&options.http.to);
 	else
 		usage();
 	return 0;

@@ -73,33 +73,60 @@ def bystander_table(table, names, subject):
 def marks(table, names, subjects):
     """[(met, text)] for the cases and subjects that ran."""
     verdicts = []
-    marked = cases.MARKED
-    if marked not in subjects:
+    if cases.MARKED not in subjects:
         return verdicts
     for name in names:
         if name in cases.BYSTANDERS:
-            verdicts.append(bystander_mark(table, name, marked))
-            continue
-        for metric in cases.CASES[name].primary:
-            verdicts.extend(case_marks(table, name, metric, subjects))
+            verdicts.append(bystander_mark(table, name, cases.MARKED))
+        else:
+            verdicts.extend(rate_marks(table, name, subjects))
+            verdicts.extend(other_marks(table, name, names))
     return verdicts
 
 
-def case_marks(table, name, metric, subjects):
+def rate_marks(table, name, subjects):
+    """Against the direct path and against each peer."""
+    marked, floor, ahead = cases.MARKED, cases.FLOORS.get(name), cases.AHEAD.get(name, 1)
+    for index, metric in enumerate(cases.CASES[name].primary):
+        unit, more = cases.METRICS[metric]
+        if floor and not index:
+            ratio = table.ratio(name, metric, marked, "direct")
+            yield (ratio is not None and ratio >= floor,
+                   f"{name}: {amount(ratio)} x direct, wanted {floor:.2f} or more")
+        for peer in cases.PEERS:
+            if peer not in subjects:
+                continue
+            ratio = table.ratio(name, metric, marked, peer)
+            wanted = f"{ahead:.2f} or more" if more else "1 or less"
+            yield (ratio is not None and (ratio >= ahead if more else ratio <= 1),
+                   f"{name}: {amount(ratio)} x {peer}'s {unit}, wanted {wanted}")
+
+
+def other_marks(table, name, names):
+    """Latency, CPU, and what one load leaves of another."""
     marked = cases.MARKED
-    floor = cases.FLOORS.get(name)
-    unit, more = cases.METRICS[metric]
-    if floor is not None:
-        ratio = table.ratio(name, metric, marked, "direct")
-        yield (ratio is not None and ratio >= floor,
-               f"{name}: {marked} {amount(ratio)} x direct, wanted {floor:.2f} or more")
-    for peer in cases.PEERS:
-        if peer not in subjects:
-            continue
-        ratio = table.ratio(name, metric, marked, peer)
-        yield (ratio is not None and (ratio > 1 if more else ratio < 1),
-               f"{name}: {marked} {amount(ratio)} x {peer}'s {unit}, "
-               f"wanted {'more' if more else 'less'} than 1")
+    for metric, (unit, _) in cases.METRICS.items():
+        key = (name, metric)
+        if key in cases.CEILINGS:
+            ratio, most = table.ratio(name, metric, marked, "direct"), cases.CEILINGS[key]
+            yield (ratio is not None and ratio <= most,
+                   f"{name}: {metric[:3]} {amount(ratio)} x direct's, wanted {most:.2f} or less")
+        if key in cases.LIMITS:
+            value, most = table.median(name, marked, metric), cases.LIMITS[key]
+            yield (value is not None and value <= most,
+                   f"{name}: relay CPU {amount(value)} {unit}, wanted {most:.2f} or less")
+        if key in cases.ADDED:
+            added, most = table.differences(name, metric, marked, "direct"), cases.ADDED[key]
+            middle = statistics.median(added) if added else None
+            yield (middle is not None and middle <= most,
+                   f"{name}: {metric[:3]} {'-' if middle is None else round(middle)} {unit} over "
+                   f"direct's, wanted {most} or less")
+    for (case, alone), least in cases.BESIDE.items():
+        if case == name and alone in names:
+            ratios = table.ratios_of_cases(case, alone, "gibs", marked)
+            ratio = statistics.median(ratios) if ratios else None
+            yield (ratio is not None and ratio >= least,
+                   f"{name}: bulk {amount(ratio)} x bulk alone ({alone}), wanted {least:.2f} or more")
 
 
 def bystander_mark(table, name, subject):

@@ -29,6 +29,18 @@ class Table:
         return [over[number] / under[number] for number in sorted(over)
                 if under.get(number)]
 
+    def differences(self, case, metric, subject, base):
+        """subject - base, round by round."""
+        over = self.values.get((case, subject, metric), {})
+        under = self.values.get((case, base, metric), {})
+        return [over[number] - under[number] for number in sorted(over) if number in under]
+
+    def ratios_of_cases(self, case, other, metric, subject):
+        """A subject's case / its other case, round by round."""
+        over = self.values.get((case, subject, metric), {})
+        under = self.values.get((other, subject, metric), {})
+        return [over[number] / under[number] for number in sorted(over) if under.get(number)]
+
     def ratio(self, case, metric, subject, base):
         ratios = self.ratios(case, metric, subject, base)
         return statistics.median(ratios) if ratios else None

@@ -179,19 +179,22 @@ class Sluice(Subject):
     """sluiced with one engine and one kind of bridge, in an instance of its own."""
 
     engine, bridge = "inline", "fd"
+    workers = 0         # one for each CPU
+    connections = 4096  # of one client, and of each worker at least
 
     def __init__(self, lab, name):
         super().__init__(lab, name)
         self.instance = f"{lab.prefix}-{name.split('-')[1]}"
 
-    def start(self):
-        # Budgets far over what the load needs: policed like anybody, refused nothing.
-        config = self.lab.write(f"{self.name}.yaml", f"""
+    def config(self):
+        """Budgets far over what the load needs: policed like anybody, refused nothing."""
+        return f"""
 management:
   netns: {self.lab.management}
 relay:
   user: "64999"
   engine: {self.engine}
+  workers: {self.workers}
 guard:
   source_rate: 100000000
   source_burst: 100000000
@@ -200,7 +203,10 @@ guard:
   interface_rate: 100000000
   interface_burst: 100000000
 limits:
-  connections_per_client: 4096
+  connections: {max(self.connections, 16384)}
+  connections_per_client: {self.connections}
+  connections_per_tenant: {max(self.connections, 8192)}
+  keepalive_timeout: 3600000
   request_rate: 0
 services:
   - name: origin
@@ -210,11 +216,18 @@ services:
 routes:
   - path: /
     service: origin
-""")
+"""
+
+    def launch(self):
+        """The daemon alone."""
+        config = self.lab.write(f"{self.name}.yaml", self.config())
         mount_bpffs()
         self.to = f"{METADATA}:80"
         self.process = self.lab.spawn(self.name, [self.lab.program("sluiced"), "--config", config,
                                                   "--instance", self.instance])
+
+    def start(self):
+        self.launch()
         self.wait_for_control()
         self.attach(self.tenant)
         self.lab.wait_for_http(self.tenant, self.to, self.process)
