@@ -103,6 +103,9 @@ PY
 refused bad.sluice "an absurd size" "is truncated"
 gzip -k good.sluice
 refused good.sluice.gz "compressed"
+# The name of a file on somebody's stick.
+expect_fails "a name that speaks to the terminal" "$BUNDLE" verify --keys ops.pub $'\e]0;owned\a.sluice'
+expect_has "$(cat "$LAB/expect.out")" "?]0;owned?.sluice" "what is left of it"
 : >empty.sluice
 expect_fails "an empty file" "$BUNDLE" verify --keys ops.pub empty.sluice
 mkfifo pipe

@@ -161,6 +161,19 @@ agent_start 1
 wait_for 20 "an old document is refused" refused "it is older than one seen before"
 agent_stop 1
 
+# A node that is not ours any more writes to the operator's terminal.
+evil='\u001b]0;owned\u0007 \u009b2J \u202egpj'
+report=$(db "SELECT '{\"events\": [{\"seq\": 100000, \"item\": \"one\", \"id\": \"' || id || '\", \"run\": \"' || run || '\", \"state\": \"failed\", \"percent\": 0, \"message\": \"$evil\"}]}' FROM items WHERE node = 'n1' AND name = 'one'")
+# shellcheck disable=SC2086 # words
+{
+	expect_eq "$(ask 1 $mine "$U/v1/events" -d "$report")" 204 "the report"
+	expect_eq "$(ask 1 $mine "$U/v1/facts" -d "{\"os\": \"$evil\", \"time\": 0}")" 204 "its facts"
+	expect_eq "$(ask 1 $mine "$U/v1/refused" -d "{\"document\": \"$(printf '0%.0s' {1..64})\", \"why\": \"$evil\"}")" 204 "its refusal"
+}
+{ ctl status || true; ctl plan --bundle "$LAB/2.sluice" || true; } >"$LAB/seen" 2>&1
+expect_has "$(cat "$LAB/seen" "$LAB/serve.log")" "?]0;owned? ??2J ???gpj" "what is left of it"
+expect_fails "the terminal hears nothing" grep -q $'[\e\a]\|\u009b\|\u202e' "$LAB/seen" "$LAB/serve.log"
+
 # An impostor at the control machine's address, with a CA of its own: the agent does not talk to it.
 stop serve
 in_ns c openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/i.key" -out "$LAB/i.pem" \

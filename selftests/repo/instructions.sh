@@ -51,6 +51,16 @@ expect_fails "cancelling nonsense" "$REPO" instruct cancel ../x
 
 say "cancelled after it began"
 event "$VM1" "$one" running 40
+# A text that is cut in the middle of a character, and one that is meant for the operator's terminal.
+printf -v umlauts 'ü%.0s' {1..3000}
+for lead in "" x; do
+	event "$VM1" "$one" running 5 "$lead$umlauts" "$lead$umlauts"
+	expect_eq "$(state "$one")" running "an operation with a long report is listed"
+done
+event "$VM1" "$one" running 5 $'\e]0;owned\a \u009b2J \u202egpj' $'\e[2J'
+"$REPO" instructions --log >"$LAB/seen"
+expect_has "$(cat "$LAB/seen")" "?]0;owned? ??2J ???gpj" "what is left of it"
+expect_fails "the terminal hears nothing" grep -q $'[\e\a]\|\u009b\|\u202e' "$LAB/seen"
 expect_fails "cancelling what runs" "$REPO" instruct cancel "$one"
 expect_has "$(cat "$LAB/expect.out")" "--force" "the next step"
 "$REPO" instruct cancel --force "$one" >/dev/null

@@ -108,6 +108,12 @@ printf 'Package: ../../evil\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescr
 	printf '2.0\n' >debian-binary && ar rc evil.deb debian-binary control.tar data.tar)
 expect_eq "$(api_status /v1/files/evil.deb -T "$LAB/evil/evil.deb")" 422 "a package named ../../evil"
 
+# A description that is no UTF-8 hides no other package.
+printf 'Package: caf\nVersion: 1\nArchitecture: all\nMaintainer: Test <test@example.org>\nDescription: caf\xe9 \033[2J\n' >"$LAB/evil/control"
+(cd "$LAB/evil" && tar cf control.tar ./control && rm -f evil.deb && ar rc evil.deb debian-binary control.tar data.tar)
+expect_eq "$(api_status /v1/files/caf.deb -T "$LAB/evil/evil.deb")" 201 "a package with a description in Latin-1"
+expect_eq "$(api '/v1/packages?name=caf' | jq -r '.packages[0].summary')" "caf? ?[2J" "its description"
+
 # Too large, at once and while streaming; the daemon says so before the body is sent.
 repo_stop
 repo_config "limits: {upload_size: 1000000}"

@@ -190,9 +190,12 @@ static void print_item(const struct bundle_item *item)
 		}
 		putchar('\n');
 	}
-	for (size_t i = 0; i < item->configs_count; i++)
-		printf("  %-12s %s (%s:%s %04o)\n", i ? "" : "configs", item->configs[i].path,
-		       item->configs[i].owner, item->configs[i].group, item->configs[i].mode);
+	for (size_t i = 0; i < item->configs_count; i++) {
+		printf("  %-12s ", i ? "" : "configs");
+		cli_put(item->configs[i].path);
+		printf(" (%s:%s %04o)\n", item->configs[i].owner, item->configs[i].group,
+		       item->configs[i].mode);
+	}
 	for (unsigned phase = 0; phase < BUNDLE_PHASES; phase++)
 		for (size_t i = 0; i < item->steps[phase].count; i++) {
 			printf("  %-12s ", i ? "" : bundle_phase_name(phase));

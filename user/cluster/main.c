@@ -10,6 +10,7 @@
 #include "../lib/file.h"
 #include "../lib/log.h"
 #include "../lib/opt.h"
+#include "../lib/text.h"
 #include "cluster.h"
 
 #define FILE_MAX (1024 * 1024)
@@ -48,7 +49,9 @@ void cluster_complain(const char *format, ...)
 	if (vasprintf(&text, format, args) < 0)
 		text = NULL;
 	va_end(args);
-	fprintf(stderr, "sluice-cluster: %s\n", text ? text : "out of memory");
+	fputs("sluice-cluster: ", stderr);
+	text_put(stderr, text ? text : "out of memory");
+	fputc('\n', stderr);
 	free(text);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdio.h>
 
+#include "../lib/text.h"
 #include "plan.h"
 
 static const char *text(const json_t *object, const char *key)
@@ -39,8 +40,10 @@ static void show_node(const json_t *node)
 	show_list(node, "problems", "!");
 }
 
-void plan_show(const json_t *plan)
+/* Nodes tell what is installed there, in which versions: text that is theirs. */
+void plan_show(const json_t *made)
 {
+	json_t *plan = text_json(made);
 	const json_t *bundle = json_object_get(plan, "bundle"), *node;
 	size_t i;
 
@@ -53,4 +56,5 @@ void plan_show(const json_t *plan)
 	printf("%lld to change, %zu problems%s%s\n",
 	       (long long)json_integer_value(json_object_get(plan, "changes")), plan_problems(plan),
 	       *text(plan, "mode") ? ", mode " : "", text(plan, "mode"));
+	json_decref(plan);
 }

@@ -8,6 +8,7 @@
 
 #include "../lib/fault.h"
 #include "../lib/file.h"
+#include "../lib/text.h"
 #include "swarm.h"
 
 #define REPORT_MAX (64 * 1024 * 1024)
@@ -160,8 +161,9 @@ json_t *runs_read(struct cluster *cluster, const char *id, const char *kind)
 	return report;
 }
 
-void runs_show(const json_t *report)
+void runs_show(const json_t *made)
 {
+	json_t *report = text_json(made);
 	const json_t *nodes = json_object_get(report, "nodes"), *node, *item;
 	size_t i, k;
 
@@ -177,4 +179,5 @@ void runs_show(const json_t *report)
 			       text(item, "state"));
 		swarm_show(json_object_get(node, "sources"));
 	}
+	json_decref(report);
 }

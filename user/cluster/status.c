@@ -7,6 +7,7 @@
 #include "../lib/digest.h"
 #include "../lib/file.h"
 #include "../lib/opt.h"
+#include "../lib/text.h"
 #include "renew.h"
 #include "runs.h"
 #include "swarm.h"
@@ -105,9 +106,10 @@ static json_t *node_status(struct cluster *cluster, const struct config_node *no
 	return status;
 }
 
-static void show_node(const json_t *node)
+/* What a node tells of itself may be meant for the terminal that shows it. */
+static void show_node(const json_t *told)
 {
-	const json_t *item;
+	json_t *node = text_json(told), *item;
 	size_t i;
 
 	printf("%-16s %-20s %s\n", text(node, "name"), text(node, "address"),
@@ -121,6 +123,7 @@ static void show_node(const json_t *node)
 		       (long long)json_integer_value(json_object_get(item, "percent")),
 		       text(item, "message"));
 	swarm_show(json_object_get(node, "sources"));
+	json_decref(node);
 }
 
 /* {"server_certificate_days", "ca_certificate_days"} */

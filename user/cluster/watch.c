@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../lib/text.h"
 #include "swarm.h"
 
 #define BAR_WIDTH 20
@@ -77,8 +78,10 @@ static void print_changes(struct watch *watch, const struct schedule *schedule)
 			if (!*entry->state || (before && !strcmp(before, entry->state)))
 				continue;
 			json_object_set_new(watch->shown, key, json_string(entry->state));
-			printf("%-14s %-20s %-11s %s\n", member->name, entry->name, entry->state,
-			       strcmp(entry->state, "failed") ? "" : entry->message);
+			printf("%-14s %-20s %-11s ", member->name, entry->name, entry->state);
+			if (!strcmp(entry->state, "failed"))
+				text_put(stdout, entry->message);
+			putchar('\n');
 		}
 	}
 	fflush(stdout);

@@ -7,17 +7,24 @@
 #include <string.h>
 #include <time.h>
 
+#include "text.h"
+
 static const char *program_name = "sluice";
 
 int cli_fail(const char *format, ...)
 {
+	char *text = NULL;
 	va_list args;
 
-	fprintf(stderr, "%s: ", program_name);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
 	va_end(args);
+	/* Names of files, and what is in them, may be of somebody else. */
+	fprintf(stderr, "%s: ", program_name);
+	text_put(stderr, text ? text : "out of memory");
 	fputc('\n', stderr);
+	free(text);
 	return 1;
 }
 
@@ -43,8 +50,7 @@ void cli_print_time(int64_t when, char out[20])
 
 void cli_put(const char *text)
 {
-	for (; *text; text++)
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+	text_put(stdout, text);
 }
 
 /* NULL behind the last one. */

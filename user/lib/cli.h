@@ -53,7 +53,7 @@ int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_print_size(uint64_t size, char out[16]);
 /* "2026-11-22 01:50", UTC, of seconds since the epoch. */
 void cli_print_time(int64_t when, char out[20]);
-/* Writes text with control characters as '?'. */
+/* Writes text so that it does nothing to a terminal: lib/text.h. */
 void cli_put(const char *text);
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "text.h"
 
 #define LINE_MAX_LEN 1024
 
@@ -64,9 +65,7 @@ void log_line(enum log_level level, const char *format, ...)
 	if (n > 0)
 		len += (size_t)n < sizeof(line) - 1 - len ? (size_t)n : sizeof(line) - 2 - len;
 	/* What a peer sent may be part of the message: one line stays one line. */
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-			line[i] = '?';
+	text_clean(line, len, false);
 	line[len++] = '\n';
 	if (write(STDERR_FILENO, line, len) < 0) {
 		/* Nobody is left to tell. */

@@ -161,6 +161,7 @@ static void draw(const char *state, unsigned percent, bool end)
 {
 	char bar[BAR_WIDTH + 1];
 
+	percent = percent > 100 ? 100 : percent;
 	memset(bar, '.', BAR_WIDTH);
 	memset(bar, '#', percent * BAR_WIDTH / 100);
 	bar[BAR_WIDTH] = '\0';

@@ -7,17 +7,14 @@
 
 #include "../lib/instruction.h"
 #include "../lib/name.h"
+#include "../lib/text.h"
 
-/* Copies text of an agent: bounded, control characters but newlines replaced. */
-static void copy_message(char *out, size_t size, const char *text)
+/* Cut in the middle of a character it could not be listed any more: JSON is UTF-8. */
+static void copy_member(char *out, size_t size, const json_t *event, const char *key)
 {
-	size_t len = 0;
+	const char *text = json_string_value(json_object_get(event, key));
 
-	for (; text && *text && len + 1 < size; text++)
-		out[len++] = ((unsigned char)*text < 0x20 && *text != '\n') || *text == 0x7f
-				     ? '?'
-				     : *text;
-	out[len] = '\0';
+	text_copy(out, size, text ? text : "", true);
 }
 
 static int take_event(sqlite3 *writer, const char *tenant, const char *instance,
@@ -33,9 +30,8 @@ static int take_event(sqlite3 *writer, const char *tenant, const char *instance,
 	    percent > 100 ||
 	    (strcmp(state, "running") && strcmp(state, "done") && strcmp(state, "failed")))
 		return -EINVAL;
-	copy_message(message, sizeof(message),
-		     json_string_value(json_object_get(event, "message")));
-	copy_message(log, sizeof(log), json_string_value(json_object_get(event, "log")));
+	copy_member(message, sizeof(message), event, "message");
+	copy_member(log, sizeof(log), event, "log");
 	/*
 	 * Another instance's operation, and one that has ended, are left as they are. One that was
 	 * cancelled while an agent was at it is what that agent says.

@@ -15,6 +15,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "../lib/text.h"
+
 #define CONTROL_TAR_MAX	 (8 * 1024 * 1024)  /* control.tar.*, as stored */
 #define CONTROL_TAR_FULL (64 * 1024 * 1024) /* the same unpacked: a bomb ends here */
 #define CONTROL_MAX	 (256 * 1024)	    /* the control file */
@@ -60,21 +62,14 @@ int package_canonical_name(const struct package_info *info, char *out, size_t si
 	return n > 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
-/* Copies a field's value, bytes that are no text dropped. */
+/* Copies a field's value, cleaned: old packages have descriptions in Latin-1, and JSON takes none.
+ */
 static void copy_text(char *out, size_t size, const char *text, size_t len)
 {
-	size_t used = 0;
+	char *whole = strndup(text, len);
 
-	for (size_t i = 0; i < len && used + 1 < size; i++)
-		if ((unsigned char)text[i] >= 0x20 && text[i] != 0x7f)
-			out[used++] = text[i];
-	/* Never end inside a UTF-8 sequence. */
-	if (used + 1 == size)
-		while (used && ((unsigned char)out[used - 1] & 0xc0) == 0x80)
-			used--;
-	if (used && (unsigned char)out[used - 1] >= 0xc0)
-		used--;
-	out[used] = '\0';
+	text_copy(out, size, whole ? whole : "", false);
+	free(whole);
 }
 
 static int take_field(struct package_info *info, const char *name, size_t name_len,
