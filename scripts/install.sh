@@ -40,7 +40,7 @@ files() {
 		644 scripts/completions/_sluice-cluster $PREFIX/share/zsh/vendor-completions/_sluice-cluster
 		644 scripts/completions/_sluice-bundle $PREFIX/share/zsh/vendor-completions/_sluice-bundle
 		644 scripts/completions/sluice-agent.bash $PREFIX/share/bash-completion/completions/sluice-agent
-		644 scripts/completions/sluice-agent.bash $PREFIX/share/bash-completion/completions/sluice-repod
+		644 scripts/completions/sluice-repod.bash $PREFIX/share/bash-completion/completions/sluice-repod
 		644 scripts/completions/_sluice-agent $PREFIX/share/zsh/vendor-completions/_sluice-agent
 		644 scripts/completions/_sluice-repod $PREFIX/share/zsh/vendor-completions/_sluice-repod
 		644 scripts/sluiced.service $UNITDIR/sluiced.service

@@ -1,28 +1,31 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Completion of sluice-agent(8) and sluice-repod(8) for bash.
+# Completion of sluice-agent(8) for bash.
 
 _sluice_agent() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words=''
 	case $prev in
-	-k | --key | --sources | -c | --config)
+	-k | --key | --sources)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	-s | --state | --root)
+	-s | --state | --root | -d | --directory)
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
 	--manager) words='apt dnf' ;;
-	-u | --url | -i | --instance | -w | --wait) ;;
+	-u | --url | -i | --instance | -w | --wait | --server | --token | --name | --ca) ;;
 	*)
-		case ${COMP_WORDS[0]##*/} in
-		sluice-repod) words='--config --state --fsck --repair --check --verbose --version --help' ;;
-		*) words='--url --key --state --instance --sources --root --manager --wait --once --verbose --version --help' ;;
+		# Words before the cursor: the one under it is not whole yet.
+		case "${COMP_WORDS[*]:1:COMP_CWORD-1} " in
+		'cluster enrol '*) words='--server --token --name --ca --wait --directory --help' ;;
+		'cluster run '*) words='--directory --wait --verbose --help' ;;
+		'cluster '*) words='enrol run' ;;
+		*) words='cluster --url --key --state --instance --sources --root --manager --wait --once --verbose --version --help' ;;
 		esac
 		;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }
 
-complete -F _sluice_agent sluice-agent sluice-repod
+complete -F _sluice_agent sluice-agent

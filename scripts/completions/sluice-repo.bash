@@ -62,15 +62,14 @@ _sluice_repo() {
 		report) words="--tenant $options" ;;
 		user-data) words="--instance --url --suite --component $options" ;;
 		instruct-key) words='show create trust' ;;
-		'instruct-key trust')
-			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-			return
-			;;
 		publish) words="--if-generation --show $options" ;;
 		key) words='show create import retire' ;;
 		'key create') words="--name $options" ;;
-		'key import')
-			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		'key import' | 'instruct-key trust')
+			mapfile -t COMPREPLY < <(
+				compgen -W "$options" -- "$cur"
+				compgen -f -- "$cur"
+			)
 			return
 			;;
 		token) words='create list revoke' ;;

@@ -56,13 +56,13 @@ _sluice() {
 	*)
 		case "${command[*]}" in
 		'') words="status tenant gateway port doctor top trace metrics log reload upgrade version help $options --version" ;;
-		help) words='status tenant gateway port doctor top trace metrics log reload upgrade version' ;;
+		help) words="status tenant gateway port doctor top trace metrics log reload upgrade version $options" ;;
 		tenant | 'help tenant') words='attach detach list show create delete' ;;
 		gateway | 'help gateway') words='create delete' ;;
 		port | 'help port') words='set del list' ;;
-		'port set') words="$(_sluice_tenants) $options" ;;
+		'port set') words="$(_sluice_tenants) --mac --address --instance-id --project-id --expires $options" ;;
 		'port set '*) words="--mac --address --instance-id --project-id --expires $options" ;;
-		'port del') words="$(_sluice_tenants) $options" ;;
+		'port del') words="$(_sluice_tenants) --mac $options" ;;
 		'port del '*) words="--mac $options" ;;
 		'port list') words="$(_sluice_tenants) $options" ;;
 		'tenant create' | 'tenant create '*)

@@ -87,17 +87,8 @@ expect_eq "$(complete_words -i "$SL_ID" tenant show '')" "--instance --socket --
 start mock "$PYTHON" "$TOP/selftests/net/cli_mock.py" "$LAB/control.sock" "$LAB/requests"
 wait_for 5 "the mock to listen" test -S "$LAB/control.sock"
 expect_eq "$(complete_words -s "$LAB/control.sock" tenant show b)" "blue " "a tenant"
-# Each option of the agent and of the repository's daemon is offered, and nothing else.
-for program in sluice-agent sluice-repod; do
-	# shellcheck disable=SC2016 # the inner shell expands it
-	offered=$(bash -c '. "$1"; COMP_WORDS=("$2" --) COMP_CWORD=1; _sluice_agent; printf "%s\n" "${COMPREPLY[@]}"' bash \
-		"$root/usr/share/bash-completion/completions/$program" $program | sort)
-	expect_eq "$offered" "$("$root/usr/sbin/$program" --help | grep -oE -e '--[a-z]+' | sort -u)" "completion of $program"
-	for option in $offered; do
-		grep -q -e "$option\[" -e "$option}" "$root/usr/share/zsh/vendor-completions/_$program" ||
-			fail "completion of $program for zsh: $option is missing"
-	done
-done
+# Of every program: what --help names, bash, zsh and the man page name.
+"$TOP/scripts/lint_words" >"$LAB/words" || fail "completions and man pages: $(cat "$LAB/words")"
 
 say "what was edited stays, and nothing else"
 echo '# mine' >>"$root/etc/sluice/sluice.yaml"

@@ -228,6 +228,9 @@ int main(int argc, char **argv)
 	}
 	if (agent.options.help) {
 		opt_usage(&spec, stdout);
+		puts("\nOn a node of a cluster:\n"
+		     "  cluster enrol               become a node\n"
+		     "  cluster run                 make this node what its cluster says");
 		return EXIT_SUCCESS;
 	}
 	if (agent.options.version) {
