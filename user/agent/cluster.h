@@ -12,6 +12,7 @@
  *   swarm*.c           … also from other nodes, in mode swarm
  *   cluster_install.c  thread: one item after the other         installing → configured → healthy
  *   cluster_payload.c  packages, tarball, image
+ *   cluster_dpkg.c     what dpkg was cut off in
  *   cluster_undo.c     takes an item away again                 removing → removed
  *   cluster_config.c   files from templates, with the old ones kept
  *   cluster_network.c, cluster_storage.c   the two schemes
@@ -170,8 +171,12 @@ int node_bundle(struct node *node, const json_t *document, struct bundle **ret_b
 
 int payload_install(struct work *work);
 int payload_remove(struct node *node, const char *item, struct outcome *outcome);
-/* dpkg, when it was cut in two. */
+/* cluster_dpkg.c: dpkg, when it was cut in two. */
 int payload_recover(struct outcome *outcome);
+/* An item's packages that are half there: "name=version", malloc'd. */
+size_t payload_torn(const struct bundle_item *item, char **names, size_t max);
+/* Is every package of the item installed, as dpkg sees it? */
+int payload_whole(struct work *work);
 int undo_item(struct node *node, const json_t *desired, const struct bundle_item *item,
 	      const json_t *document, struct outcome *outcome);
 int config_write(struct work *work, enum bundle_when when);

@@ -22,12 +22,13 @@
 #include "../lib/log.h"
 #include "swarm.h"
 
-#define TELL_MS	  500
-#define TRIES	  5
-#define PAUSE_MS  1000
-#define RETRY_MS  5000
-#define KEEP_FREE (4 * 1024 * 1024) /* the journal and dpkg want to write, too */
-#define LAYOUT	  "{\"imageLayoutVersion\": \"1.0.0\"}\n"
+#define TELL_MS	   500
+#define TRIES	   5
+#define WRONG_MOST 2
+#define PAUSE_MS   1000
+#define RETRY_MS   5000
+#define KEEP_FREE  (4 * 1024 * 1024) /* the journal and dpkg want to write, too */
+#define LAYOUT	   "{\"imageLayoutVersion\": \"1.0.0\"}\n"
 
 struct fetch {
 	struct work work;
@@ -139,12 +140,20 @@ static int try_blob(struct fetch *fetch, const struct bundle_blob *blob)
 
 static int fetch_blob(struct fetch *fetch, const struct bundle_blob *blob)
 {
+	unsigned wrong = 0;
 	int err = -EIO;
 
 	for (unsigned i = 0; i < TRIES && err && !fetch->work.node->ending; i++) {
 		err = try_blob(fetch, blob);
 		if (err == -ENOSPC || err == -EDQUOT || err == -EROFS || !err)
 			break;
+		/* Once, a piece of before may have been bad; TLS changes nothing on the way. */
+		wrong += err == -EBADMSG;
+		if (wrong == WRONG_MOST)
+			return outcome_fail(&fetch->work.outcome, err,
+					    "blob %s arrives with other bytes: on the control "
+					    "machine, sluice-bundle verify",
+					    blob->digest);
 		log_warn("%s", fetch->work.outcome.why);
 		journal_complain(fetch->work.node, fetch->work.desired, "sending", percent(fetch),
 				 &fetch->work.outcome);

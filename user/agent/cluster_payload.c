@@ -18,8 +18,8 @@
 #include "../lib/file.h"
 
 #define LOCK_SECONDS   "DPkg::Lock::Timeout=300"
-#define LOCK_TRIES     150 /* of 2 s */
 #define APT_TIMEOUT    3600
+#define TORN_MAX       64
 #define UPDATE_TIMEOUT 600
 #define UNPACK_TIMEOUT 3600
 /* containerd's namespace, by the variable that ctr itself reads: steps see the same. */
@@ -155,6 +155,9 @@ static int explain(struct work *work, const char *program, const char *better, i
 		return 0;
 	if (status < 0)
 		return status;
+	if (status > 128)
+		return outcome_fail(&work->outcome, -EIO, "%s was killed (signal %d)", program,
+				    status - 128);
 	while (len && log[len - 1] == '\n')
 		len--;
 	for (const char *c = log; c < log + len; c++)
@@ -198,7 +201,9 @@ static int run_apt(struct work *work, const char *sources, const char *action)
 				"APT::Sandbox::User=root",
 				action };
 	size_t count = sizeof(fixed) / sizeof(fixed[0]);
-	const char **argv = calloc(count + work->item->install.count + 4, sizeof(*argv));
+	const char **argv = calloc(count + work->item->install.count + TORN_MAX + 5, sizeof(*argv));
+	char *torn[TORN_MAX];
+	size_t torn_count = 0;
 	int status;
 
 	if (!argv)
@@ -214,6 +219,11 @@ static int run_apt(struct work *work, const char *sources, const char *action)
 		argv[count++] = "APT::Status-Fd=3";
 		exec.status = on_status;
 		exec.arg = &apt;
+		torn_count = payload_torn(work->item, torn, TORN_MAX);
+		if (torn_count)
+			argv[count++] = "--reinstall";
+		for (size_t i = 0; i < torn_count; i++)
+			argv[count++] = torn[i];
 		for (size_t i = 0; i < work->item->install.count; i++)
 			argv[count++] = work->item->install.words[i];
 	} else {
@@ -222,26 +232,10 @@ static int run_apt(struct work *work, const char *sources, const char *action)
 	}
 	exec.argv = argv;
 	status = exec_run(&exec, &work->outcome);
+	for (size_t i = 0; i < torn_count; i++)
+		free(torn[i]);
 	free(argv);
 	return explain(work, "apt-get", apt.error, status);
-}
-
-/* What a kill or a power loss left half-configured, dpkg finishes first. */
-int payload_recover(struct outcome *outcome)
-{
-	static const char *const argv[] = { "dpkg", "--force-confold", "--configure", "-a", NULL };
-	struct exec exec = { .argv = argv, .timeout = APT_TIMEOUT, .input = -1 };
-	int status;
-
-	for (unsigned i = 0; i < LOCK_TRIES; i++) {
-		outcome->log[0] = '\0';
-		status = exec_run(&exec, outcome);
-		/* Somebody else's dpkg, or our own that outlived a killed agent. */
-		if (status != 2 || !strstr(outcome->log, "lock"))
-			return status < 0 ? status : 0;
-		sleep(2);
-	}
-	return outcome_fail(outcome, -EBUSY, "another program holds dpkg's lock");
 }
 
 static int install_debs(struct work *work)
@@ -262,7 +256,7 @@ static int install_debs(struct work *work)
 	if (!err)
 		err = run_apt(work, sources, "install");
 	fault_point("apt-installed");
-	return err;
+	return err ? err : payload_whole(work);
 }
 
 /* What takes as long as the payload is large. */
@@ -276,6 +270,9 @@ static int run_long(struct outcome *outcome, const char *const *argv)
 	status = exec_run(&exec, outcome);
 	if (status <= 0)
 		return status;
+	if (status > 128)
+		return outcome_fail(outcome, -EIO, "%s was killed (signal %d)", argv[0],
+				    status - 128);
 	for (const char *c = log; *c; c++)
 		if (*c == '\n' && c[1])
 			line = c + 1;

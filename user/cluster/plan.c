@@ -10,6 +10,7 @@
 
 #include "../lib/digest.h"
 #include "plan_impl.h"
+#include "runs.h"
 
 struct bundle *plan_bundle(struct cluster *cluster, const char *path, char **ret_path)
 {
@@ -430,6 +431,18 @@ static json_t *plan_node(struct planning *planning, const struct config_node *no
 	return json;
 }
 
+/* Was the node done in the last run? One that was cut short knows of none. */
+static bool was_done(const json_t *last, const char *name)
+{
+	const json_t *nodes = json_object_get(last, "nodes"), *node;
+	size_t i;
+
+	json_array_foreach (nodes, i, node)
+		if (!strcmp(json_string_value(json_object_get(node, "name")), name))
+			return !strcmp(json_string_value(json_object_get(node, "state")), "done");
+	return json_array_size(nodes) > 0;
+}
+
 bool planning_wants(const struct planning *planning, const struct config_node *node)
 {
 	const struct plan_options *options = planning->options;
@@ -437,7 +450,7 @@ bool planning_wants(const struct planning *planning, const struct config_node *n
 
 	if (options->nodes_count && !in_list(options->nodes, options->nodes_count, node->name))
 		return false;
-	if (!options->failed_only)
+	if (!options->failed_only || !was_done(planning->last, node->name))
 		return true;
 	state_number(&planning->cluster->state, &bad,
 		     "SELECT count(*) FROM items WHERE node = ? AND state NOT IN"
@@ -462,7 +475,8 @@ void planning_count(json_t *plan)
 json_t *plan_make(struct cluster *cluster, const struct config *config, struct bundle *bundle,
 		  const struct plan_options *options)
 {
-	struct planning planning = { cluster, config, bundle_manifest(bundle), NULL, options, 0 };
+	struct planning planning = { cluster, config, bundle_manifest(bundle), NULL, options,
+				     0,	      NULL };
 	json_t *plan, *nodes = json_array();
 	struct bundle_blob blob;
 	const char *text = bundle_manifest_json(bundle, &blob);
@@ -473,9 +487,12 @@ json_t *plan_make(struct cluster *cluster, const struct config *config, struct b
 		json_decref(nodes);
 		return NULL;
 	}
+	if (options->failed_only)
+		planning.last = runs_read(cluster, NULL, "install");
 	for (unsigned i = 0; i < config->nodes_count; i++)
 		if (planning_wants(&planning, &config->nodes[i]))
 			json_array_append_new(nodes, plan_node(&planning, &config->nodes[i]));
+	json_decref(planning.last);
 	plan = json_pack("{s:{s:s, s:I, s:s}, s:[], s:o}", "bundle", "name",
 			 planning.manifest->name, "version", (json_int_t)planning.manifest->version,
 			 "manifest", blob.digest, "problems", "nodes", nodes);

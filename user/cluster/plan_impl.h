@@ -12,6 +12,7 @@ struct planning {
 	json_t *manifest_json; /* its items as they were signed: what identities are made of */
 	const struct plan_options *options;
 	int64_t since; /* agents seen after this are there */
+	json_t *last;  /* the report of the last apply or retry, when only what failed is wanted */
 };
 
 /* A node's part of a plan, without items yet; *ret_facts: what it tells of itself, or NULL. */

@@ -85,7 +85,7 @@ json_t *plan_removal(struct cluster *cluster, const struct config *config, const
 		     const json_t *last_plan, const struct plan_options *options)
 {
 	const struct removal removal = { run_plan, last_plan };
-	struct planning planning = { cluster, config, NULL, NULL, options, 0 };
+	struct planning planning = { cluster, config, NULL, NULL, options, 0, NULL };
 	json_t *plan, *nodes = json_array();
 	char *manifest = state_meta(&cluster->state, "manifest");
 

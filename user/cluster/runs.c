@@ -143,9 +143,10 @@ json_t *runs_read(struct cluster *cluster, const char *id, const char *kind)
 
 	if (!id)
 		id = last = state_text(&cluster->state,
-				       "SELECT id FROM runs WHERE kind LIKE ?"
+				       "SELECT id FROM runs WHERE kind LIKE ? OR (? = 'install'"
+				       " AND kind IN ('apply', 'retry'))"
 				       " ORDER BY started DESC LIMIT 1",
-				       "s", kind ? kind : "%");
+				       "ss", kind ? kind : "%", kind ? kind : "");
 	if (id && name_hex_valid(id, DESIRED_RUN_LEN)) {
 		snprintf(name, sizeof(name), "runs/%s.json", id);
 		if (!file_read(cluster_path(cluster, name), REPORT_MAX, &content, NULL))

@@ -8,7 +8,8 @@
 int runs_begin(const struct schedule *schedule, const char *kind);
 /* Writes report and timeline; returns the report, a new reference, or NULL. */
 json_t *runs_end(const struct schedule *schedule, const char *kind);
-/* A run's report; id NULL: the last one of this kind (NULL: any). NULL: there is none. */
+/* A run's report; id NULL: the last one of this kind (NULL: any; "install": apply or retry). NULL:
+ * there is none. */
 json_t *runs_read(struct cluster *cluster, const char *id, const char *kind);
 void runs_show(const json_t *report);
 /* timeline.c: {"run", "mode", "spans": [{"node", "item", "state", "from", "to"}], "sources":
