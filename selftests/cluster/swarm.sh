@@ -10,24 +10,35 @@
 . "$(dirname "$0")/lib/cluster.sh"
 cluster_lab 3
 make_keys
-make_deb clt-big 1.0 16000 '' 'sleep 1'
-make_deb clt-next 1.0 8000
+# make_tar NAME VERSION KIB
+make_tar() {
+	mkdir "$LAB/$1"
+	head -c $(($3 * 1024)) /dev/urandom >"$LAB/$1/data"
+	echo "$2" >"$LAB/$1/version"
+	tar -C "$LAB/$1" -cf "$LAB/$1.tar" .
+	rm -r "${LAB:?}/$1"
+}
+make_tar big 1 12000
+make_tar next 1 6000
 cat >"$LAB/bundle.yaml" <<-YAML
 	name: edge
 	version: @VERSION@
-	os: debian $(. /etc/os-release && echo "$VERSION_ID")
-	architecture: amd64
-	status: empty
-	debs: [$LAB/debs]
 	items:
 	  - name: big
 	    role: software
-	    packages: [clt-big]
+	    tarball: $LAB/big.tar
+	    target: /opt/big
+	    version: "@VERSION@"
+	    install:
+	      - run: sleep 1
 	  - name: next
 	    role: software
-	    packages: [clt-next]
+	    tarball: $LAB/next.tar
+	    target: /opt/next
+	    version: "1"
 YAML
 make_bundle 1
+version_of() { on "$1" cat "/opt/$2/version"; }
 write_cluster 3 'mode: swarm
 software: [big, next]'
 shape() {
@@ -59,7 +70,7 @@ stop impostor
 agent_start 2
 collect apply || fail "apply: $(cat "$LAB/apply.log")"
 for i in 1 2 3; do
-	expect_eq "$(version_on $i clt-next)" 1.0 "clt-next on n$i"
+	expect_eq "$(version_of $i next)" 1 "next on n$i"
 	expect_ge "$(sources n$i - '.peer != "control"' bytes)" 1 "bytes that n$i got from other nodes"
 done
 size=$(stat -c %s "$LAB/1.sluice")
@@ -92,16 +103,15 @@ for file in node.pem node.key; do on 2 cat $k/$file >"$LAB/stolen-$file"; done
 expect_eq "$(in_ns c curl -sk --max-time 10 -o /dev/null -w '%{http_code}' --cert "$LAB/stolen-node.pem" \
 	--key "$LAB/stolen-node.key" $url/have/"$manifest")" 403 "a peer's certificate from another address"
 
-# n1 has the next version; then its disk changes a byte in each piece of the package.
-make_deb clt-big 2.0 6000
-rm "$LAB/debs/clt-big_1.0_all.deb"
+# n1 has the next version; then its disk changes a byte in each piece of it.
+make_tar big 2 6000
 make_bundle 2
-ctl apply --bundle "$LAB/2.sluice" --upgrade --mode swarm --quiet n1 >"$LAB/n1.log" || fail "n1 alone: $(cat "$LAB/n1.log")"
+ctl apply --bundle "$LAB/2.sluice" --mode swarm --quiet n1 >"$LAB/n1.log" || fail "n1 alone: $(cat "$LAB/n1.log")"
 on 1 sh -c 'for f in $(find /var/lib/sluice-node/bundle/blobs/sha256 -size +5000k -size -7000k); do
 	for i in $(seq 0 22); do printf XXXX | dd of="$f" bs=1 seek=$((i * 262144 + 99)) conv=notrunc status=none; done; done'
-ctl apply --upgrade >"$LAB/lies.log" || fail "apply: $(cat "$LAB/lies.log")"
+ctl apply >"$LAB/lies.log" || fail "apply: $(cat "$LAB/lies.log")"
 for i in 2 3; do
-	expect_eq "$(version_on $i clt-big)" 2.0 "clt-big on n$i"
+	expect_eq "$(version_of $i big)" 2 "big on n$i"
 	expect_has "$(cat "$LAB/lies.log")" "n$i got wrong pieces from n1" "apply names it"
 	expect_has "$(cat "$LAB/agent-n$i.log")" "n1 sent other bytes than blob" "the agent of n$i names it"
 	expect_ge "$(ctl status --json | jq --arg n n$i '.nodes[] | select(.name == $n) | .sources[] | select(.peer == "n1") | .wrong')" 1 "wrong pieces that status counts"
