@@ -55,19 +55,37 @@ static void arm(struct relay *relay, struct listener *listener)
 	listener->accepting = true;
 }
 
+/* The lowest free one, or NULL. */
+static struct listener *take_slot(struct listeners *listeners)
+{
+	while (listeners->hole < listeners->high && listeners->table[listeners->hole].fd >= 0)
+		listeners->hole++;
+	if (listeners->hole == listeners->max)
+		return NULL;
+	if (listeners->hole == listeners->high)
+		listeners->high++;
+	return &listeners->table[listeners->hole++];
+}
+
+static void free_slot(struct listeners *listeners, struct listener *listener)
+{
+	uint32_t slot = (uint32_t)(listener - listeners->table);
+
+	listener->fd = -1;
+	if (slot < listeners->hole)
+		listeners->hole = slot;
+	listeners->open--;
+}
+
 int listen_add(struct relay *relay, int fd, const struct proto_listen *about)
 {
 	struct listeners *listeners = &relay->listeners;
-	struct listener *listener = NULL;
+	bool known = about->slot < relay->stats_count;
+	struct listener *listener = known ? take_slot(listeners) : NULL;
 
-	for (uint32_t i = 0; !listener && i < listeners->high; i++)
-		if (listeners->table[i].fd < 0)
-			listener = &listeners->table[i];
-	if (!listener && listeners->high < listeners->max)
-		listener = &listeners->table[listeners->high++];
-	if (!listener || about->slot >= relay->stats_count) {
+	if (!listener) {
 		close(fd);
-		return listener ? -EINVAL : -ENOSPC;
+		return known ? -ENOSPC : -EINVAL;
 	}
 	listener->generation = (listener->generation + 1) % RING_GENERATIONS;
 	listener->fd = fd;
@@ -100,8 +118,7 @@ static void close_when_empty(struct relay *relay, struct listener *listener)
 		return;
 	}
 	close(listener->fd);
-	listener->fd = -1;
-	relay->listeners.open--;
+	free_slot(&relay->listeners, listener);
 }
 
 static void end_listener(struct relay *relay, struct listener *listener)
@@ -113,16 +130,20 @@ static void end_listener(struct relay *relay, struct listener *listener)
 		close_when_empty(relay, listener);
 }
 
-void listen_remove(struct relay *relay, uint32_t tenant, bool abort)
+uint32_t listen_remove(struct relay *relay, uint32_t tenant, bool abort)
 {
+	uint32_t counted_at = UINT32_MAX;
+
 	for (uint32_t i = 0; i < relay->listeners.high; i++) {
 		struct listener *listener = &relay->listeners.table[i];
 
 		if (listener->fd < 0 || listener->about.tenant != tenant)
 			continue;
+		counted_at = listener->about.slot;
 		listener->aborted |= abort;
 		end_listener(relay, listener);
 	}
+	return counted_at;
 }
 
 void listen_stop(struct relay *relay)

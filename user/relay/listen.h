@@ -26,6 +26,7 @@ struct listener {
 struct listeners {
 	struct listener *table;
 	uint32_t max, high; /* slots from high on were never used */
+	uint32_t hole;	    /* no slot below it is free */
 	uint32_t open;
 	int64_t paused_until_ms; /* 0: accepting */
 };
@@ -35,8 +36,11 @@ void listen_free(struct listeners *listeners);
 
 /* Takes fd over, also on failure. 0, -ENOSPC, or -EINVAL for a slot out of range. */
 int listen_add(struct relay *relay, int fd, const struct proto_listen *about);
-/* Stops accepting for a tenant; with abort, connections accepted meanwhile are reset. */
-void listen_remove(struct relay *relay, uint32_t tenant, bool abort);
+/*
+ * Stops accepting for a tenant; with abort, connections accepted meanwhile are reset. Returns where
+ * the tenant is counted, UINT32_MAX when nothing of it was there.
+ */
+uint32_t listen_remove(struct relay *relay, uint32_t tenant, bool abort);
 /* Stops accepting altogether, once the queues are empty. */
 void listen_stop(struct relay *relay);
 /* Accepts again after a shortage, when its time has come. */

@@ -209,9 +209,10 @@ static int handle_message(struct relay *relay, struct msg *msg)
 		return listen_add(relay, take_fd(msg, 0), (const void *)msg->body);
 	case PROTO_UNLISTEN: {
 		const struct proto_unlisten *about = (const void *)msg->body;
+		uint32_t counted_at = listen_remove(relay, about->tenant, about->abort);
 
-		listen_remove(relay, about->tenant, about->abort);
-		if (about->abort)
+		/* Many go at once, and most have no connection. */
+		if (about->abort && (counted_at == UINT32_MAX || relay->tenant_conns[counted_at]))
 			abort_tenant(relay, about->tenant);
 		return 0;
 	}
