@@ -57,6 +57,7 @@ static int find(int ifindex, const char *name, struct link_info *ret_link)
 	info.ifindex = (uint32_t)rtnl_link_get_ifindex(link);
 	info.master = (uint32_t)rtnl_link_get_master(link);
 	info.up = rtnl_link_get_flags(link) & IFF_UP;
+	info.running = rtnl_link_get_flags(link) & IFF_RUNNING;
 	mac = rtnl_link_get_addr(link);
 	if (mac && nl_addr_get_len(mac) == sizeof(info.mac))
 		memcpy(info.mac, nl_addr_get_binary_addr(mac), sizeof(info.mac));

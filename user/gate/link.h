@@ -17,6 +17,7 @@ struct link_info {
 	uint32_t master; /* ifindex of the bridge (or other master), 0 for none */
 	uint8_t mac[6];
 	bool up;
+	bool running; /* up, and its carrier has been noticed: it sends */
 	bool no_ipv6; /* disable_ipv6 is set on it */
 };
 

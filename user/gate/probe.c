@@ -279,6 +279,23 @@ static int build_outside(struct probe *probe, const struct probe_spec *spec, cha
 	return err ? fail(why, err, "building the probe in the tenant's gateway") : 0;
 }
 
+/*
+ * The kernel looks at carriers once a second when there are many, and until then the interface
+ * sends nothing. One that never does shows in the answers.
+ */
+static void await_running(const char *name)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	struct link_info link = { 0 };
+
+	for (int tries = 0; tries < 400 && !link.running; tries++) {
+		if (tries)
+			nanosleep(&pause, NULL);
+		if (link_find(name, &link))
+			return;
+	}
+}
+
 static int build(struct probe *probe, const struct probe_spec *spec, char *why)
 {
 	struct link_info l3;
@@ -292,7 +309,15 @@ static int build(struct probe *probe, const struct probe_spec *spec, char *why)
 	err = probe->ns < 0 ? -errno : build_inside(probe, l3.mac, why);
 	if (!err && setns(probe->tenant_ns, CLONE_NEWNET))
 		err = fail(why, -errno, "entering the tenant's namespace");
-	return err ? err : build_outside(probe, spec, why);
+	if (!err)
+		err = build_outside(probe, spec, why);
+	if (!err)
+		await_running(OUTSIDE);
+	if (!err && setns(probe->ns, CLONE_NEWNET))
+		err = fail(why, -errno, "entering the probe's namespace");
+	if (!err)
+		await_running(INSIDE);
+	return err;
 }
 
 int probe_open(struct probe *probe, const struct probe_spec *spec, char why[PROBE_WHY_MAX])

@@ -178,6 +178,9 @@ static int read_all(int fd, char **ret_text, size_t *ret_len)
 	return 0;
 }
 
+/* Where the package has it; "make install" puts it below its PREFIX. */
+#define CONF_EXAMPLE "/usr/share/doc/sluice/examples/sluice.yaml"
+
 int conf_load(const char *path, struct conf **ret_conf, char **ret_why)
 {
 	struct stat st;
@@ -204,8 +207,9 @@ int conf_load(const char *path, struct conf **ret_conf, char **ret_why)
 	return err;
 
 fail:
-	if (asprintf(ret_why, "%s: cannot be read: %s", path,
-		     err == -ENOTSUP ? "it is no regular file" : strerror(-err)) < 0)
+	if (asprintf(ret_why, "%s: cannot be read: %s%s", path,
+		     err == -ENOTSUP ? "it is no regular file" : strerror(-err),
+		     err == -ENOENT ? "; begin with a copy of " CONF_EXAMPLE : "") < 0)
 		*ret_why = NULL;
 	return err;
 }

@@ -54,6 +54,16 @@ static int connect_to(const char *path, unsigned timeout_s)
 	return sock;
 }
 
+/* The service is the instance "default"; others are started by whoever made them. */
+static const char *start_command(const char *instance)
+{
+	if (!strcmp(instance, "default") && !access("/run/systemd/system", F_OK))
+		return "systemctl start sluiced";
+	if (!strcmp(instance, "default") && !access("/etc/init.d/sluiced", X_OK))
+		return "/etc/init.d/sluiced start";
+	return strcmp(instance, "default") ? "sluiced --instance " : "sluiced";
+}
+
 static enum status say_unreachable(const struct common *common, const char *path, int err)
 {
 	const char *instance = instance_of(common);
@@ -77,8 +87,9 @@ static enum status say_unreachable(const struct common *common, const char *path
 		else
 			fprintf(stderr,
 				"sluice: sluiced is not running for instance %s\n"
-				"  start it with: sluiced --instance %s\n",
-				instance, instance);
+				"  start it with: %s%s\n",
+				instance, start_command(instance),
+				strcmp(instance, "default") ? instance : "");
 		return STATUS_NO_DAEMON;
 	default:
 		fprintf(stderr, "sluice: cannot reach sluiced on %s: %s\n", path, strerror(-err));

@@ -164,6 +164,19 @@ static void look_at_daemon(struct doctor *doctor)
 	}
 }
 
+/* After a reload workers of earlier generations end when what they have to do is done. */
+static bool is_leaving(const struct doctor *doctor, const json_t *worker)
+{
+	json_t *workers = json_object_get(doctor->report, "workers"), *other;
+	json_int_t own = json_integer_value(json_object_get(worker, "generation"));
+	size_t i;
+
+	json_array_foreach (workers, i, other)
+		if (json_integer_value(json_object_get(other, "generation")) > own)
+			return true;
+	return false;
+}
+
 static void look_at_worker(struct doctor *doctor, const json_t *worker)
 {
 	unsigned failed = doctor->count[DOCTOR_FAIL];
@@ -179,6 +192,9 @@ static void look_at_worker(struct doctor *doctor, const json_t *worker)
 			   "replaces a worker that is silent for 5 s, which cuts them",
 			   doctor_text("kill -CONT %d", pid), "worker %d, pid %d, is stopped",
 			   index, pid);
+	else if ((!now || now == 'Z') && is_leaving(doctor, worker))
+		doctor_say(doctor, NULL, "worker", DOCTOR_OK, NULL, NULL,
+			   "worker %d, pid %d, of an earlier configuration has ended", index, pid);
 	else if (!now || now == 'Z')
 		doctor_say(doctor, NULL, "worker", DOCTOR_FAIL,
 			   "sluiced starts another one; others take its connections meanwhile",

@@ -27,6 +27,7 @@ struct doctor_run {
 	struct sluiced *sluiced;
 	pid_t pid; /* 0: none runs */
 	int pidfd;
+	int output; /* kept until the end: who reads it to its end may ask for another at once */
 	struct loop_watch ended;
 	struct loop_timer late;
 };
@@ -53,6 +54,9 @@ static void finish(struct doctor_run *run)
 	run->pidfd = -1;
 	run->pid = 0;
 	doctor_run_sweep(run->sluiced->run_dir);
+	if (run->output >= 0)
+		close(run->output);
+	run->output = -1;
 }
 
 static void on_ended(struct loop_watch *watch, uint32_t events)
@@ -142,8 +146,10 @@ int doctor_run_start(struct doctor_run *run, const char *tenant)
 	if (run->pid < 0)
 		err = -errno;
 	close(report);
-	close(output[1]);
+	if (err)
+		close(output[1]);
 	if (!err) {
+		run->output = output[1];
 		run->pidfd = (int)syscall(SYS_pidfd_open, run->pid, 0);
 		err = run->pidfd < 0 ? -errno
 				     : loop_watch(loop, &run->ended, run->pidfd, EPOLLIN, on_ended);
@@ -166,7 +172,7 @@ int doctor_run_new(struct sluiced *sluiced, struct doctor_run **ret)
 	if (!run)
 		return -ENOMEM;
 	run->sluiced = sluiced;
-	run->pidfd = run->ended.fd = -1;
+	run->pidfd = run->output = run->ended.fd = -1;
 	*ret = run;
 	return 0;
 }
