@@ -57,6 +57,7 @@ wait_for 5 "the agent waits again" online
 # A reason for what fails; the next one is not held up.
 expect_fails "a package that is not there" instruct --watch install no-such-package
 expect_has "$(cat "$LAB/expect.out")" "no-such-package" "the reason"
+expect_fails "a name that apt-get would take for a pattern" instruct --watch install too.
 expect_fails "a package whose script fails" instruct --watch install broken=2.0
 "$REPO" instructions --json | jq -e '.[0].state == "failed" and (.[0].log | length > 10)' >/dev/null || fail "no log tail with a failure"
 instruct --watch remove app >/dev/null || fail "remove"

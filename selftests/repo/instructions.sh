@@ -8,7 +8,7 @@
 # shellcheck source-path=SCRIPTDIR source=lib/repo.sh
 . "$(dirname "$0")/lib/repo.sh"
 need sqlite3 openssl
-repo_begin
+REPO_CONF="limits: {connections: 16}" repo_begin
 "$REPO" instruct-key create
 make_key
 
@@ -48,6 +48,34 @@ expect_fails "cancelling it twice" "$REPO" instruct cancel "$two"
 expect_has "$(cat "$LAB/expect.out")" "cancelled already" "cancelling it twice"
 expect_fails "cancelling what is not there" "$REPO" instruct cancel 0123456789abcdef
 expect_fails "cancelling nonsense" "$REPO" instruct cancel ../x
+
+# One VM does not take up everybody's room: with eight waiting, half of what may be open, each new
+# poll of it lets one go, and others still find room.
+tenant_begin grey vm-9
+poll() { start "poll$1" curl -sS -o /dev/null -w '%{http_code}\n' "$2/sluice/v1/desired?generation=0&wait=60"; }
+let_go() { [ "$(cat "$LAB"/poll?.log | grep -c 204)" = "$1" ]; }
+GREY=$RELAY
+for i in 1 2 3 4 5 6 7 8 9; do poll $i "$GREY"; done
+wait_for 20 "one of nine is let go" let_go 1
+poll a "$GREY"
+wait_for 20 "and one more" let_go 2
+tenant_begin mint vm-1
+poll b "$RELAY"
+poll c "$RELAY"
+has_room() { "$REPO" status >/dev/null && let_go 2; }
+wait_for 10 "room for others" has_room
+for i in 1 2 3 4 5 6 7 8 9 a b c; do
+	end_pid "$(pid_of "poll$i")" || true
+	forget "poll$i"
+done
+repo_stop
+repo_config
+repo_start
+
+# What apt-get would take for a removal or for a pattern.
+for what in x- x=1- x=1.0- x+ 'x*' x/y x:y -x ''; do
+	expect_eq "$(post /v1/instructions "$(jq -nc --arg p "$what" '{tenant: "blue", instance: "vm-1", action: "install", packages: [$p]}')" | jq -r .error.code)" bad-operation "the package '$what'"
+done
 
 say "cancelled after it began"
 event "$VM1" "$one" running 40

@@ -168,6 +168,8 @@ static void apt_begin(struct run *run, const struct agent_options *options, bool
 	/* A VM whose clock is behind must be able to install; nothing of ours ever expires. */
 	add_option(run, "Acquire::Check-Date", "false");
 	add_option(run, "Dpkg::Use-Pty", "0");
+	/* A name that is not there would be a regular expression when it has a dot. */
+	add_option(run, "APT::Cmd::Pattern-Only", "true");
 	add_option(run, "DPkg::Options::", "--force-confold");
 	if (progress)
 		add_option(run, "APT::Status-Fd", "3");

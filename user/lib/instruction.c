@@ -30,6 +30,9 @@ static bool package_valid(const char *text)
 
 	if (len > NAME_MAX_LEN || (equals && !name_version_valid(equals + 1)))
 		return false;
+	/* "x=1-" removes, too; no version of Debian's or of rpm's ends like that. */
+	if (equals && equals[strlen(equals) - 1] == '-')
+		return false;
 	memcpy(name, text, len);
 	name[len] = '\0';
 	return name_package_valid(name) && name[len - 1] != '-' &&

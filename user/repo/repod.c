@@ -226,7 +226,8 @@ static int run(const struct options *options, struct repod *repod, const sigset_
 		return EXIT_FAILURE;
 	if (options->fsck)
 		return run_fsck(repod, options->repair);
-	if (jobs_start(JOB_THREADS, &repod->jobs) || waiters_start(&repod->waiters) ||
+	if (jobs_start(JOB_THREADS, &repod->jobs) ||
+	    waiters_start(repod->settings->limits.connections / 2, &repod->waiters) ||
 	    publish_start(repod, &repod->publisher)) {
 		log_error("threads cannot be started");
 		return EXIT_FAILURE;

@@ -11,13 +11,14 @@
 
 #define BUCKETS 4096
 #define TICK_MS 500
+#define OF_ONE	2 /* polls of one instance in a crowd: one may have broken off unnoticed */
 
 struct waiters {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	pthread_t thread;
 	bool released, stopping;
-	unsigned count;
+	unsigned count, crowd;
 	struct request *bucket[BUCKETS]; /* by tenant and instance */
 };
 
@@ -57,6 +58,27 @@ static struct request *take(struct waiters *waiters, unsigned bucket, const char
 		waiters->count--;
 	}
 	return taken;
+}
+
+/* With as many as may be, the one that waits longest makes way: newer ones are at the front. */
+static struct request *take_oldest(struct waiters *waiters, unsigned bucket,
+				   const struct request *newer)
+{
+	struct request **link = &waiters->bucket[bucket], **last = NULL, *oldest;
+	unsigned count = 0;
+
+	for (; *link; link = &(*link)->next_waiter)
+		if (is_of(*link, newer->who.tenant_name, newer->who.instance)) {
+			last = link;
+			count++;
+		}
+	if (count < OF_ONE)
+		return NULL;
+	oldest = *last;
+	*last = oldest->next_waiter;
+	oldest->next_waiter = NULL;
+	waiters->count--;
+	return oldest;
 }
 
 /* Without the lock: answering reads the database. */
@@ -104,13 +126,14 @@ static void *watch(void *arg)
 	return NULL;
 }
 
-int waiters_start(struct waiters **ret_waiters)
+int waiters_start(unsigned crowd, struct waiters **ret_waiters)
 {
 	struct waiters *waiters = calloc(1, sizeof(*waiters));
 	pthread_condattr_t attributes;
 
 	if (!waiters)
 		return -ENOMEM;
+	waiters->crowd = crowd;
 	pthread_mutex_init(&waiters->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -127,10 +150,13 @@ int waiters_start(struct waiters **ret_waiters)
 bool waiters_add(struct waiters *waiters, struct request *request, unsigned seconds)
 {
 	unsigned bucket = bucket_of(request->who.tenant_name, request->who.instance);
+	struct request *oldest = NULL;
 	bool added = false;
 
 	request->deadline_ms = clock_ms(CLOCK_MONOTONIC) + (int64_t)seconds * 1000;
 	pthread_mutex_lock(&waiters->lock);
+	if (!waiters->released && waiters->count >= waiters->crowd)
+		oldest = take_oldest(waiters, bucket, request);
 	if (!waiters->released && waiters->count < WAITERS_MAX) {
 		request->next_waiter = waiters->bucket[bucket];
 		waiters->bucket[bucket] = request;
@@ -138,6 +164,7 @@ bool waiters_add(struct waiters *waiters, struct request *request, unsigned seco
 		added = true;
 	}
 	pthread_mutex_unlock(&waiters->lock);
+	answer(oldest);
 	return added;
 }
 

@@ -13,9 +13,13 @@
 
 #define WAITERS_MAX 20000
 
-int waiters_start(struct waiters **ret_waiters);
-/* Parks a suspended request of a tenant's instance, for at most seconds. False: too many, or
- * the daemon is stopping. */
+/* crowd: from so many on, one VM does not take up more of everybody's room. */
+int waiters_start(unsigned crowd, struct waiters **ret_waiters);
+/*
+ * Parks a suspended request of a tenant's instance, for at most seconds. In a crowd an instance
+ * with two or more lets its oldest go for it, with what that would get at its end. False: too
+ * many, or the daemon is stopping.
+ */
 bool waiters_add(struct waiters *waiters, struct request *request, unsigned seconds);
 /* Answers those of an instance: api_desired_answer() decides with what. */
 void waiters_wake(struct waiters *waiters, const char *tenant, const char *instance);
