@@ -29,6 +29,8 @@ COLOURS = {
     "haproxy-splice": "#e07b12",
     "nginx": "#8c5fb3",
     "haproxy-openstack": "#f0b878",
+    "haproxy-tcp": "#c9a227",
+    "sluice-other": "#3f8f5f",
 }
 INK, SOFT, GRID, PAPER = "#1d2329", "#66707a", "#e3e7eb", "#ffffff"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"

@@ -124,6 +124,33 @@ listen listener
 """
 
 
+class HaproxyTcp(HaproxyOpenstack):
+    """
+    haproxy that looks at no request: bytes from one connection to one other, spliced. What is lost
+    to the direct path here is lost to a second pass through TCP by whoever relays; no rules, no
+    identity, no pool. Not a peer.
+    """
+
+    def config(self):
+        return f"""
+global
+    maxconn 4000
+    nbthread 2
+    tune.pipesize 1048576
+
+defaults
+    mode tcp
+    option splice-auto
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+
+listen listener
+    bind {self.to} backlog 4096
+    server origin {self.tenant.origin_address}:{ORIGIN_PORT}
+"""
+
+
 class Nginx(Peer):
     """
     nginx proxy_pass with pooled origin connections. Unbuffered with a large buffer measured
@@ -185,6 +212,7 @@ class Sluice(Subject):
     def __init__(self, lab, name):
         super().__init__(lab, name)
         self.instance = f"{lab.prefix}-{name.split('-')[1]}"
+        self.build = lab.build
 
     def config(self):
         """Budgets far over what the load needs: policed like anybody, refused nothing."""
@@ -223,7 +251,7 @@ routes:
         config = self.lab.write(f"{self.name}.yaml", self.config())
         mount_bpffs()
         self.to = f"{METADATA}:80"
-        self.process = self.lab.spawn(self.name, [self.lab.program("sluiced"), "--config", config,
+        self.process = self.lab.spawn(self.name, [f"{self.build}/sluiced", "--config", config,
                                                   "--instance", self.instance])
 
     def start(self):
@@ -233,7 +261,7 @@ routes:
         self.lab.wait_for_http(self.tenant, self.to, self.process)
 
     def control(self, *words):
-        return command(self.lab.program("sluice"), "--instance", self.instance, *words, timeout=20)
+        return command(f"{self.build}/sluice", "--instance", self.instance, *words, timeout=20)
 
     def wait_for_control(self):
         for attempt in range(100):
@@ -281,6 +309,16 @@ class SluiceStream(Sluice):
     bridge = "stream"
 
 
+class SluiceOther(Sluice):
+    """Another build beside this one, in the same rounds: what a change is worth."""
+
+    engine = os.environ.get("OTHER_ENGINE") or "inline"
+
+    def __init__(self, lab, name):
+        super().__init__(lab, name)
+        self.build = os.path.abspath(os.environ["OTHER"])
+
+
 def mount_bpffs():
     if not os.path.ismount("/sys/fs/bpf"):
         command("mount", "-t", "bpf", "bpf", "/sys/fs/bpf")
@@ -307,7 +345,10 @@ SUBJECTS = {
     "haproxy-splice": HaproxySplice,
     "nginx": Nginx,
     "haproxy-openstack": HaproxyOpenstack,
+    "haproxy-tcp": HaproxyTcp,
 }
+if os.environ.get("OTHER"):
+    SUBJECTS["sluice-other"] = SluiceOther
 
 
 def missing(name, build):
