@@ -11,10 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "../lib/fault.h"
+#include "../lib/sql.h"
 
 #define EVENTS_BATCH 200
 #define ROOM_FILE    "journal.room"
@@ -29,31 +30,6 @@ static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS added (id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" item TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, value BLOB,"
 	" UNIQUE (item, kind, name));";
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static int to_errno(int result)
-{
-	switch (result & 0xff) {
-	case SQLITE_OK:
-	case SQLITE_ROW:
-	case SQLITE_DONE:
-		return 0;
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return -EUCLEAN;
-	default:
-		return -EIO;
-	}
-}
 
 /* What make_room() gives back. Without it a full disk is said by other ways, if less exactly. */
 static void keep_room(struct node *node)
@@ -73,21 +49,16 @@ static void keep_room(struct node *node)
 int journal_open(struct node *node)
 {
 	char path[CLUSTER_PATH_MAX];
-	int result;
+	int err;
 
 	node_path(node, "journal.db", path);
-	result = sqlite3_open_v2(path, &node->db,
-				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
-				 NULL);
-	if (result == SQLITE_OK)
-		result = sqlite3_exec(node->db,
-				      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", NULL,
-				      NULL, NULL);
-	if (result == SQLITE_OK)
-		result = sqlite3_exec(node->db, schema, NULL, NULL, NULL);
-	if (result == SQLITE_OK)
+	err = sql_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
+		       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", &node->db);
+	if (!err)
+		err = sql_errno(sqlite3_exec(node->db, schema, NULL, NULL, NULL));
+	if (!err)
 		keep_room(node);
-	return to_errno(result);
+	return err;
 }
 
 /* With the lock held; texts only. ret may be NULL: the first column, malloc'd. */
@@ -107,7 +78,7 @@ static int run(struct node *node, char **ret, const char *sql, unsigned count, .
 	if (ret && result == SQLITE_ROW && sqlite3_column_text(statement, 0))
 		*ret = strdup((const char *)sqlite3_column_text(statement, 0));
 	sqlite3_finalize(statement);
-	return to_errno(result);
+	return sql_errno(result);
 }
 
 char *journal_get(struct node *node, const char *key)
@@ -183,7 +154,7 @@ static int add_event(struct node *node, const char *event)
 {
 	char at[24];
 
-	snprintf(at, sizeof(at), "%lld", (long long)now_ms());
+	snprintf(at, sizeof(at), "%lld", (long long)clock_ms(CLOCK_REALTIME));
 	return run(node, NULL, "INSERT INTO events (at, event) VALUES (CAST(? AS INTEGER), ?)", 2,
 		   at, event);
 }
@@ -370,7 +341,8 @@ json_t *journal_events(struct node *node, int64_t *ret_last)
 		event = json_loads((const char *)sqlite3_column_text(statement, 2), 0, NULL);
 		json_object_set_new(event, "seq", json_integer(*ret_last));
 		json_object_set_new(event, "ago",
-				    json_integer(now_ms() - sqlite3_column_int64(statement, 1)));
+				    json_integer(clock_ms(CLOCK_REALTIME) -
+						 sqlite3_column_int64(statement, 1)));
 		json_array_append_new(list, event);
 	}
 	sqlite3_finalize(statement);
@@ -413,7 +385,7 @@ int journal_add(struct node *node, const char *item, const char *kind, const cha
 	}
 	sqlite3_finalize(statement);
 	pthread_mutex_unlock(&node->lock);
-	return to_errno(result);
+	return sql_errno(result);
 }
 
 bool journal_has(struct node *node, const char *item, const char *kind, const char *name)

@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
+
+#include "../lib/clock.h"
+#include "../lib/sql.h"
 
 #define APPLICATION_ID 0x736c7563 /* "sluc" */
 #define SCHEMA_VERSION 1
-#define BUSY_MS	       10000
 
 /* Times are milliseconds since the epoch, 0: not yet; digests lower-case hex. */
 static const char schema[] =
@@ -54,52 +55,17 @@ static const char additions[] =
 
 int64_t state_now(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return clock_ms(CLOCK_REALTIME);
 }
 
 int64_t state_ticks(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return clock_ms(CLOCK_MONOTONIC);
 }
 
 const char *state_why(const struct state *state)
 {
 	return sqlite3_errmsg(state->db);
-}
-
-static int to_errno(int result)
-{
-	switch (result & 0xff) {
-	case SQLITE_OK:
-	case SQLITE_DONE:
-	case SQLITE_ROW:
-		return 0;
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_CONSTRAINT:
-		return -EEXIST;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_READONLY:
-	case SQLITE_PERM:
-		return -EACCES;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return -EUCLEAN;
-	case SQLITE_CANTOPEN:
-		return -ENOENT;
-	default:
-		return -EIO;
-	}
 }
 
 static int prepare(struct state *state, bool create)
@@ -121,9 +87,9 @@ static int prepare(struct state *state, bool create)
 		 APPLICATION_ID, SCHEMA_VERSION);
 	err = state_begin(state);
 	if (!err)
-		err = to_errno(sqlite3_exec(state->db, schema, NULL, NULL, NULL));
+		err = sql_errno(sqlite3_exec(state->db, schema, NULL, NULL, NULL));
 	if (!err)
-		err = to_errno(sqlite3_exec(state->db, pragmas, NULL, NULL, NULL));
+		err = sql_errno(sqlite3_exec(state->db, pragmas, NULL, NULL, NULL));
 	return state_end(state, err);
 }
 
@@ -131,28 +97,22 @@ int state_open(const char *directory, bool create, struct state *ret_state)
 {
 	struct state state = { NULL };
 	char path[4096];
-	int result, err;
+	int err;
 
 	if (snprintf(path, sizeof(path), "%s/cluster.db", directory) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	result = sqlite3_open_v2(path, &state.db,
-				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX |
-					 (create ? SQLITE_OPEN_CREATE : 0),
-				 NULL);
-	if (result == SQLITE_OK) {
-		sqlite3_busy_timeout(state.db, BUSY_MS);
-		result = sqlite3_exec(state.db,
-				      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-				      "PRAGMA trusted_schema = OFF;",
-				      NULL, NULL, NULL);
-	}
-	err = to_errno(result);
+	err = sql_open(path,
+		       SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX |
+			       (create ? SQLITE_OPEN_CREATE : 0),
+		       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+		       "PRAGMA trusted_schema = OFF;",
+		       &state.db);
 	if (!err && create && chmod(path, 0600))
 		err = -errno;
 	if (!err)
 		err = prepare(&state, create);
 	if (!err)
-		err = to_errno(sqlite3_exec(state.db, additions, NULL, NULL, NULL));
+		err = sql_errno(sqlite3_exec(state.db, additions, NULL, NULL, NULL));
 	if (err) {
 		sqlite3_close(state.db);
 		return err;
@@ -169,13 +129,13 @@ void state_close(struct state *state)
 
 int state_begin(struct state *state)
 {
-	return to_errno(sqlite3_exec(state->db, "BEGIN IMMEDIATE", NULL, NULL, NULL));
+	return sql_errno(sqlite3_exec(state->db, "BEGIN IMMEDIATE", NULL, NULL, NULL));
 }
 
 int state_end(struct state *state, int err)
 {
 	if (!err)
-		err = to_errno(sqlite3_exec(state->db, "COMMIT", NULL, NULL, NULL));
+		err = sql_errno(sqlite3_exec(state->db, "COMMIT", NULL, NULL, NULL));
 	if (err)
 		sqlite3_exec(state->db, "ROLLBACK", NULL, NULL, NULL);
 	return err;
@@ -229,7 +189,7 @@ static int run(struct state *state, json_t **ret_rows, const char *sql, const ch
 	sqlite3_finalize(statement);
 	if (result != SQLITE_DONE) {
 		json_decref(rows);
-		return to_errno(result) ? to_errno(result) : -EIO;
+		return sql_errno(result) ? sql_errno(result) : -EIO;
 	}
 	if (ret_rows)
 		*ret_rows = rows;

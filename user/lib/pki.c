@@ -15,34 +15,17 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "pem.h"
+
 #define CURVE	    "P-256"
 #define SERIAL_SIZE 16
 /* A node whose clock is slow must not take a new certificate for one of the future. */
 #define BACKDATE (24 * 3600)
 
-static char *bio_text(BIO *bio)
-{
-	char *data, *text;
-	long len = BIO_get_mem_data(bio, &data);
-
-	text = len < 0 ? NULL : malloc((size_t)len + 1);
-	if (!text)
-		return NULL;
-	memcpy(text, data, (size_t)len);
-	text[len] = '\0';
-	return text;
-}
-
-/* An encrypted key must not make libcrypto ask on a terminal. */
-static int no_password(char *buffer, int size, int writing, void *arg)
-{
-	return -1;
-}
-
 static EVP_PKEY *read_key(const char *pem)
 {
 	BIO *bio = BIO_new_mem_buf(pem, -1);
-	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
+	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, pem_no_password, NULL) : NULL;
 
 	BIO_free(bio);
 	return key;
@@ -51,7 +34,7 @@ static EVP_PKEY *read_key(const char *pem)
 static X509 *read_certificate(const char *pem)
 {
 	BIO *bio = BIO_new_mem_buf(pem, -1);
-	X509 *certificate = bio ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL;
+	X509 *certificate = bio ? PEM_read_bio_X509(bio, NULL, pem_no_password, NULL) : NULL;
 
 	BIO_free(bio);
 	return certificate;
@@ -61,7 +44,7 @@ static X509_REQ *read_request(const char *pem)
 {
 	size_t len = strnlen(pem, PKI_PEM_MAX + 1);
 	BIO *bio = len > PKI_PEM_MAX ? NULL : BIO_new_mem_buf(pem, (int)len);
-	X509_REQ *request = bio ? PEM_read_bio_X509_REQ(bio, NULL, no_password, NULL) : NULL;
+	X509_REQ *request = bio ? PEM_read_bio_X509_REQ(bio, NULL, pem_no_password, NULL) : NULL;
 
 	BIO_free(bio);
 	return request;
@@ -71,7 +54,7 @@ static int write_certificate(X509 *certificate, char **ret_pem)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
 
-	*ret_pem = bio && PEM_write_bio_X509(bio, certificate) == 1 ? bio_text(bio) : NULL;
+	*ret_pem = bio && PEM_write_bio_X509(bio, certificate) == 1 ? pem_text(bio) : NULL;
 	BIO_free(bio);
 	return *ret_pem ? 0 : -ENOMEM;
 }
@@ -83,7 +66,7 @@ int pki_key_make(char **ret_key)
 
 	*ret_key = NULL;
 	if (key && bio && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1)
-		*ret_key = bio_text(bio);
+		*ret_key = pem_text(bio);
 	BIO_free(bio);
 	EVP_PKEY_free(key);
 	return *ret_key ? 0 : -EIO;
@@ -215,7 +198,7 @@ int pki_request_make(const char *key_pem, const char *name, char **ret_request)
 	    set_name(X509_REQ_get_subject_name(request), name) &&
 	    X509_REQ_set_pubkey(request, key) == 1 && X509_REQ_sign(request, key, EVP_sha256()) &&
 	    PEM_write_bio_X509_REQ(bio, request) == 1)
-		*ret_request = bio_text(bio);
+		*ret_request = pem_text(bio);
 	BIO_free(bio);
 	X509_REQ_free(request);
 	EVP_PKEY_free(key);

@@ -10,22 +10,11 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include "pem.h"
+
 #define SIGNATURE_SIZE 64
 /* Base64 of the largest payload, the signature, and what JSON adds. */
 #define DOCUMENT_MAX ((SIGNED_PAYLOAD_MAX + 2) / 3 * 4 + 256)
-
-static char *bio_text(BIO *bio)
-{
-	char *data, *text;
-	long len = BIO_get_mem_data(bio, &data);
-
-	text = len < 0 ? NULL : malloc((size_t)len + 1);
-	if (!text)
-		return NULL;
-	memcpy(text, data, (size_t)len);
-	text[len] = '\0';
-	return text;
-}
 
 static char *write_pem(EVP_PKEY *key, int private)
 {
@@ -34,7 +23,7 @@ static char *write_pem(EVP_PKEY *key, int private)
 
 	if (bio && (private ? PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL)
 			    : PEM_write_bio_PUBKEY(bio, key)) == 1)
-		text = bio_text(bio);
+		text = pem_text(bio);
 	BIO_free(bio);
 	return text;
 }
@@ -59,16 +48,10 @@ int signed_key_make(char **ret_private, char **ret_public)
 	return 0;
 }
 
-/* An encrypted key must not make libcrypto ask on a terminal. */
-static int no_password(char *buffer, int size, int writing, void *arg)
-{
-	return -1;
-}
-
 static EVP_PKEY *read_private(const char *pem)
 {
 	BIO *bio = BIO_new_mem_buf(pem, -1);
-	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
+	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, pem_no_password, NULL) : NULL;
 
 	BIO_free(bio);
 	if (key && EVP_PKEY_id(key) != EVP_PKEY_ED25519) {
@@ -170,7 +153,7 @@ static int verify_any(const char *pem, const unsigned char *signature, size_t si
 	EVP_PKEY *key;
 
 	for (int i = 0; bio && i < SIGNED_KEYS_MAX && err; i++) {
-		key = PEM_read_bio_PUBKEY(bio, NULL, no_password, NULL);
+		key = PEM_read_bio_PUBKEY(bio, NULL, pem_no_password, NULL);
 		if (!key)
 			break;
 		if (EVP_PKEY_id(key) == EVP_PKEY_ED25519)

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #define VISIBLE                                                                                    \
 	"(?1 IS NULL OR public OR EXISTS (SELECT 1 FROM package_tenants t"                         \
 	" WHERE t.package = packages.id AND t.tenant = ?1))"
@@ -76,7 +75,7 @@ int catalog_each(sqlite3 *reader, const struct catalog_filter *filter,
 		stop = each(&row, arg);
 	}
 	db_done(statement);
-	return stop ? stop : db_errno(result);
+	return stop ? stop : sql_errno(result);
 }
 
 static bool ask(sqlite3 *reader, const char *sql, const char *first, const char *second)

@@ -9,9 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-
 #define APPLICATION_ID 0x736c7572 /* "slur": tells our files from others' */
-#define BUSY_MS	       10000
 
 #define OPERATIONS                                                                                 \
 	"CREATE TABLE operations ("                                                                \
@@ -75,36 +73,6 @@ struct db {
 	bool reader_made;
 };
 
-int db_errno(int result)
-{
-	switch (result & 0xff) {
-	case SQLITE_OK:
-	case SQLITE_DONE:
-	case SQLITE_ROW:
-		return 0;
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_CONSTRAINT:
-		return -EEXIST;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_READONLY:
-	case SQLITE_PERM:
-	case SQLITE_AUTH:
-		return -EACCES;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return -EUCLEAN;
-	case SQLITE_CANTOPEN:
-		return -ENOENT;
-	default:
-		return -EIO;
-	}
-}
-
 int64_t db_now(void)
 {
 	return (int64_t)time(NULL);
@@ -114,25 +82,12 @@ static int connect_db(const char *path, bool writer, sqlite3 **ret_db)
 {
 	int flags = SQLITE_OPEN_NOMUTEX |
 		    (writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
-	sqlite3 *sql_db = NULL;
-	int result;
 
-	result = sqlite3_open_v2(path, &sql_db, flags, NULL);
-	if (result == SQLITE_OK) {
-		sqlite3_busy_timeout(sql_db, BUSY_MS);
-		result = sqlite3_exec(
-			sql_db,
+	return sql_open(path, flags,
 			writer ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 				 "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
 			       : "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;",
-			NULL, NULL, NULL);
-	}
-	if (result != SQLITE_OK) {
-		sqlite3_close(sql_db);
-		return db_errno(result);
-	}
-	*ret_db = sql_db;
-	return 0;
+			ret_db);
 }
 
 static int read_pragma(sqlite3 *sql_db, const char *sql, int64_t *ret_value)
@@ -147,7 +102,7 @@ static int read_pragma(sqlite3 *sql_db, const char *sql, int64_t *ret_value)
 			*ret_value = sqlite3_column_int64(statement, 0);
 		sqlite3_finalize(statement);
 	}
-	return db_errno(result);
+	return sql_errno(result);
 }
 
 /* Runs sql and notes the version, both or neither. */
@@ -158,13 +113,13 @@ static int write_schema(sqlite3 *writer, const char *sql)
 
 	snprintf(pragmas, sizeof(pragmas), "PRAGMA application_id = %d; PRAGMA user_version = %d;",
 		 APPLICATION_ID, DB_VERSION);
-	err = db_errno(sqlite3_exec(writer, "BEGIN IMMEDIATE", NULL, NULL, NULL));
+	err = sql_errno(sqlite3_exec(writer, "BEGIN IMMEDIATE", NULL, NULL, NULL));
 	if (!err)
-		err = db_errno(sqlite3_exec(writer, sql, NULL, NULL, NULL));
+		err = sql_errno(sqlite3_exec(writer, sql, NULL, NULL, NULL));
 	if (!err)
-		err = db_errno(sqlite3_exec(writer, pragmas, NULL, NULL, NULL));
+		err = sql_errno(sqlite3_exec(writer, pragmas, NULL, NULL, NULL));
 	if (!err)
-		err = db_errno(sqlite3_exec(writer, "COMMIT", NULL, NULL, NULL));
+		err = sql_errno(sqlite3_exec(writer, "COMMIT", NULL, NULL, NULL));
 	return err;
 }
 
@@ -286,7 +241,7 @@ sqlite3 *db_begin(struct db *db)
 	int err;
 
 	pthread_mutex_lock(&db->lock);
-	err = db_errno(sqlite3_exec(db->writer, "BEGIN IMMEDIATE", NULL, NULL, NULL));
+	err = sql_errno(sqlite3_exec(db->writer, "BEGIN IMMEDIATE", NULL, NULL, NULL));
 	if (!err)
 		return db->writer;
 	pthread_mutex_unlock(&db->lock);
@@ -299,7 +254,7 @@ int db_commit(struct db *db)
 	int err;
 
 	fault_point("commit");
-	err = db_errno(sqlite3_exec(db->writer, "COMMIT", NULL, NULL, NULL));
+	err = sql_errno(sqlite3_exec(db->writer, "COMMIT", NULL, NULL, NULL));
 	if (err)
 		sqlite3_exec(db->writer, "ROLLBACK", NULL, NULL, NULL);
 	fault_point("committed");
@@ -354,7 +309,7 @@ int db_run(sqlite3_stmt *statement)
 	if (statement)
 		result = sqlite3_step(statement);
 	db_done(statement);
-	return db_errno(result);
+	return sql_errno(result);
 }
 
 int db_audit(sqlite3 *writer, const char *who, const char *action, const char *subject,

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../lib/sql.h"
+
 #define DB_VERSION 2
 
 struct db;
@@ -41,9 +43,6 @@ void db_bind_text(sqlite3_stmt *statement, int index, const char *text);
 const char *db_text(sqlite3_stmt *statement, int column);
 /* Runs a statement that returns no rows, then db_done(). 0 or -errno. */
 int db_run(sqlite3_stmt *statement);
-
-/* SQLite's result as -errno: -ENOSPC for a full disk, -EEXIST for a broken constraint … */
-int db_errno(int result);
 
 /* Seconds since the epoch. */
 int64_t db_now(void);

@@ -199,7 +199,7 @@ int upload_find(sqlite3 *reader, const char *id, const char *who, struct upload 
 		return no_such_upload(problem);
 	if (result != SQLITE_ROW || !upload.visibility) {
 		upload_clear(&upload);
-		return problem_errno(problem, result == SQLITE_ROW ? -ENOMEM : db_errno(result),
+		return problem_errno(problem, result == SQLITE_ROW ? -ENOMEM : sql_errno(result),
 				     "upload");
 	}
 	*ret_upload = upload;
