@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-
 bool publish_visible(const struct publish_entry *entry, const char *tenant)
 {
 	size_t len = tenant ? strlen(tenant) : 0;

@@ -12,7 +12,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-
 #define DIR_MODE 0750
 #define NEW_BLOB ".new" /* a blob between link and rename; we hold the lock, so a crash left it */
 

@@ -37,7 +37,8 @@ int want_from_rule(struct tenant_want *ret, const struct conf *conf,
 		   char *interface);
 /* The name by which a namespace is known: the last part of a path; NULL for a process's. */
 const char *want_network(const char *netns);
-/* What a namespace is called wherever it stands: its name under /run/netns, else as it is written. */
+/* What a namespace is called wherever it stands: its name under /run/netns, else as it is written.
+ */
 const char *want_space(const char *netns);
 /* Sorts ports into want and leaves doubles out. -E2BIG: too many, -EINVAL: port 0. */
 int want_set_ports(struct tenant_want *want, const uint16_t *ports, unsigned count);
