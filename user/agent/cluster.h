@@ -130,7 +130,8 @@ void journal_tell_sources(struct node *node, const json_t *item, const char *sta
 /* Only an event: what stands in the way, and is tried again. */
 void journal_complain(struct node *node, const json_t *item, const char *state, unsigned percent,
 		      const struct outcome *outcome);
-/* {name: {"id", "run", "state"}}; the last event's number when that was so. */
+/* {name: {"id", "run", "state"}}; the last event's number when that was so, -1: not all are told.
+ */
 json_t *journal_items(struct node *node, int64_t *ret_seq);
 /* The document in force, and its generation; NULL: none yet. */
 json_t *journal_document(struct node *node);

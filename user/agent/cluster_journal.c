@@ -270,7 +270,10 @@ json_t *journal_items(struct node *node, int64_t *ret_seq)
 	char *seq = NULL;
 
 	pthread_mutex_lock(&node->lock);
-	run(node, &seq, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", 0);
+	run(node, &seq,
+	    "SELECT CASE WHEN EXISTS (SELECT 1 FROM events) THEN -1 ELSE max(seq) END FROM"
+	    " sqlite_sequence WHERE name = 'events'",
+	    0);
 	*ret_seq = seq ? strtoll(seq, NULL, 10) : 0;
 	free(seq);
 	sqlite3_prepare_v2(node->db, "SELECT name, id, run, state FROM items", -1, &statement,

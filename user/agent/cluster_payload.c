@@ -124,7 +124,7 @@ static int note_packages(struct work *work)
 struct apt {
 	struct work *work;
 	unsigned percent;
-	char error[200];
+	char error[256];
 };
 
 /* "pmstatus:nginx:62.1:text", "pmerror:nginx:62:text" */
@@ -134,11 +134,13 @@ static void on_status(char *line, void *arg)
 	char *save = NULL, *kind = strtok_r(line, ":", &save), *what = strtok_r(NULL, ":", &save);
 	char *number = strtok_r(NULL, ":", &save), *text = strtok_r(NULL, "", &save);
 	double percent = number ? strtod(number, NULL) : -1;
+	const char *name;
 
 	if (!what || percent < 0 || percent > 100)
 		return;
+	name = strrchr(what, '/') ? strrchr(what, '/') + 1 : what;
 	if (!strcmp(kind, "pmerror") && !*apt->error)
-		snprintf(apt->error, sizeof(apt->error), "%.60s: %.120s", what, text ? text : "");
+		snprintf(apt->error, sizeof(apt->error), "%.60s: %.180s", name, text ? text : "");
 	if (!strcmp(kind, "pmstatus") && (unsigned)percent >= apt->percent + 2) {
 		apt->percent = (unsigned)percent;
 		journal_tell(apt->work->node, apt->work->desired, "installing", apt->percent, 0, 0);

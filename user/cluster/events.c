@@ -142,7 +142,7 @@ int events_reconcile(struct state *state, const char *node, const json_t *facts)
 	const char *name;
 	int err = state_number(state, &known, "SELECT events FROM nodes WHERE name = ?", "s", node);
 
-	/* Events overtook these facts: what they say has been superseded. */
+	/* Events overtook these facts, or are on their way and say more. */
 	if (err || known > number(facts, "seq"))
 		return err;
 	json_object_foreach (items, name, item)
