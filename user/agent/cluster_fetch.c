@@ -369,8 +369,11 @@ static int stage(struct fetch *fetch, const struct bundle_blob *blobs, size_t co
 	if (!err && swarm_active(fetch->swarm))
 		return exchange(fetch, blobs, count, missing);
 	for (size_t i = 0; i < count && !err; i++)
-		if (missing[i])
+		if (missing[i]) {
+			/* What mode swarm began has holes: of no use here. */
+			store_drop(fetch->work.node, blobs[i].digest);
 			err = fetch_blob(fetch, &blobs[i]);
+		}
 	return err;
 }
 

@@ -15,6 +15,10 @@
 #define MAP_MS	     200 /* between two looks at a peer; longer with many peers */
 #define TURN_MS	     100
 #define STALL_MS     1500 /* without a piece: who is slow or silent is not waited for */
+#define SLOW_MS	     3000 /* for the smallest piece: who takes longer counts as if it had nothing */
+#define FAILURES     5	  /* and one for each so many good pieces: more, and a peer is left alone */
+#define GOOD_PIECES  4
+#define LIST_SECONDS 600 /* to make the list of a blob of gigabytes */
 #define GIVE_UP_MS   60000
 #define FOLLOW_MS    1000
 #define REPORT_MS    2000
@@ -31,8 +35,9 @@ struct exchange {
 	struct piece_peer views[SOURCES_MAX];
 	size_t count;
 	uint8_t *want, *busy, *hashes;
-	size_t *blob_left, left; /* pieces */
-	int64_t arrived_at, followed_at, reported_at;
+	size_t *blob_left, left;       /* pieces */
+	int64_t arrived_at, shared_at; /* a piece, a piece from a peer */
+	int64_t followed_at, reported_at;
 	unsigned lies; /* of the control machine */
 	const struct bundle_blob *blobs;
 	size_t blobs_count;
@@ -52,14 +57,16 @@ static int get_hashes(struct exchange *exchange, size_t blob)
 	size_t first = pieces->first[blob], count = pieces->first[blob + 1] - first;
 	uint8_t *hashes = exchange->hashes + first * DIGEST_SIZE;
 	char url[256], *list = NULL, *why = NULL;
+	struct http patient = exchange->http;
 	long status;
 	int err = 0;
 
+	patient.timeout = LIST_SECONDS;
 	if (count == 1)
 		return name_unhex(digest, hashes, DIGEST_SIZE);
 	snprintf(url, sizeof(url), "%s/v1/pieces/%s?size=%u", exchange->swarm->node->server, digest,
 		 pieces->size);
-	status = http_call(&exchange->http, url, NULL, &list, &why);
+	status = http_call(&patient, url, NULL, &list, &why);
 	if (status != 200 || !list)
 		err = outcome_fail(exchange->outcome, -ECONNRESET, "the pieces of blob %s: %s",
 				   digest, why ? why : "the control machine does not say them");
@@ -262,6 +269,8 @@ static int take_piece(struct exchange *exchange, struct source *source)
 				    exchange->pieces->blobs[piece.blob].digest, strerror(-err));
 	count_piece(source->index, exchange);
 	exchange->arrived_at = swarm_now();
+	if (source != exchange->sources)
+		exchange->shared_at = exchange->arrived_at;
 	return exchange->blob_left[piece.blob] ? 0 : finish_blob(exchange, piece.blob);
 }
 
@@ -294,6 +303,19 @@ static void take_map(struct exchange *exchange, struct source *source, long stat
 	source_failed(source, status < 0 ? NULL : why);
 }
 
+/* One that fails again and again is not asked any more in this run. */
+static void leave_alone(struct exchange *exchange, struct source *source)
+{
+	if (source == exchange->sources ||
+	    source->tally.failed <= FAILURES + source->tally.pieces / GOOD_PIECES)
+		return;
+	log_warn("swarm: %s failed %llu times: it is not asked any more: %s", source->peer.name,
+		 (unsigned long long)source->tally.failed, source->why);
+	source->shunned = true;
+	swarm_shun(exchange->swarm, source->peer.name);
+	exchange->reported_at = 0;
+}
+
 static int take(struct exchange *exchange, struct transfer *transfer, CURLcode result)
 {
 	struct source *source = transfer->source;
@@ -313,6 +335,7 @@ static int take(struct exchange *exchange, struct transfer *transfer, CURLcode r
 		return take_piece(exchange, source);
 	snprintf(why, sizeof(why), "it answers %ld", status);
 	source_failed(source, status < 0 ? NULL : why);
+	leave_alone(exchange, source);
 	return 0;
 }
 
@@ -326,12 +349,20 @@ static bool may_ask(const struct exchange *exchange, const struct source *source
 	       (control || (source->alive && !source->shunned));
 }
 
+/* Who says it has pieces, and then does not bring them, must not keep others from being asked. */
+static bool delivers(const struct exchange *exchange, const struct source *source, int64_t now)
+{
+	int64_t patience = (int64_t)SLOW_MS * exchange->pieces->size / PIECE_SIZE_LEAST;
+
+	return source->alive && !(source->piece.running && now - source->begun > patience);
+}
+
 static struct piece_view look(struct exchange *exchange, int64_t now)
 {
 	for (size_t i = 1; i < exchange->count; i++)
 		exchange->views[i - 1] = (struct piece_peer){
 			.name = exchange->sources[i].peer.name,
-			.alive = exchange->sources[i].alive,
+			.alive = delivers(exchange, &exchange->sources[i], now),
 			.have = exchange->sources[i].have,
 			.want = exchange->sources[i].want,
 		};
@@ -343,7 +374,7 @@ static struct piece_view look(struct exchange *exchange, int64_t now)
 		.busy = exchange->busy,
 		.peers = exchange->views,
 		.peers_count = exchange->count - 1,
-		.stalled = now - exchange->arrived_at > STALL_MS,
+		.stalled = now - exchange->shared_at > STALL_MS,
 	};
 }
 
@@ -353,7 +384,8 @@ static bool choose(struct exchange *exchange, struct piece_view *view, size_t fr
 	static const uint8_t nothing[PIECE_COUNT_AIM]; /* large enough for 8 times as many */
 	bool found = piece_choose(view, from, index);
 
-	if (found || !view->stalled || piece_map_size(view->count) > sizeof(nothing))
+	if (found || swarm_now() - exchange->arrived_at < STALL_MS ||
+	    piece_map_size(view->count) > sizeof(nothing))
 		return found;
 	view->busy = nothing;
 	found = piece_choose(view, from, index);
@@ -425,7 +457,7 @@ static int run(struct exchange *exchange)
 	CURLMsg *message;
 	int running, more, err = 0;
 
-	exchange->arrived_at = swarm_now();
+	exchange->arrived_at = exchange->shared_at = swarm_now();
 	while (exchange->left && !err && !node->ending && !cluster_signalled) {
 		err = follow(exchange);
 		if (!err)

@@ -80,8 +80,8 @@ struct piece_view {
 	const uint8_t *have, *want, *busy; /* busy: on its way already */
 	const struct piece_peer *peers;
 	size_t peers_count;
-	/* Nothing has come for a while: the control machine is asked for what others have or should
-	 * bring, too. */
+	/* Nothing has come from peers for a while: the control machine is asked for what they have
+	 * or should bring, too. */
 	bool stalled;
 };
 /* The piece to ask peers[from], or PIECE_CONTROL, for. False: nothing now. */
