@@ -4,7 +4,8 @@
 #
 # Mode swarm on shaped links: nodes pass pieces on to each other, so that the control machine sends
 # less than a copy for each. One is killed on the way, and another machine answers at its address
-# meanwhile: the rest go on, it resumes. One whose disk lies is found out, named, and asked no more.
+# meanwhile: the rest go on, it resumes. One that boasts of pieces it does not give is left alone; one
+# whose disk lies is found out, named, and asked no more.
 # Strangers get nothing from a node.
 # shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094,SC2031,SC2030
 . "$(dirname "$0")/lib/cluster.sh"
@@ -103,15 +104,47 @@ for file in node.pem node.key; do on 2 cat $k/$file >"$LAB/stolen-$file"; done
 expect_eq "$(in_ns c curl -sk --max-time 10 -o /dev/null -w '%{http_code}' --cert "$LAB/stolen-node.pem" \
 	--key "$LAB/stolen-node.key" $url/have/"$manifest")" 403 "a peer's certificate from another address"
 
-# n1 has the next version; then its disk changes a byte in each piece of it.
-make_tar big 2 6000
+# With n2's own key, all pieces in its map, and none to give: the others do not wait for it.
+cat >"$LAB/boaster.py" <<-'PY'
+	import http.server, ssl, sys
+	class Boaster(http.server.BaseHTTPRequestHandler):
+	    protocol_version = "HTTP/1.1"
+	    def do_GET(self):
+	        body = b"\xff" * int(sys.argv[1]) if "/have/" in self.path else b""
+	        self.send_response(200 if body else 404)
+	        self.send_header("Content-Length", str(len(body)))
+	        self.end_headers()
+	        self.wfile.write(body)
+	context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+	context.load_cert_chain("stolen-node.pem", "stolen-node.key")
+	server = http.server.ThreadingHTTPServer(("10.9.0.12", 8444), Boaster)
+	server.socket = context.wrap_socket(server.socket, server_side=True)
+	server.serve_forever()
+PY
+make_tar big 2 10000
 make_bundle 2
-ctl apply --bundle "$LAB/2.sluice" --mode swarm --quiet n1 >"$LAB/n1.log" || fail "n1 alone: $(cat "$LAB/n1.log")"
-on 1 sh -c 'for f in $(find /var/lib/sluice-node/bundle/blobs/sha256 -size +5000k -size -7000k); do
+start boast in_ns c "$CLUSTER" apply --state "$LAB/state" --bundle "$LAB/2.sluice" --json
+wait_for 60 "pieces arrive at n2" begun 2
+agent_kill 2
+# The bundle is "big", 10000 KiB and tar's own, in pieces of 256 KiB, and "next", 6000 KiB and the same.
+start boaster in_ns n2 sh -c "cd '$LAB' && exec $PYTHON boaster.py $((2 * ((40 + 24 + 7) / 8)))"
+wait_for 60 "n1 leaves it alone" grep -q "n2 failed .* times: it is not asked any more" "$LAB/agent-n1.log"
+renewed() { [ "$(version_of "$1" big)" = 2 ]; }
+wait_for 60 "n1 has the new one all the same" renewed 1
+stop boaster
+agent_start 2
+collect boast || fail "apply: $(cat "$LAB/boast.log")"
+for i in 1 2 3; do expect_eq "$(version_of $i big)" 2 "big on n$i"; done
+
+# n1 has the next version; then its disk changes a byte in each piece of it.
+make_tar big 3 6000
+make_bundle 3
+ctl apply --bundle "$LAB/3.sluice" --mode swarm --quiet n1 >"$LAB/n1.log" || fail "n1 alone: $(cat "$LAB/n1.log")"
+on 1 sh -c 'for f in $(find /var/lib/sluice-node/bundle/blobs/sha256 -size +6001k -size -6200k); do
 	for i in $(seq 0 22); do printf XXXX | dd of="$f" bs=1 seek=$((i * 262144 + 99)) conv=notrunc status=none; done; done'
 ctl apply >"$LAB/lies.log" || fail "apply: $(cat "$LAB/lies.log")"
 for i in 2 3; do
-	expect_eq "$(version_of $i big)" 2 "big on n$i"
+	expect_eq "$(version_of $i big)" 3 "big on n$i"
 	expect_has "$(cat "$LAB/lies.log")" "n$i got wrong pieces from n1" "apply names it"
 	expect_has "$(cat "$LAB/agent-n$i.log")" "n1 sent other bytes than blob" "the agent of n$i names it"
 	expect_ge "$(ctl status --json | jq --arg n n$i '.nodes[] | select(.name == $n) | .sources[] | select(.peer == "n1") | .wrong')" 1 "wrong pieces that status counts"
