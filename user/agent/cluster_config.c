@@ -107,12 +107,9 @@ int config_put(struct node *node, const char *item, const char *path, const char
 	if (!err)
 		err = make_parent(path);
 	fault_point("config-noted");
-	/* Narrow until it belongs to whom it should. */
 	if (!err)
-		err = file_write(path, text, strlen(text), 0600);
+		err = file_write_as(path, text, strlen(text), mode, uid, gid);
 	fault_point("config-written");
-	if (!err && (chown(path, uid, gid) || chmod(path, mode)))
-		err = -errno;
 	return err ? outcome_fail(outcome, err, "%s: %s", path, strerror(-err)) : 0;
 }
 
@@ -162,10 +159,9 @@ static int restore(struct node *node, const char *path, const void *value, size_
 		err = unlink(path) && errno != ENOENT && errno != ENOTDIR ? -errno : 0;
 	else if (!body || sscanf(text, "%o %u %u", &mode, &uid, &gid) != 3)
 		err = -EBADMSG;
-	else if (!(err = make_parent(path)) &&
-		 !(err = file_write(path, body + 1, len - (size_t)(body + 1 - text), 0600)) &&
-		 (chown(path, uid, gid) || chmod(path, mode)))
-		err = -errno;
+	else if (!(err = make_parent(path)))
+		err = file_write_as(path, body + 1, len - (size_t)(body + 1 - text), mode, uid,
+				    gid);
 	return err ? outcome_fail(outcome, err, "%s: %s", path, strerror(-err)) : 0;
 }
 

@@ -82,6 +82,11 @@ static int write_all(int fd, const char *data, size_t len)
 
 int file_write(const char *path, const void *data, size_t len, mode_t mode)
 {
+	return file_write_as(path, data, len, mode, (uid_t)-1, (gid_t)-1);
+}
+
+int file_write_as(const char *path, const void *data, size_t len, mode_t mode, uid_t uid, gid_t gid)
+{
 	const char *slash = strrchr(path, '/');
 	int head = slash ? (int)(slash - path) + 1 : 0, fd, err;
 	char temporary[PATH_MAX];
@@ -91,10 +96,13 @@ int file_write(const char *path, const void *data, size_t len, mode_t mode)
 		return -ENAMETOOLONG;
 	if (unlink(temporary) && errno != ENOENT)
 		return -errno;
-	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	err = fchmod(fd, mode) ? -errno : write_all(fd, data, len);
+	err = write_all(fd, data, len);
+	/* The owner first: a change of it takes set-id bits away. */
+	if (!err && (fchown(fd, uid, gid) || fchmod(fd, mode)))
+		err = -errno;
 	if (!err && fsync(fd))
 		err = -errno;
 	close(fd);

@@ -13,6 +13,12 @@ int file_read(const char *path, size_t max, char **ret_text, size_t *ret_len);
  * Written next to it as ".NAME.new". 0 or -errno.
  */
 int file_write(const char *path, const void *data, size_t len, mode_t mode);
+/*
+ * The same for another owner (-1: not another). The name is not touched after it is there: in a
+ * directory of that owner it may lead elsewhere by then.
+ */
+int file_write_as(const char *path, const void *data, size_t len, mode_t mode, uid_t uid,
+		  gid_t gid);
 /* fsync of the directory a path is in. */
 int file_sync_directory(const char *path);
 /* mkdir -p; existing directories keep their mode. path may end with "/". */
