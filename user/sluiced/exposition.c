@@ -57,6 +57,20 @@ static void put_label(FILE *out, const char *name, const char *value)
 	putc('"', out);
 }
 
+/* A thousand tenants have 50,000 samples: fprintf() would take half of the time. */
+static void put_number(FILE *out, uint64_t number)
+{
+	char digits[24], *at = digits + sizeof(digits) - 1;
+
+	*at = '\0';
+	*--at = '\n';
+	do
+		*--at = (char)('0' + number % 10);
+	while (number /= 10);
+	*--at = ' ';
+	fputs(at, out);
+}
+
 /* A sample with up to two labels; those without a name are left out. */
 static void sample(FILE *out, const char *metric, const char *label, const char *value,
 		   const char *label2, const char *value2, uint64_t number)
@@ -71,7 +85,7 @@ static void sample(FILE *out, const char *metric, const char *label, const char 
 		}
 		putc('}', out);
 	}
-	fprintf(out, " %" PRIu64 "\n", number);
+	put_number(out, number);
 }
 
 static void single(FILE *out, const char *name, const char *type, const char *help, uint64_t number)

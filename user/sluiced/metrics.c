@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -28,6 +29,7 @@
 #define RETRY_MS    1000
 #define DESCRIPTORS 256
 #define BACKLOG	    64
+#define BUFFER_SIZE (256 * 1024)
 
 struct metrics {
 	struct sluiced *sluiced;
@@ -55,6 +57,9 @@ static int write_text(struct sluiced *sluiced)
 			close(fd);
 		return err;
 	}
+	/* Nobody else has it: putc() need not lock, and the file is written in few pieces. */
+	__fsetlocking(out, FSETLOCKING_BYCALLER);
+	setvbuf(out, NULL, _IOFBF, BUFFER_SIZE);
 	err = exposition_write(sluiced, out);
 	if (fclose(out) && !err)
 		err = -EIO;
