@@ -18,6 +18,7 @@ static const char *const plain_environment[] = {
 	"LC_ALL=C.UTF-8",
 	"HOME=/root",
 	"DEBIAN_FRONTEND=noninteractive",
+	"LVM_SUPPRESS_FD_WARNINGS=1", /* whatever we were started with */
 	NULL,
 };
 

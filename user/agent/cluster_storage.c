@@ -62,6 +62,36 @@ static char *probe(const char *device, struct outcome *outcome)
 	return strdup(outcome->log);
 }
 
+/* The group on a physical volume; a volume without one is what a kill left half-way. */
+static int make_group(const char *device, const char *group, struct outcome *outcome)
+{
+	char *have = exec_output(4096, "pvs", "--noheadings", "--options", "vg_name", device, NULL);
+	char *name = have, *end;
+	int err;
+
+	/* The answer comes last, below what LVM warns of. */
+	if (name) {
+		for (end = have + strlen(have); end > have && end[-1] == '\n';)
+			*--end = '\0';
+		name = strrchr(have, '\n') ? strrchr(have, '\n') + 1 : have;
+		name += strspn(name, " \t");
+		name[strcspn(name, " \t")] = '\0';
+	}
+	if (!name)
+		err = outcome_fail(outcome, -EIO, "pvs does not know %s; nothing was changed",
+				   device);
+	else if (!*name)
+		err = exec_words(outcome, "vgcreate", "-q", group, device, NULL);
+	else if (strcmp(name, group) != 0)
+		err = outcome_fail(outcome, -EEXIST,
+				   "%s is of the volume group %s, not %s; nothing was changed",
+				   device, name, group);
+	else
+		err = 0;
+	free(have);
+	return err;
+}
+
 /* A physical volume, a group and a logical volume, as far as they are missing. */
 static int make_volume(const json_t *store, char *ret_device, size_t size, struct outcome *outcome)
 {
@@ -73,17 +103,19 @@ static int make_volume(const json_t *store, char *ret_device, size_t size, struc
 
 	if (!err && !*found) {
 		err = exec_words(outcome, "pvcreate", "-q", device, NULL);
-		if (!err)
-			err = exec_words(outcome, "vgcreate", "-q", group, device, NULL);
 	} else if (!err && strcmp(found, "LVM2_member") != 0) {
 		err = outcome_fail(outcome, -EEXIST, "%s holds %s; nothing was changed", device,
 				   found);
 	}
 	free(found);
+	if (!err)
+		err = make_group(device, group, outcome);
 	snprintf(name, sizeof(name), "%s/%s", group, volume);
 	snprintf(ret_device, size, "/dev/%s", name);
-	if (err || !exec_words(outcome, "lvs", name, NULL))
+	if (err)
 		return err;
+	if (!exec_words(outcome, "lvs", name, NULL))
+		return exec_words(outcome, "lvchange", "-q", "-ay", name, NULL);
 	return exec_words(outcome, "lvcreate", "-q", "-y", "-n", volume, percent ? "-l" : "-L",
 			  want ? want : "100%FREE", group, NULL);
 }

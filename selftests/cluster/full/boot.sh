@@ -87,12 +87,17 @@ ssh-keygen -q -t ed25519 -N '' -f "$LAB/ssh"
 make_keys
 start tcpdump in_ns sw tcpdump -i br0 -w "$LAB/all.pcap" -U
 
+# What holds the libraries that a program names
+depends() {
+	objdump -p "$1" | awk '$1 == "NEEDED" { print "*x86_64-linux-gnu/" $2 }' | xargs dpkg-query -S | sed 's/:.*//' | sort -u | paste -sd ,
+}
 # The agent's own package, as it is built from this tree.
 mkdir "$LAB/debs"
 mkdir -p "$LAB/agent/DEBIAN" "$LAB/agent/usr/sbin" "$LAB/agent/lib/systemd/system"
 cp "$AGENT" "$LAB/agent/usr/sbin/"
 cp "$TOP/scripts/sluice-node.service" "$LAB/agent/lib/systemd/system/"
-printf 'Package: sluice-agent\nVersion: 1.0\nArchitecture: amd64\nMaintainer: Test <test@example.org>\nDescription: agent\nDepends: libc6, libcurl3-gnutls, libsqlite3-0, libarchive13, libjansson4, libssl3, libcyaml1, libyaml-0-2\n' >"$LAB/agent/DEBIAN/control"
+printf 'Package: sluice-agent\nVersion: 1.0\nArchitecture: amd64\nMaintainer: Test <test@example.org>\nDescription: agent\nDepends: %s\n' \
+	"$(depends "$AGENT")" >"$LAB/agent/DEBIAN/control"
 dpkg-deb --root-owner-group -b "$LAB/agent" "$LAB/debs/sluice-agent_1.0_amd64.deb" >/dev/null
 cat >"$LAB/bundle.yaml" <<-YAML
 	name: edge
