@@ -6,6 +6,7 @@
 # it takes reports; its disk full; its database from an old copy; a node that lost its journal; a
 # node that refuses its document. Each is said, and the next apply ends done.
 # The state lies on a small tmpfs, mounted where nobody else sees it.
+# shellcheck disable=SC2016,SC2094,SC2030,SC2031
 if [ -z "${DISK:-}" ]; then
 	SL_ID=${SL_ID:-sl$$}
 	DISK=$(mktemp -d "${TMPDIR:-/tmp}/$SL_ID.disk.XXXXXX")
@@ -15,7 +16,7 @@ if [ -z "${DISK:-}" ]; then
 	rmdir "$DISK"
 	exit $status
 fi
-# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh
 . "$(dirname "$0")/lib/cluster.sh"
 need sqlite3
 FAULTY=$BUILD/selftests/cluster/sluice-cluster

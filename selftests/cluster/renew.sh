@@ -5,7 +5,7 @@
 # Certificates: renewed by order and, seven years later, by themselves, the CA's too, while agents go
 # on; killed between the two files of a new one; status says when they end; a machine that is revoked
 # is shut out at once, and what asks for another key, name or CA is refused.
-# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094,SC2030,SC2031
 . "$(dirname "$0")/lib/cluster.sh"
 [ -z "${SANITIZE:-}" ] || skip "libfaketime and the sanitizers exclude each other"
 need faketime
