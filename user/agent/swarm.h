@@ -5,6 +5,7 @@
  *   swarm.c        which pieces are here, which peers the document names; what is told of them
  *   swarm_serve.c  HTTPS for peers: which pieces are here, and those
  *   swarm_store.c  pieces on disk: blobs/sha256/HEX.pieces, until all of a blob are there
+ *   swarm_begin.c  an item's pieces: what each must be, what is there, who may have them
  *   swarm_fetch.c  brings an item's blobs, from the control machine and from peers at once
  *   swarm_source.c one of those: its transfers, and how it behaved
  *

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "../lib/log.h"
-#include "swarm.h"
+#include "swarm_exchange.h"
 
 #define MAP_MS	     200 /* between two looks at a peer; longer with many peers */
 #define TURN_MS	     100
@@ -18,199 +18,10 @@
 #define SLOW_MS	     3000 /* for the smallest piece: who takes longer counts as if it had nothing */
 #define FAILURES     5	  /* and one for each so many good pieces: more, and a peer is left alone */
 #define GOOD_PIECES  4
-#define LIST_SECONDS 600 /* to make the list of a blob of gigabytes */
 #define GIVE_UP_MS   60000
 #define FOLLOW_MS    1000
 #define REPORT_MS    2000
 #define CONTROL_LIES 3 /* wrong pieces in a row from there are no accident */
-#define SOURCES_MAX  (DESIRED_PEERS_MAX + 1)
-
-struct exchange {
-	struct swarm *swarm;
-	const struct pieces *pieces;
-	CURLM *multi;
-	struct http http;
-	char paths[3][CLUSTER_PATH_MAX];
-	struct source sources[SOURCES_MAX]; /* [0]: the control machine */
-	struct piece_peer views[SOURCES_MAX];
-	size_t count;
-	uint8_t *want, *busy, *hashes;
-	size_t *blob_left, left;       /* pieces */
-	int64_t arrived_at, shared_at; /* a piece, a piece from a peer */
-	int64_t followed_at, reported_at;
-	unsigned lies; /* of the control machine */
-	const struct bundle_blob *blobs;
-	size_t blobs_count;
-	bool *missing;
-	int (*arrived)(uint64_t bytes, void *arg);
-	void *arg;
-	struct outcome *outcome;
-};
-
-/* ---- beginning ---- */
-
-/* The digests of a blob's pieces: its own when it is one piece, else the control machine's list. */
-static int get_hashes(struct exchange *exchange, size_t blob)
-{
-	const struct pieces *pieces = exchange->pieces;
-	const char *digest = pieces->blobs[blob].digest;
-	size_t first = pieces->first[blob], count = pieces->first[blob + 1] - first;
-	uint8_t *hashes = exchange->hashes + first * DIGEST_SIZE;
-	char url[256], *list = NULL, *why = NULL;
-	struct http patient = exchange->http;
-	long status;
-	int err = 0;
-
-	patient.timeout = LIST_SECONDS;
-	if (count == 1)
-		return name_unhex(digest, hashes, DIGEST_SIZE);
-	snprintf(url, sizeof(url), "%s/v1/pieces/%s?size=%u", exchange->swarm->node->server, digest,
-		 pieces->size);
-	status = http_call(&patient, url, NULL, &list, &why);
-	if (status != 200 || !list)
-		err = outcome_fail(exchange->outcome, -ECONNRESET, "the pieces of blob %s: %s",
-				   digest, why ? why : "the control machine does not say them");
-	else if (strlen(list) != count * NAME_DIGEST_LEN)
-		err = -EBADMSG;
-	for (size_t i = 0; i < count && !err; i++) {
-		char hex[NAME_DIGEST_LEN + 1];
-
-		snprintf(hex, sizeof(hex), "%s", list + i * NAME_DIGEST_LEN);
-		err = name_unhex(hex, hashes + i * DIGEST_SIZE, DIGEST_SIZE);
-	}
-	if (err && err != -ECONNRESET)
-		err = outcome_fail(exchange->outcome, -EBADMSG,
-				   "the control machine's list of the pieces of blob %s is damaged",
-				   digest);
-	free(list);
-	free(why);
-	return err;
-}
-
-static int finish_blob(struct exchange *exchange, size_t blob)
-{
-	const struct bundle_blob *is = &exchange->pieces->blobs[blob];
-	int err = store_finish(exchange->swarm->node, is);
-
-	if (err == -EBADMSG) {
-		/* The list was wrong, then. The plain way does without. */
-		log_warn("blob %s is not what the manifest says, its pieces are: fetched whole",
-			 is->digest);
-		store_drop(exchange->swarm->node, is->digest);
-		return 0;
-	}
-	if (err)
-		return outcome_fail(exchange->outcome, err, "blob %s: %s", is->digest,
-				    strerror(-err));
-	for (size_t i = 0; i < exchange->blobs_count; i++)
-		if (!strcmp(exchange->blobs[i].digest, is->digest))
-			exchange->missing[i] = false;
-	return 0;
-}
-
-/* A piece that is on the disk and right. */
-static void count_piece(size_t index, void *arg)
-{
-	struct exchange *exchange = arg;
-	struct piece piece = pieces_at(exchange->pieces, index);
-
-	swarm_mark(exchange->swarm, index);
-	exchange->left--;
-	exchange->blob_left[piece.blob]--;
-	exchange->arrived(piece.len, exchange->arg);
-}
-
-static int add_blob(struct exchange *exchange, const char *digest)
-{
-	size_t blob = pieces_blob(exchange->pieces, digest), first, last;
-	int err;
-
-	if (blob == SIZE_MAX)
-		return 0;
-	first = exchange->pieces->first[blob];
-	last = exchange->pieces->first[blob + 1];
-	if (first == last || piece_in(exchange->want, first))
-		return 0;
-	err = get_hashes(exchange, blob);
-	if (err)
-		return err;
-	pthread_mutex_lock(&exchange->swarm->lock);
-	for (size_t i = first; i < last; i++) {
-		piece_put(exchange->want, i);
-		/* It was here once; now it is missing. */
-		piece_drop(exchange->swarm->have, i);
-	}
-	pthread_mutex_unlock(&exchange->swarm->lock);
-	exchange->left += last - first;
-	exchange->blob_left[blob] = last - first;
-	err = store_salvage(exchange->swarm->node, exchange->pieces, blob, exchange->hashes,
-			    count_piece, exchange);
-	return err || exchange->blob_left[blob] ? err : finish_blob(exchange, blob);
-}
-
-/* Peers that the document names now; those that it does not name any more are left out. */
-static int choose_sources(struct exchange *exchange)
-{
-	struct swarm *swarm = exchange->swarm;
-	int err = 0;
-
-	for (size_t k = 1; k < exchange->count; k++) {
-		struct source *source = &exchange->sources[k];
-		bool named = false;
-
-		for (size_t i = 0; i < swarm->peers_count && !named; i++)
-			named = swarm_peer_same(&source->peer, &swarm->peers[i]);
-		source->shunned = !named || swarm_shunned(swarm, source->peer.name);
-		source->alive &= !source->shunned;
-	}
-	for (size_t i = 0; i < swarm->peers_count && !err; i++) {
-		bool known = false;
-
-		for (size_t k = 1; k < exchange->count && !known; k++)
-			known = swarm_peer_same(&exchange->sources[k].peer, &swarm->peers[i]);
-		if (known || exchange->count == SOURCES_MAX)
-			continue;
-		exchange->sources[exchange->count].peer = swarm->peers[i];
-		exchange->sources[exchange->count].shunned =
-			swarm_shunned(swarm, swarm->peers[i].name);
-		err = source_begin(&exchange->sources[exchange->count++], swarm, &exchange->http);
-	}
-	return err;
-}
-
-static int begin(struct exchange *exchange)
-{
-	struct swarm *swarm = exchange->swarm;
-	size_t size = piece_map_size(swarm->pieces.count) + 1;
-
-	node_http(swarm->node, &exchange->http, exchange->paths);
-	exchange->pieces = &swarm->pieces;
-	exchange->multi = curl_multi_init();
-	exchange->want = calloc(1, size);
-	exchange->busy = calloc(1, size);
-	exchange->hashes = calloc(swarm->pieces.count + 1, DIGEST_SIZE);
-	exchange->blob_left = calloc(swarm->pieces.blobs_count + 1, sizeof(*exchange->blob_left));
-	if (!exchange->multi || !exchange->want || !exchange->busy || !exchange->hashes ||
-	    !exchange->blob_left)
-		return outcome_fail(exchange->outcome, -ENOMEM, "out of memory");
-	strcpy(exchange->sources[0].peer.name, "control");
-	exchange->sources[0].met = true;
-	exchange->count = 1;
-	return source_begin(&exchange->sources[0], swarm, &exchange->http);
-}
-
-static void end(struct exchange *exchange)
-{
-	for (size_t i = 0; i < exchange->count; i++)
-		source_end(&exchange->sources[i], exchange->multi);
-	if (exchange->multi)
-		curl_multi_cleanup(exchange->multi);
-	free(exchange->want);
-	free(exchange->busy);
-	free(exchange->hashes);
-	free(exchange->blob_left);
-	free(exchange);
-}
 
 /* ---- what came ---- */
 
@@ -267,11 +78,11 @@ static int take_piece(struct exchange *exchange, struct source *source)
 	if (err)
 		return outcome_fail(exchange->outcome, err, "blob %s: %s",
 				    exchange->pieces->blobs[piece.blob].digest, strerror(-err));
-	count_piece(source->index, exchange);
+	exchange_count(source->index, exchange);
 	exchange->arrived_at = swarm_now();
 	if (source != exchange->sources)
 		exchange->shared_at = exchange->arrived_at;
-	return exchange->blob_left[piece.blob] ? 0 : finish_blob(exchange, piece.blob);
+	return exchange->blob_left[piece.blob] ? 0 : exchange_finish(exchange, piece.blob);
 }
 
 static bool under_way(const struct exchange *exchange, size_t index)
@@ -435,7 +246,7 @@ static int follow(struct exchange *exchange)
 	document = journal_document(swarm->node);
 	if (document) {
 		swarm_follow(swarm, document);
-		err = choose_sources(exchange);
+		err = exchange_choose(exchange);
 	}
 	json_decref(document);
 	return err;
@@ -522,21 +333,21 @@ int swarm_fetch(struct swarm *swarm, const struct bundle_blob *blobs, size_t cou
 	exchange->arrived = arrived;
 	exchange->arg = arg;
 	exchange->outcome = outcome;
-	err = begin(exchange);
+	err = exchange_begin(exchange);
 	swarm->exchange = exchange;
 	for (size_t i = 0; i < count && !err; i++)
 		if (missing[i])
-			err = add_blob(exchange, blobs[i].digest);
+			err = exchange_add(exchange, blobs[i].digest);
 	if (!err) {
 		pthread_mutex_lock(&swarm->lock);
 		memcpy(swarm->want, exchange->want, piece_map_size(swarm->pieces.count));
 		pthread_mutex_unlock(&swarm->lock);
-		err = choose_sources(exchange);
+		err = exchange_choose(exchange);
 	}
 	if (!err)
 		err = run(exchange);
 	swarm->rest = swarm_sources(swarm, true);
 	swarm->exchange = NULL;
-	end(exchange);
+	exchange_end(exchange);
 	return err;
 }
