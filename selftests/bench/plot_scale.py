@@ -20,15 +20,17 @@ from report import amount
 
 WIDTH, HEIGHT, GAP, HEAD = 400, 210, 46, 78
 LEFT, TOP, BOTTOM = 52, 34, 28
+LABEL = 12  # least distance of the names at the lines' ends
 COLOURS = {0: "#8d949c", 1: "#0b6e82", 2: "#e07b12", 4: "#8c5fb3"}
 OTHERS = ["#2fa4b5", "#5b7fc7", "#c0392b"]
 
 # Panels: title, unit, divisor, metrics, mark or None.
 CONNECTIONS = [
     ("Memory of an idle connection beside its sockets", "KiB", 1024, ["beside_bytes"], 4),
-    ("Of it, in the relay's processes", "KiB", 1024, ["relay_bytes"], None),
+    ("Memory of an idle connection in the relay's processes", "KiB", 1024, ["relay_bytes"], None),
     ("Relay CPU of a request, beside so many idle ones", "µs", 1, ["cpu_us"], None),
-    ("Latency of a request beside them: p50, p99", "µs", 1, ["p50_us", "p99_us"], None),
+    ("Half of the requests are answered within", "ms", 1000, ["p50_us"], None),
+    ("99 of 100 are answered within", "ms", 1000, ["p99_us"], None),
     ("Relay CPU while all are idle", "% of one CPU", 0.01, ["idle_cpu"], None),
 ]
 TENANTS = [
@@ -60,6 +62,7 @@ class Chart:
         self.left, self.right = self.x + LEFT, self.x + WIDTH
         self.top, self.bottom = self.y + TOP, self.y + HEIGHT - BOTTOM
         self.most_x, self.most_y = most_x, most_y
+        self.ends = []
         canvas.text(self.x, self.y + 14, title, size=13, weight=600, beside=unit)
 
     def at(self, size, value):
@@ -92,11 +95,19 @@ class Chart:
         for (x1, y1), (x2, y2) in zip(places, places[1:]):
             self.canvas.line(x1, y1, x2, y2, colour, 2, dash)
         for (x, y), (size, _, least, most) in zip(places, points):
-            self.canvas.line(x, self.at(size, least)[1], x, self.at(size, most)[1], INK, 1)
+            # One far outlier must not press the others flat.
+            self.canvas.line(x, self.at(size, least)[1],
+                             x, self.at(size, min(most, self.most_y))[1], INK, 1)
             self.canvas.dot(x, y, 3.4, colour)
-        self.canvas.text(places[-1][0] + 8, places[-1][1] + 4,
-                         " ".join(filter(None, (label, amount(points[-1][1])))), size=10,
-                         colour=colour)
+        self.ends.append((places[-1], " ".join(filter(None, (label, amount(points[-1][1])))),
+                          colour))
+
+    def names(self):
+        """At the lines' ends, from below, none over another."""
+        free = self.bottom + LABEL
+        for (x, y), text, colour in sorted(self.ends, key=lambda end: -end[0][1]):
+            free = min(y, free - LABEL)
+            self.canvas.text(x + 8, free + 4, text, size=10, colour=colour)
 
 
 def series_of(rows, metric, divisor):
@@ -120,14 +131,16 @@ def draw(rows, panels, title, note):
     for place, (text, unit, divisor, metrics, mark) in enumerate(chosen):
         found = [(metric, workers, points) for metric in metrics
                  for workers, points in series_of(rows, metric, divisor).items()]
-        most = max([point[3] for _, _, points in found for point in points] + [mark or 0])
-        chart = Chart(canvas, place, text, unit, sizes[-1], most * 1.1 or 1)
+        most = max([point[1] for _, _, points in found for point in points] + [mark or 0])
+        most = max(most * 1.3, 1 if metrics == ["idle_cpu"] else 0) or 1
+        chart = Chart(canvas, place, text, unit, sizes[-1], most)
         chart.axes(sizes, mark)
         several = len({workers for _, workers, _ in found}) > 1
         for index, (metric, workers, points) in enumerate(found):
             colour = COLOURS.get(workers) or OTHERS[index % len(OTHERS)]
             chart.series(points, colour, f"{workers}w" if several else "",
                          "" if metric == metrics[0] else "5 3")
+        chart.names()
     return canvas
 
 
@@ -135,7 +148,7 @@ def draw_all(rows, note, folder):
     """Writes each figure; their paths."""
     figures = {
         "connections": (CONNECTIONS, "Connections: what one costs, over how many there are",
-                        f"1w, 2w, 4w: workers; whiskers: least and most of the rounds · {note}"),
+                        f"1w, 2w, 4w: workers; whiskers: least and most of the rounds, cut · {note}"),
         "tenants": (TENANTS, "Tenants: what one costs, over how many there are",
                     f"one port, IPv4 and IPv6, one worker; dashed: the second named · {note}"),
     }
