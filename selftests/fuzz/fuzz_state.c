@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "../../user/sluiced/state.c"
+#include "../../user/sluiced/state_write.c"
 #include "../../user/sluiced/want.c"
 #include "fuzz.h"
 
@@ -48,7 +49,7 @@ static char *with_our_layout(const uint8_t *data, size_t size, size_t *ret_len)
 	*ret_len = size;
 	if (!end)
 		return fuzz_copy(data, size);
-	layout = pack_layout();
+	layout = state_layout();
 	ours = json_dumps(layout, JSON_COMPACT);
 	assert(ours);
 	json_decref(layout);

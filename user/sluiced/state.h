@@ -8,6 +8,7 @@
 #ifndef SLUICE_SLUICED_STATE_H
 #define SLUICE_SLUICED_STATE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -74,6 +75,8 @@ struct state {
  * else every descriptor becomes -1.
  */
 char *state_write(const struct state *state, bool with_fds, size_t *ret_len);
+/* What both programs must agree on before anything else is believed; a new reference. */
+json_t *state_layout(void);
 /*
  * Reads a text. 0 and *ret, or -errno and *ret_why (malloc'd, may be NULL): -EPROTO for
  * another format or layout than this program's, -EINVAL for what is no state at all.
