@@ -105,7 +105,7 @@ start flood nsenter -t "$(children_of "$(pid_of node-n2)")" --mount --pid --net 
 flooded() { [ -s "$LAB/flood.log" ]; }
 wait_for 40 "the flood" flooded
 opened=$(cat "$LAB/flood.log")
-[ "$opened" -le 64 ] && [ "$opened" -ge 32 ] || fail "connections of one address: $opened"
+{ [ "$opened" -le 64 ] && [ "$opened" -ge 32 ]; } || fail "connections of one address: $opened"
 grew=$((($(rss) - before) / 1024))
 [ $grew -lt 60 ] || fail "$opened bodies of nobody made the server grow by $grew MiB"
 expect_eq "$(ask 1 "$U/v1/ca")" 200 "another machine meanwhile"

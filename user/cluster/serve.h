@@ -35,7 +35,7 @@ struct serve {
 	/* One at a time uses the database and the bundle; nobody sleeps with it. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* somebody wrote into the database */
-	bool ending, turning; /* turning: the server begins anew with new certificates */
+	bool ending, turning;	/* turning: the server begins anew with new certificates */
 	struct bundle *bundle;
 	char *bundle_path;
 	char *ca, *publishers, *control_pub;
