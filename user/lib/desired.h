@@ -13,8 +13,8 @@
  * "stores"). Its id is a digest of everything that decides what installing it does, so what has
  * the same id need not be done again. stage: its blobs may be fetched; go: it may be installed.
  * swarm, which may be missing: where this node passes pieces on, and the nodes it exchanges them
- * with; key is the hash of a peer's public key. The generation only rises; an agent refuses a lower one. Pure: the control machine writes such
- * payloads, agents read them.
+ * with; key is the hash of a peer's public key. The generation only rises; an agent refuses a lower
+ * one. Pure: the control machine writes such payloads, agents read them.
  */
 #ifndef SLUICE_DESIRED_H
 #define SLUICE_DESIRED_H
