@@ -309,16 +309,14 @@ static int look_inside(struct discover *discover, struct space *space, int ns,
 {
 	struct netns_visit visit;
 	int32_t nsid = DISCOVER_NO_NSID;
-	int err = 0;
-
 	/* Before the look: what changes after it is an event. */
-	if (netns_inode_of(ns) != discover->own)
-		err = discover_assign_nsid(ns, &nsid);
-	if (!err) {
-		if (!space->by_nsid.at || space->nsid != nsid)
-			set_nsid(discover, space, nsid);
-		err = netns_enter(&visit, ns);
-	}
+	int err = netns_inode_of(ns) == discover->own ? 0 : discover_assign_nsid(ns, &nsid);
+
+	if (err)
+		return err;
+	if (!space->by_nsid.at || space->nsid != nsid)
+		set_nsid(discover, space, nsid);
+	err = netns_enter(&visit, ns);
 	if (err)
 		return err;
 	err = discover_each_link(collect_link, list);
@@ -372,8 +370,7 @@ static void look(struct discover *discover, struct space *space)
 		forget(discover, space);
 }
 
-/* ---- turns -------------------------------------------------------------------------------------
- */
+/* ---- turns --------------------------------------------------------------------------------- */
 
 static void on_work(struct loop_timer *timer)
 {
@@ -447,11 +444,14 @@ static void on_link(int32_t nsid, const char *name, void *arg)
 	}
 }
 
-static void events_lost(struct discover *discover, int err)
+/* err: events were lost, and which they were nobody knows. */
+static void read_ended(struct discover *discover, int err)
 {
 	static struct log_limit limit = LOG_LIMIT(60000, 1);
 	uint32_t left_out;
 
+	if (!err)
+		return;
 	if (log_allowed(&limit, &left_out))
 		log_warn("netlink events were lost (%s): looking at every namespace",
 			 strerror(-err));
@@ -461,19 +461,15 @@ static void events_lost(struct discover *discover, int err)
 static void on_links(struct loop_watch *watch, uint32_t events)
 {
 	struct discover *discover = container_of(watch, struct discover, links_watch);
-	int err = discover_read_links(discover->links, on_link, discover);
 
-	if (err)
-		events_lost(discover, err);
+	read_ended(discover, discover_read_links(discover->links, on_link, discover));
 }
 
 static void on_rules(struct loop_watch *watch, uint32_t events)
 {
 	struct discover *discover = container_of(watch, struct discover, rules_watch);
-	int err = discover_read_rules(discover->rules, on_link, discover);
 
-	if (err)
-		events_lost(discover, err);
+	read_ended(discover, discover_read_rules(discover->rules, on_link, discover));
 }
 
 /* ---- the sweep ------------------------------------------------------------------------------- */
@@ -529,8 +525,7 @@ static void on_sweep(struct loop_timer *timer)
 	loop_timer_start(&discover->sluiced->loop, timer, SWEEP_MS, on_sweep);
 }
 
-/* ---- life -------------------------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------------------------- */
 
 int discover_new(struct sluiced *sluiced, struct discover **ret)
 {
