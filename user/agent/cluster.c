@@ -24,6 +24,7 @@
 #define PAUSE_FIRST  500 /* ms; doubled with each failure */
 #define PAUSE_MOST   15000
 #define REPORT_MS    300
+#define LOCK_TRIES   50 /* of 100 ms */
 #define REFUSED_WAIT 10000
 
 struct run_options {
@@ -340,6 +341,9 @@ static int lock_directory(const struct node *node)
 
 	node_path(node, "lock", path);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	/* A killed agent's last child may hold it for a moment yet. */
+	for (unsigned i = 0; fd >= 0 && i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB); i++)
+		usleep(100000);
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB)) {
 		log_error("%s: another agent is running", path);
 		return -EBUSY;
