@@ -30,7 +30,7 @@ expect_eq "$(dpkg-deb -I "$repo" conffiles | LC_ALL=C sort | tr '\n' ' ')" \
 	"/etc/default/sluice-repod /etc/init.d/sluice-repod /etc/sluice/repod.yaml " "conffiles of the repository"
 # What a VM has to take along with the agent: nothing but these.
 expect_eq "$(dpkg-deb -f "$agent" Depends | tr ',' '\n' | sed 's/^ *//; s/ .*//; s/t64$//' | LC_ALL=C sort | tr '\n' ' ')" \
-	"libarchive13 libc6 libcurl3-gnutls libjansson4 libsqlite3-0 libssl3 sysvinit-utils " "what the agent depends on"
+	"libarchive13 libc6 libcurl3-gnutls libgnutls30 libjansson4 libmicrohttpd12 libsqlite3-0 libssl3 sysvinit-utils " "what the agent depends on"
 # Between them the packages hold what "make install" installs; documents may be compressed.
 DESTDIR=$LAB/stage BUILD=$BUILD "$TOP/scripts/install.sh" install
 listing() { (cd "$1" && find . ! -type d | sed 's/\.gz$//' | LC_ALL=C sort); }
