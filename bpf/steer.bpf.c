@@ -270,9 +270,10 @@ inline_always int fail(const struct sl_iface_key *key, const struct sl_iface *if
 	return TC_ACT_UNSPEC;
 }
 
-/* Whether one that takes connections is there, told by the map: from a port it cannot be seen. */
-inline_always int has_listener(const struct sl_iface_key *key, const struct sl_iface *iface,
-			       const struct frame *frame)
+/* One that takes connections, by the map; which of its group it shall be the kernel asks select. */
+inline_always struct bpf_sock *find_listener(const struct sl_iface_key *key,
+					     const struct sl_iface *iface,
+					     const struct frame *frame)
 {
 	struct sl_listener_key slot;
 	__u64 open = find_open(&slot, key, iface, frame);
@@ -281,13 +282,11 @@ inline_always int has_listener(const struct sl_iface_key *key, const struct sl_i
 	for (int i = 0; i < SLOT_TRIES && open; i++) {
 		slot.worker = slots_pick(open, 0);
 		sk = bpf_map_lookup_elem(&listeners, &slot);
-		if (sk) {
-			bpf_sk_release(sk);
-			return 1;
-		}
+		if (sk)
+			return sk;
 		open &= ~(1ull << (slot.worker & 63));
 	}
-	return 0;
+	return NULL;
 }
 
 /*
@@ -300,12 +299,15 @@ inline_always int steer_to_bridge(struct __sk_buff *skb, const struct sl_iface_k
 				  const struct sl_iface *iface, const struct frame *frame)
 {
 	int syn = frame->tcp_flags & TCP_SYN;
+	struct bpf_sock *sk;
 
 	if (!syn && !iface->mark) {
 		count_verdict(key, SL_V_STACK, frame->length, 0);
 		return TC_ACT_UNSPEC;
 	}
-	if (has_listener(key, iface, frame)) {
+	sk = find_listener(key, iface, frame);
+	if (sk) {
+		bpf_sk_release(sk);
 		if (iface->mark)
 			skb->mark = SL_MARK;
 	} else if (syn) {
@@ -336,11 +338,15 @@ inline_always int steer_tcp(struct __sk_buff *skb, const struct sl_iface_key *ke
 		}
 		verdict = SL_V_NEW;
 	}
-	/* Of a SO_REUSEPORT group the kernel asks select which one it shall be. */
-	if (sk && verdict == SL_V_NEW &&
+	/*
+	 * The stack takes the first SO_REUSEPORT socket it meets for the best
+	 * (net/ipv4/inet_hashtables.c, inet_lhash2_lookup), which may be a stranger's on every
+	 * device. Ours are in the map then: a lone listener lets no other be bound.
+	 */
+	if (verdict == SL_V_NEW && sk &&
 	    (!is_ours(sk, iface, frame) || !find_open(&slot, key, iface, frame))) {
 		bpf_sk_release(sk);
-		sk = NULL;
+		sk = find_listener(key, iface, frame);
 	}
 	if (!sk)
 		return fail(key, iface, frame);
