@@ -21,6 +21,10 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=${BUILD:-build}
 case $BUILD in /*) ;; *) BUILD=$TOP/$BUILD ;; esac
 TOOLS=$TOP/selftests/tools
+# faketime(1), "${WITH_CLOCK[@]}" OFFSET COMMAND…, with a /dev/shm of its own: what it keeps there is named
+# by a pid, which in another pid namespace is another's too, and stays when it is killed.
+# shellcheck disable=SC2016,SC2034 # the inner shell expands it; tests use it
+WITH_CLOCK=(unshare --mount sh -c 'mount -t tmpfs tmpfs /dev/shm && exec faketime -f "$@"' faketime)
 PYTHON=/usr/bin/python3
 export SL_ID=${SL_ID:-sl$$}
 PATH=$PATH:/usr/sbin:/sbin

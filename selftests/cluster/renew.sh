@@ -84,16 +84,16 @@ done
 for i in 1 2; do agent_stop $i; done
 stop serve
 export FAKETIME_DONT_FAKE_MONOTONIC=1
-start serve in_ns c faketime -f '+7y' "$CLUSTER" serve --state "$LAB/state"
+start serve in_ns c "${WITH_CLOCK[@]}" '+7y' "$CLUSTER" serve --state "$LAB/state"
 wait_for 10 "the server listens" in_ns c curl -sk "https://$CONTROL_IP:8443/v1/ca"
 later() { [ "$(on "$1" openssl x509 -in $K/node.pem -noout -enddate | grep -o '[0-9]\{4\}')" -gt $(($(date +%Y) + 15)) ]; }
 for i in 1 2; do
 	pid=$(children_of "$(pid_of "node-n$i")")
-	start "agent-n$i" nsenter -t "$pid" --mount --pid --net --root --wd=/ -- faketime -f '+7y' "$AGENT" cluster run --wait 5
+	start "agent-n$i" nsenter -t "$pid" --mount --pid --net --root --wd=/ -- "${WITH_CLOCK[@]}" '+7y' "$AGENT" cluster run --wait 5
 	wait_for 30 "n$i renews by itself" later $i
 done
 expect_ge "$(until_year "$LAB/state/ca.pem")" $(($(date +%Y) + 16)) "the CA's year"
-ctl_later() { in_ns c faketime -f '+7y' "$CLUSTER" "$1" --state "$LAB/state" "${@:2}"; }
+ctl_later() { in_ns c "${WITH_CLOCK[@]}" '+7y' "$CLUSTER" "$1" --state "$LAB/state" "${@:2}"; }
 ctl_later apply --wait 30 --quiet || fail "apply, seven years later"
 
 # Shut out: at once, on the connection that it has.

@@ -22,7 +22,7 @@ mkdir -p "$dir/root/var/log"
 # apt itself: ahead is no matter, since nothing of ours expires; behind, Release is from the future
 # and the signature too.
 # shellcheck disable=SC2016 # the inner shell expands it
-at() { faketime -f "$1" bash -c '. "$0"; LAB=$1; shift; apt_in "$@"' "$HERE/repo.sh" "$LAB" "${@:2}"; }
+at() { "${WITH_CLOCK[@]}" "$1" bash -c '. "$0"; LAB=$1; shift; apt_in "$@"' "$HERE/repo.sh" "$LAB" "${@:2}"; }
 at '+8y' vm update --error-on=any -o Acquire::Check-Date=true >"$LAB/ahead.out" 2>&1 || fail "apt, 8 years ahead: $(cat "$LAB/ahead.out")"
 rm -rf "$dir/lists" && mkdir -p "$dir/lists/partial"
 expect_fails "apt, 8 years behind" at '-8y' vm update --error-on=any -o Acquire::Check-Date=true
@@ -36,7 +36,7 @@ cat >"$LAB/apt.conf" <<-CONF
 	Debug::NoLocking "true"; Acquire::Languages "none"; Acquire::Retries "0"; Acquire::Check-Date "true";
 CONF
 agent_at() {
-	APT_CONFIG=$LAB/apt.conf faketime -f "$1" "$BUILD/sluice-agent" --url "$RELAY" --state "$LAB/agent" --instance vm-1 \
+	APT_CONFIG=$LAB/apt.conf "${WITH_CLOCK[@]}" "$1" "$BUILD/sluice-agent" --url "$RELAY" --state "$LAB/agent" --instance vm-1 \
 		--sources "$dir/etc/sources.list" --root "$dir/root" --key "$LAB/agent.pub" --once >"$LAB/agent.log" 2>&1
 }
 instruct() { "$REPO" instruct --tenant blue --instance vm-1 "$@" >/dev/null; }
@@ -56,7 +56,7 @@ expect_eq "$(cat "$dir/root/usr/share/tool/version")" 1.0 "installed when told a
 
 # The repository's own clock: signatures of relays are from another time, nothing else suffers.
 repo_stop
-start repod faketime -f '-2h' "$REPOD" --config "$CONF"
+start repod "${WITH_CLOCK[@]}" '-2h' "$REPOD" --config "$CONF"
 wait_for 10 "sluice-repod listens" curl -sf --unix-socket "$SOCK" $B/v1/status
 expect_eq "$(status_of "$RELAY/repo/v1/packages")" 403 "a relay whose clock is another"
 expect_has "$(cat "$LAB/repod.log")" "the time is more than 60 seconds off" "the reason, in the repository's log"
