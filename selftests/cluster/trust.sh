@@ -107,7 +107,8 @@ wait_for 40 "the flood" flooded
 opened=$(cat "$LAB/flood.log")
 { [ "$opened" -le 64 ] && [ "$opened" -ge 32 ]; } || fail "connections of one address: $opened"
 grew=$((($(rss) - before) / 1024))
-[ $grew -lt 60 ] || fail "$opened bodies of nobody made the server grow by $grew MiB"
+# The sanitizers keep what was freed, and something for each thread.
+[ -n "${SANITIZE:-}" ] || [ $grew -lt 60 ] || fail "$opened bodies of nobody made the server grow by $grew MiB"
 expect_eq "$(ask 1 "$U/v1/ca")" 200 "another machine meanwhile"
 # shellcheck disable=SC2046 # one process
 kill -KILL $(children_of "$(pid_of flood)")
