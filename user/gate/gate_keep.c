@@ -25,17 +25,25 @@ static int follow_mac(struct gate *gate, struct gate_load *load, const struct li
 	return gate_load_iface_put(load, &gate->key, &iface);
 }
 
+/* One that somebody else's address had brought goes with that address, and is ours from then on. */
+static void keep_route(const struct gate *gate, int family, bool *ours)
+{
+	bool added;
+
+	if (!link_route_add(family, gate->l3_ifindex, &added) && added)
+		*ours = true;
+}
+
 /* In the tenant's namespace: puts back what others took away. */
 static int mend(struct gate *gate, struct gate_load *load)
 {
 	char why[GATE_WHY_MAX];
 	struct link_info link;
-	bool added;
 	int err = link_find(gate->interface, &link);
 
 	if (!err && link.ifindex != gate->key.ifindex)
 		err = -ENODEV;
-	if (!err)
+	if (!err && strcmp(gate->interface, gate->l3_interface))
 		err = link_find(gate->l3_interface, &link);
 	if (!err && link.ifindex != gate->l3_ifindex)
 		err = -ENODEV;
@@ -45,10 +53,9 @@ static int mend(struct gate *gate, struct gate_load *load)
 	if (err)
 		return err;
 	gate_fit_filter(gate, load, why); /* what fails is tried again at the next look */
-	if (gate->route4)
-		link_route_add(AF_INET, gate->l3_ifindex, &added);
-	if (gate->route6)
-		link_route_add(AF_INET6, gate->l3_ifindex, &added);
+	keep_route(gate, AF_INET, &gate->route4);
+	if (gate->ipv6)
+		keep_route(gate, AF_INET6, &gate->route6);
 	if (!gate_load_attached_tc(load, gate->key.ifindex))
 		return gate_load_attach_tc(load, gate->key.ifindex, NULL, NULL);
 	return 0;

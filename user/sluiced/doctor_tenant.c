@@ -232,6 +232,19 @@ static bool find_namespace(uint64_t wanted, char *ret, size_t size)
 	return found;
 }
 
+/* A gate that serves IPv6 has listeners of it; ports as in map "ifaces". */
+static bool serves_ipv6(struct doctor *doctor, const struct sl_tenant *tenant,
+			const struct sl_iface *iface)
+{
+	struct sl_listener_key key = { .netns_cookie = tenant->netns_cookie,
+				       .l3_ifindex = tenant->l3_ifindex,
+				       .port = iface->ports[0],
+				       .family = 6 };
+	struct sl_listener_info info;
+
+	return iface->nports && !gate_load_listener_get(doctor->load, &key, &info);
+}
+
 static int look_at_pinned(uint32_t id, const struct sl_tenant *tenant, void *arg)
 {
 	struct pinned *pinned = arg;
@@ -255,10 +268,12 @@ static int look_at_pinned(uint32_t id, const struct sl_tenant *tenant, void *arg
 			   "its namespace has no name below /run/netns");
 		return 0;
 	}
-	if (!gate_load_iface_get(doctor->load, &gate.key, &iface))
+	if (!gate_load_iface_get(doctor->load, &gate.key, &iface)) {
+		gate.ipv6 = serves_ipv6(doctor, tenant, &iface);
 		for (; gate.nports < iface.nports && gate.nports < SL_PORTS_MAX; gate.nports++)
 			gate.ports[gate.nports] = (uint16_t)(iface.ports[gate.nports] >> 8 |
 							     iface.ports[gate.nports] << 8);
+	}
 	look_inside(doctor, &gate, &ns);
 	if (ns >= 0)
 		close(ns);
