@@ -35,6 +35,7 @@ check() {
 	expect_document "$vm" 1048576 "after a killed client ($engine, $bridge)"
 	wait_for 10 "all connections to be over ($engine, $bridge)" none_open
 	# Pooled origin connections may stay: two per worker is what this load leaves.
-	expect_le "$(worker_fds)" $((before + 8)) "descriptors of the workers ($engine, $bridge)"
+	few_fds() { [ "$(worker_fds)" -le $((before + 8)) ]; }
+	wait_for 5 "the workers to have $((before + 8)) descriptors at most ($engine, $bridge)" few_fds
 }
 each_path check

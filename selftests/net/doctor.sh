@@ -28,10 +28,15 @@ attach blue
 doctor() { sluice doctor "$@" --json >"$LAB/doctor.json" 2>"$LAB/doctor.err"; }
 # found LINK [STATE]: what it says of a link
 found() { jq -r --arg l "$1" --arg s "${2:-failed}" '.checks[] | select(.link == $l and .state == $s) | .found' "$LAB/doctor.json"; }
-mend_of() { jq -r --arg l "$1" 'first(.checks[] | select(.link == $l and .state == "failed") | .fix)' "$LAB/doctor.json"; }
+mend_of_all() { jq -r --arg l "$1" '.checks[] | select(.link == $l and .state == "failed") | .fix' "$LAB/doctor.json"; }
+mend_of() { mend_of_all "$1" | sed -n 1p; }
 # broken LINK WORDS: doctor fails, and names that link with these words
 broken() {
 	expect_exit 1 "doctor with a broken $1" doctor blue
+	broken_here "$@"
+}
+# broken_here LINK WORDS: the same doctor named this one, too
+broken_here() {
 	expect_has "$(found "$1")" "$2" "link $1 ($(jq -c '[.checks[] | select(.state != "ok")]' "$LAB/doctor.json"))"
 	[ -n "$(jq -r --arg l "$1" 'first(.checks[] | select(.link == $l and .state == "failed") | .means // empty)' "$LAB/doctor.json")" ] ||
 		fail "$1: it does not say what that means"
@@ -64,18 +69,25 @@ say "strict rp_filter is no obstacle to the probe"
 in_ns blue sh -c 'echo 1 >/proc/sys/net/ipv4/conf/qr0/rp_filter'
 doctor blue || fail "doctor with strict rp_filter: $(jq -c '[.checks[] | select(.state != "ok")]' "$LAB/doctor.json")"
 
-say "filters"
+# The daemon is told of such changes and mends them at once: only one that hangs leaves them to doctor.
+say "filters and routes, and the daemon itself"
+daemon=$(pid_of sluiced)
+kill -STOP "$daemon"
 in_ns blue tc qdisc del dev qr0 clsact
-broken filters "qr0"
-mended filters
-
-say "route"
 ns_ip blue route del table local 169.254.169.254
-broken route "169.254.169.254 is not local"
-mended route
 ns_ip blue -6 route del table local fe80::a9fe:a9fe dev qr0
-broken route "fe80::a9fe:a9fe is not local"
-mended route
+broken daemon "pid $daemon, is stopped"
+broken_here filters qr0
+broken_here route "169.254.169.254 is not local"
+broken_here route "fe80::a9fe:a9fe is not local"
+filters=$(mend_of filters)
+mend_of_all route | while read -r command; do
+	as_installed "$command" || fail "route: '$command' failed"
+done
+expect_eq "$(mend_of daemon)" "kill -CONT $daemon" "how to mend it"
+eval "$(mend_of daemon)"
+as_installed "$filters" >/dev/null || fail "filters: '$filters' failed"
+wait_for 15 "nothing to be broken with the daemon back" doctor blue
 
 say "interface"
 ns_ip blue link set qr0 down
@@ -109,19 +121,6 @@ expect_has "$(mend_of probe)" "meta mark 0x51a1ce accept" "how to mend it"
 in_ns blue nft delete table inet theirs
 wait_for 15 "nothing to be broken without the table" doctor blue
 
-say "the daemon itself"
-daemon=$(pid_of sluiced)
-kill -STOP "$daemon"
-in_ns blue tc qdisc del dev qr0 clsact
-expect_exit 1 "doctor of a daemon that is stopped" doctor blue
-expect_has "$(found daemon)" "pid $daemon, is stopped" "the daemon"
-expect_has "$(found filters)" qr0 "filters without a daemon"
-expect_eq "$(mend_of daemon)" "kill -CONT $daemon" "how to mend it"
-mend_filters=$(mend_of filters)
-eval "$(mend_of daemon)"
-as_installed "$mend_filters" >/dev/null
-wait_for 15 "nothing to be broken with the daemon back" doctor blue
-
 say "somebody else has the address"
 detach blue
 ns_ip blue addr add 169.254.169.254/32 dev lo
@@ -133,10 +132,10 @@ broken listener "pid $(pid_of squatter)"
 expect_eq "$(mend_of listener)" "kill $(pid_of squatter)" "how to mend it"
 mended listener
 forget squatter
-# Its address had brought the route, and takes it along.
+# Its address had brought the route, and takes it along; the daemon looks when a link changes.
 ns_ip blue addr del 169.254.169.254/32 dev lo
-broken route "169.254.169.254 is not local"
-mended route
+ns_ip blue link set qr0 alias looked-at
+wait_for 15 "the route to be the daemon's" doctor blue
 expect_document blue 1024 "after the squatter left"
 
 say "a tenant that is not there; without a daemon"

@@ -14,7 +14,8 @@ attach stream --bridge stream
 expect_document fd 1024 "before"
 expect_document stream 1024 "before"
 start client in_ns fd-vm curl -qsS --noproxy '*' --limit-rate 1M -o /dev/null "$META/$BIG"
-sleep 0.5
+busy() { [ "$(tenant fd .relay.open)" = 1 ]; }
+wait_for 5 "the download to run" busy
 started=$SECONDS
 stop_sluiced
 expect_le $((SECONDS - started)) $((8 * SLOW)) "seconds from SIGTERM to the end"

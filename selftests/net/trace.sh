@@ -30,18 +30,22 @@ follow blue blue --json
 follow all --json --requests
 follow drops --json --drops
 follow people
-tracing() { [ "$(pgrep -c -f -- "--instance $INSTANCE trace")" -ge 4 ]; }
-wait_for 5 "four tracers" tracing
-sleep 0.5
-vm_curl blue -o /dev/null "$META/1024?secret=1"
-vm_curl green -o /dev/null "$META/1024"
-wait_for 10 "blue's request" has blue '.type == "request" and .tenant == "blue" and .status == 200 and .out > 1024 and .method == "GET"'
+# What the daemon hands to a tracer is a SEQPACKET socket.
+tracing() { ss -Hxp | grep -q "^u_seq.*pid=$(pid_of "$1"),"; }
+for name in blue all drops people; do wait_for 10 "tracer $name" tracing $name; done
+# Workers are told a moment later.
+asked() {
+	vm_curl blue -o /dev/null "$META/1024?secret=1"
+	vm_curl green -o /dev/null "$META/1024"
+	has "$@"
+}
+wait_for 10 "blue's request" asked blue '.type == "request" and .tenant == "blue" and .status == 200 and .out > 1024 and .method == "GET"'
 wait_for 10 "green's request" has all '.tenant == "green" and .path == "/1024"'
-has all '.tenant == "blue"' || fail "the tracer of all lacks blue's request"
+wait_for 5 "blue's request in what the tracer of all sees" has all '.tenant == "blue"'
 ! has blue '.tenant == "green"' || fail "blue's tracer sees green's requests"
 ! grep -q secret "$LAB/blue.log" || fail "a query is traced"
 ! has drops '.type == "request"' || fail "--drops shows requests"
-expect_has "$(cat "$LAB/people.log")" "200 blue  GET /1024" "the line for people"
+wait_for 5 "the line for people" grep -q "200 blue  GET /1024" "$LAB/people.log"
 
 say "drops"
 in_ns blue-vm "$PYTHON" - <<'PY'
@@ -59,13 +63,12 @@ wait_for 10 "what was left out" has drops '.type == "left_out" and .kind == "dro
 complete() { [ "$(jq -s '[.[] | if .type == "drop" then 1 elif .kind == "drops" then .count else 0 end] | add' "$LAB/drops.log")" = "$(($(bpf_verdict blue bad_proto) + $(bpf_verdict blue bad_port)))" ]; }
 wait_for 10 "all drops to be accounted for" complete
 ! has all '.type == "drop"' || fail "--requests shows drops"
-expect_has "$(cat "$LAB/people.log")" "drop bad_proto  blue  udp from 192.168.0.10  " "a drop for people"
-expect_has "$(cat "$LAB/people.log")" "left out: the guard samples" "what was left out, for people"
+wait_for 5 "a drop for people" grep -q "drop bad_proto  blue  udp from 192.168.0.10  " "$LAB/people.log"
+wait_for 5 "what was left out, for people" grep -q "left out: the guard samples" "$LAB/people.log"
 
 say "one who does not read"
 follow lazy --json
-wait_for 5 "the lazy tracer" pgrep -f -- "--instance $INSTANCE trace --json\$"
-sleep 0.3
+wait_for 10 "the lazy tracer" tracing lazy
 kill -STOP "$(pid_of lazy)"
 requests_of() { jq -s '[.[] | select(.tenant == "green" and .type == "request")] | length' "$LAB/all.log"; }
 urls=()
@@ -85,11 +88,11 @@ wait_for 20 "the upgrade" upgraded
 again() { vm_curl blue -o /dev/null "$META/1024?again" && has blue '.type == "request" and .total_ms >= 0' && [ "$(grep -c '"tenant":"blue"' "$LAB/blue.log")" -gt "$lines" ]; }
 lines=$(grep -c '"tenant":"blue"' "$LAB/blue.log")
 wait_for 20 "tracing after the upgrade" again
-expect_eq "$(sluice trace blue --requests --lines 1 --json | jq -r .type)" request "the end after one line" &
-once=$!
-sleep 1
-vm_curl blue -o /dev/null "$META/1024"
-wait "$once" || fail "trace --lines 1"
+follow once blue --requests --lines 1 --json
+ended() { vm_curl blue -o /dev/null "$META/1024" && ! alive "$(pid_of once)"; }
+wait_for 10 "the end after one line" ended
+collect once || fail "trace --lines 1"
+expect_eq "$(jq -r .type "$LAB/once.log")" request "the one line"
 for name in blue all drops people lazy; do stop "$name"; done
 expect_exit 1 "a tenant that is not there" sluice trace red
 # Nobody looks on any more: the workers are told so, and requests go on.
