@@ -6,11 +6,13 @@
 #include "link.h"
 
 #include <errno.h>
+#include <linux/if_link.h>
+#include <linux/ipv6.h>
 #include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
 #include <netlink/netlink.h>
-#include <netlink/route/link.h>
 #include <netlink/route/route.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -20,49 +22,91 @@
 /* Marks our routes: "proto 169" in ip route. */
 #define ROUTE_PROTO 169
 
-/* /proc/sys/net shows the namespace of the thread that opens it. */
-static bool ipv6_disabled(const char *name)
+/*
+ * From the answer, not from /proc/sys/net: its entries of one name, a gateway's "qr-…" or "lo" in
+ * thousands of namespaces, are one chain of the kernel's table of names, walked at each open.
+ */
+static bool ipv6_disabled(struct nlattr *families)
 {
-	char path[64 + IFNAMSIZ];
-	FILE *file;
-	int disabled = 1;
+	struct nlattr *inet6 = families ? nla_find(nla_data(families), nla_len(families), AF_INET6)
+					: NULL;
+	struct nlattr *conf =
+		inet6 ? nla_find(nla_data(inet6), nla_len(inet6), IFLA_INET6_CONF) : NULL;
+	int32_t disabled;
 
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
-	file = fopen(path, "re");
-	if (!file)
-		return true; /* no IPv6 in this kernel, or none on this interface */
-	if (fscanf(file, "%d", &disabled) != 1)
-		disabled = 1;
-	fclose(file);
+	/* No IPv6 in this kernel, or none on this interface. */
+	if (!conf || nla_len(conf) < (int)((DEVCONF_DISABLE_IPV6 + 1) * sizeof(disabled)))
+		return true;
+	memcpy(&disabled, (char *)nla_data(conf) + DEVCONF_DISABLE_IPV6 * sizeof(disabled),
+	       sizeof(disabled));
 	return disabled;
+}
+
+static int on_link(struct nl_msg *message, void *arg)
+{
+	struct nlmsghdr *head = nlmsg_hdr(message);
+	struct nlattr *attributes[IFLA_MAX + 1], *kind;
+	struct link_info *info = arg;
+	const struct ifinfomsg *link;
+
+	if (head->nlmsg_type != RTM_NEWLINK ||
+	    nlmsg_parse(head, sizeof(*link), attributes, IFLA_MAX, NULL) || !attributes[IFLA_IFNAME])
+		return NL_SKIP;
+	link = nlmsg_data(head);
+	nla_strlcpy(info->name, attributes[IFLA_IFNAME], sizeof(info->name));
+	kind = attributes[IFLA_LINKINFO] ? nla_find(nla_data(attributes[IFLA_LINKINFO]),
+						    nla_len(attributes[IFLA_LINKINFO]),
+						    IFLA_INFO_KIND)
+					 : NULL;
+	if (kind)
+		nla_strlcpy(info->kind, kind, sizeof(info->kind));
+	info->ifindex = (uint32_t)link->ifi_index;
+	if (attributes[IFLA_MASTER])
+		info->master = nla_get_u32(attributes[IFLA_MASTER]);
+	info->up = link->ifi_flags & IFF_UP;
+	info->running = link->ifi_flags & IFF_RUNNING;
+	if (attributes[IFLA_ADDRESS] && nla_len(attributes[IFLA_ADDRESS]) == sizeof(info->mac))
+		memcpy(info->mac, nla_data(attributes[IFLA_ADDRESS]), sizeof(info->mac));
+	info->no_ipv6 = ipv6_disabled(attributes[IFLA_AF_SPEC]);
+	return NL_OK;
+}
+
+static int ask(struct nl_sock *sock, int ifindex, const char *name)
+{
+	struct ifinfomsg link = { .ifi_index = ifindex };
+	struct nl_msg *message = nlmsg_alloc_simple(RTM_GETLINK, 0);
+	int err = message ? 0 : -NLE_NOMEM;
+
+	if (!err)
+		err = nlmsg_append(message, &link, sizeof(link), NLMSG_ALIGNTO);
+	if (!err && name)
+		err = nla_put_string(message, IFLA_IFNAME, name);
+	if (!err)
+		err = nla_put_u32(message, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	if (!err)
+		err = nl_send_auto(sock, message);
+	nlmsg_free(message);
+	return err < 0 ? err : 0;
 }
 
 static int find(int ifindex, const char *name, struct link_info *ret_link)
 {
 	struct link_info info = { 0 };
 	struct nl_sock *sock = netlink_open();
-	struct rtnl_link *link;
-	struct nl_addr *mac;
 	int err;
 
 	if (!sock)
 		return -errno;
-	err = netlink_errno(rtnl_link_get_kernel(sock, ifindex, name, &link));
+	nl_socket_disable_auto_ack(sock); /* the link or an error, one answer */
+	nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, on_link, &info);
+	err = ask(sock, ifindex, name);
+	if (!err)
+		err = nl_recvmsgs_default(sock);
 	nl_socket_free(sock);
-	if (err)
-		return err;
-	snprintf(info.name, sizeof(info.name), "%s", rtnl_link_get_name(link));
-	if (rtnl_link_get_type(link))
-		snprintf(info.kind, sizeof(info.kind), "%s", rtnl_link_get_type(link));
-	info.ifindex = (uint32_t)rtnl_link_get_ifindex(link);
-	info.master = (uint32_t)rtnl_link_get_master(link);
-	info.up = rtnl_link_get_flags(link) & IFF_UP;
-	info.running = rtnl_link_get_flags(link) & IFF_RUNNING;
-	mac = rtnl_link_get_addr(link);
-	if (mac && nl_addr_get_len(mac) == sizeof(info.mac))
-		memcpy(info.mac, nl_addr_get_binary_addr(mac), sizeof(info.mac));
-	rtnl_link_put(link);
-	info.no_ipv6 = ipv6_disabled(info.name);
+	if (err < 0)
+		return netlink_errno(err);
+	if (!info.ifindex)
+		return -EIO;
 	*ret_link = info;
 	return 0;
 }
