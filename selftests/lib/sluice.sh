@@ -68,10 +68,14 @@ start_sluiced() {
 	wait_sluiced
 }
 
-wait_sluiced() { wait_for 15 "sluiced to be ready ($(pid_of "$SLUICED"))" sluiced_ready; }
+wait_sluiced() {
+	wait_for 15 "sluiced to be ready ($(pid_of "$SLUICED"))" sluiced_ready_or_gone
+	alive "$(pid_of "$SLUICED")" || fail "sluiced ended while starting"
+}
+
+sluiced_ready_or_gone() { ! alive "$(pid_of "$SLUICED")" || sluiced_ready; }
 
 sluiced_ready() {
-	alive "$(pid_of "$SLUICED")" || fail "sluiced ended while starting"
 	sluice status --json 2>/dev/null |
 		jq -e '.workers | length > 0 and all(.pid > 0 and .state == "serving")' >/dev/null
 }

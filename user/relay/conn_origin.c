@@ -4,13 +4,18 @@
  * and body sent on it, and what happens when it turns out to be dead.
  */
 #include <errno.h>
+#include <stdint.h>
 
 #include "conn.h"
 #include "relay.h"
 
-/* The parent reports a failed connect itself; this is for a parent that does not. */
-#define CONNECT_SLACK_MS 1000
-#define TRIES_MAX	 3 /* times a request is sent again */
+/*
+ * The parent reports a failed connect itself; beyond that it may be held up for seconds, by
+ * its own replacement, by the kernel's lock of the network configuration, by a slow log.
+ */
+#define PARENT_SLACK_MS 10000
+#define HALF_SLACK_MS	1000 /* between the two halves of a bridge */
+#define TRIES_MAX	3    /* times a request is sent again */
 
 static const char no_parent[] = "The relay is being restarted; ask again.";
 
@@ -46,9 +51,18 @@ void conn_take_origin(struct relay *relay, struct conn *conn)
 		conn_await_origin(relay, conn);
 }
 
+/* As long as it may take to be told of a connection: one origin after the other may be tried. */
+static uint32_t connect_wait(const struct conf_service *service)
+{
+	uint64_t wait =
+		(uint64_t)service->connect_timeout * service->origins_count + PARENT_SLACK_MS;
+
+	return wait < INT32_MAX ? (uint32_t)wait : INT32_MAX;
+}
+
 void conn_await_origin(struct relay *relay, struct conn *conn)
 {
-	uint32_t wait = service_of(relay, conn)->connect_timeout + CONNECT_SLACK_MS;
+	uint32_t wait = connect_wait(service_of(relay, conn));
 
 	if (relay->parent_fd < 0 && wait > pool_successor_ms(relay))
 		wait = pool_successor_ms(relay);
@@ -111,10 +125,12 @@ void conn_origin_given(struct relay *relay, struct conn *conn)
 
 uint32_t conn_response_timeout(const struct relay *relay, const struct conn *conn)
 {
-	uint32_t timeout = service_of(relay, conn)->response_timeout;
+	const struct conf_service *service = service_of(relay, conn);
 
+	if (relay->role != PROTO_ROLE_FRONT)
+		return service->response_timeout;
 	/* The half that sees the origin answers first. */
-	return relay->role == PROTO_ROLE_FRONT ? timeout + 2 * CONNECT_SLACK_MS : timeout;
+	return service->response_timeout + connect_wait(service) + HALF_SLACK_MS;
 }
 
 void conn_origin_failed(struct relay *relay, struct conn *conn, int error)

@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 #include "../lib/clock.h"
+#include "../lib/log.h"
+
+#define HELD_UP_MS 1000 /* a turn this long is worth a line: who asks us for something waits */
 
 int loop_init(struct loop *loop)
 {
@@ -114,8 +117,23 @@ static int run_timers(struct loop *loop)
 	return loop->first->due_ms - now > INT_MAX ? INT_MAX : (int)(loop->first->due_ms - now);
 }
 
+/* A handler waited for the kernel, a disk, or whoever reads our log. */
+static void note_turn(uint64_t began)
+{
+	static struct log_limit limit = LOG_LIMIT(60000, 3);
+	uint64_t took = loop_now() - began;
+	uint32_t left_out;
+
+	if (took >= HELD_UP_MS && log_allowed(&limit, &left_out))
+		log_warn("held up for %llu ms; requests that need a new connection to a service "
+			 "waited for it (%u lines left out)",
+			 (unsigned long long)took, left_out);
+}
+
 int loop_run(struct loop *loop)
 {
+	uint64_t began = loop_now();
+
 	while (!loop->stopped) {
 		struct epoll_event event;
 		int timeout = run_timers(loop);
@@ -123,7 +141,9 @@ int loop_run(struct loop *loop)
 
 		if (loop->stopped)
 			break;
+		note_turn(began);
 		n = epoll_wait(loop->epoll, &event, 1, timeout);
+		began = loop_now();
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (n == 1) {
