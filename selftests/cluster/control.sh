@@ -6,7 +6,7 @@
 # it takes reports; its disk full; its database from an old copy; a node that lost its journal; a
 # node that refuses its document. Each is said, and the next apply ends done.
 # The state lies on a small tmpfs, mounted where nobody else sees it.
-# shellcheck disable=SC2016,SC2094,SC2030,SC2031
+# shellcheck disable=SC2016
 if [ -z "${DISK:-}" ]; then
 	SL_ID=${SL_ID:-sl$$}
 	DISK=$(mktemp -d "${TMPDIR:-/tmp}/$SL_ID.disk.XXXXXX")
@@ -27,14 +27,7 @@ mkdir "$DISK/state"
 ln -s "$DISK/state" "$LAB/state"
 make_keys
 make_deb clt-app 1.0 100
-cat >"$LAB/bundle.yaml" <<-YAML
-	name: edge
-	version: @VERSION@
-	os: debian $(. /etc/os-release && echo "$VERSION_ID")
-	architecture: amd64
-	status: empty
-	debs: [$LAB/debs]
-	items:
+write_bundle <<-YAML
 	  - name: app
 	    role: component
 	    packages: [clt-app]

@@ -7,7 +7,7 @@
 # run, come back, and that run ends done, with the right bytes, dpkg content, and nothing to do for a
 # second apply. Uninstalling likewise. Then dpkg, apt and tar are killed under the agent: what is half
 # there is called failed, and the next run mends it. FULL=1 takes the last time of every step as well.
-# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094,SC2031,SC2030
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016
 . "$(dirname "$0")/lib/cluster.sh"
 NODES=4
 again=
@@ -35,14 +35,7 @@ dpkg-deb -Znone --root-owner-group -b "$LAB/app" "$LAB/debs/clt-app_1.0_all.deb"
 mkdir "$LAB/tool"
 head -c 100000 /dev/urandom >"$LAB/tool/run"
 tar -C "$LAB/tool" -cf "$LAB/tool.tar" .
-cat >"$LAB/bundle.yaml" <<-YAML
-	name: edge
-	version: @VERSION@
-	os: debian $(. /etc/os-release && echo "$VERSION_ID")
-	architecture: amd64
-	status: empty
-	debs: [$LAB/debs]
-	items:
+write_bundle <<-YAML
 	  - name: app
 	    role: component
 	    packages: [clt-app]

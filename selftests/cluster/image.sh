@@ -6,7 +6,7 @@
 # into a real containerd by its ctr, nothing pulled; its container says what was in the
 # archive. A containerd that is not there is named, and retried with success; the namespace is
 # the item's; uninstalling leaves no image; the other node never saw one.
-# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016
 . "$(dirname "$0")/lib/cluster.sh"
 cluster_lab 2
 need containerd ctr skopeo tar busybox runc
@@ -14,13 +14,7 @@ make_keys
 REFERENCE=registry.example/team/hello:1.2
 
 make_image "$LAB/hello.tar" "hello from $SL_ID"
-cat >"$LAB/bundle.yaml" <<-YAML
-	name: edge
-	version: @VERSION@
-	os: debian $(. /etc/os-release && echo "$VERSION_ID")
-	architecture: amd64
-	status: empty
-	items:
+write_bundle <<-YAML
 	  - name: hello
 	    role: software
 	    version: "1.2"

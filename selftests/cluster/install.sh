@@ -5,21 +5,14 @@
 # Three nodes with roots of their own and no route out: planned, installed, configured; a second
 # apply changes nothing; drift is repaired; a new configuration goes where it belongs; uninstalling
 # gives back what was there.
-# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016
 . "$(dirname "$0")/lib/cluster.sh"
 cluster_lab 3
 make_keys
 make_deb clt-base 1.0 200
 make_deb clt-store 1.0 2000 clt-base
 make_deb clt-web 1.0 50 clt-base
-cat >"$LAB/bundle.yaml" <<-YAML
-	name: edge
-	version: @VERSION@
-	os: debian $(. /etc/os-release && echo "$VERSION_ID")
-	architecture: amd64
-	status: empty
-	debs: [$LAB/debs]
-	items:
+write_bundle <<-YAML
 	  - name: store
 	    role: component
 	    packages: [clt-store]

@@ -6,7 +6,7 @@
 # file says is what ip shows, by files that networkd itself names, and still so when networkd starts
 # anew. A scheme that cuts the machine off from its control machine is taken back by itself: address,
 # files and agent are there again, and the reason is told. Taken away, networkd has let go.
-# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2094
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh
 . "$(dirname "$0")/lib/cluster.sh"
 # shellcheck source-path=SCRIPTDIR source=../lib/boot.sh
 . "$TOP/selftests/lib/boot.sh"
@@ -15,10 +15,7 @@ need systemd-nspawn networkctl
 make_keys
 mkdir "$LAB/tool" && echo run >"$LAB/tool/run"
 tar -C "$LAB/tool" -cf "$LAB/tool.tar" .
-cat >"$LAB/bundle.yaml" <<-YAML
-	name: edge
-	version: @VERSION@
-	items:
+write_bundle <<-YAML
 	  - name: tool
 	    role: software
 	    tarball: $LAB/tool.tar

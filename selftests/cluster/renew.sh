@@ -5,21 +5,14 @@
 # Certificates: renewed by order and, seven years later, by themselves, the CA's too, while agents go
 # on; killed between the two files of a new one; status says when they end; a machine that is revoked
 # is shut out at once, and what asks for another key, name or CA is refused.
-# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094,SC2030,SC2031
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016
 . "$(dirname "$0")/lib/cluster.sh"
 [ -z "${SANITIZE:-}" ] || skip "libfaketime and the sanitizers exclude each other"
 need faketime
 cluster_lab 2
 make_keys
 make_deb clt-one 1.0
-cat >"$LAB/bundle.yaml" <<-YAML
-	name: edge
-	version: @VERSION@
-	os: debian $(. /etc/os-release && echo "$VERSION_ID")
-	architecture: amd64
-	status: empty
-	debs: [$LAB/debs]
-	items:
+write_bundle <<-YAML
 	  - name: one
 	    role: component
 	    packages: [clt-one]

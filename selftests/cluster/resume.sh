@@ -6,21 +6,14 @@
 # control machine gone, with dpkg's lock held: an agent goes on and ends with what was wanted. A node
 # that fails stops nobody else within max_failed; retry and rollback do what they say. In stream mode
 # one node installs while the next one is sent to.
-# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094,SC2031,SC2030
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016
 . "$(dirname "$0")/lib/cluster.sh"
 cluster_lab 3
 make_keys
 make_deb clt-slow 1.0 16000 '' 'touch /var/clt-slow.begun; sleep 3; touch /var/clt-slow.done'
 make_deb clt-next 1.0 8000
 make_deb clt-bad 1.0 1 '' '[ ! -e /var/break ] || { echo the reason it fails >&2; exit 3; }'
-cat >"$LAB/bundle.yaml" <<-YAML
-	name: edge
-	version: @VERSION@
-	os: debian $(. /etc/os-release && echo "$VERSION_ID")
-	architecture: amd64
-	status: empty
-	debs: [$LAB/debs]
-	items:
+write_bundle <<-YAML
 	  - name: slow
 	    role: software
 	    packages: [clt-slow]

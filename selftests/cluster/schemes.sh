@@ -6,7 +6,7 @@
 # a directory, a filesystem on a blank device. A device that holds something is refused and left
 # alone; taking the schemes away deletes nothing. A cluster file with mistakes is refused, each with
 # its line.
-# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094,SC2031,SC2030
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016
 . "$(dirname "$0")/lib/cluster.sh"
 cluster_lab 2
 need mkfs.ext4 losetup findmnt blkid
@@ -29,14 +29,7 @@ blank() {
 }
 make_keys
 make_deb clt-one 1.0
-cat >"$LAB/bundle.yaml" <<-YAML
-	name: edge
-	version: @VERSION@
-	os: debian $(. /etc/os-release && echo "$VERSION_ID")
-	architecture: amd64
-	status: empty
-	debs: [$LAB/debs]
-	items:
+write_bundle <<-YAML
 	  - name: one
 	    role: component
 	    packages: [clt-one]

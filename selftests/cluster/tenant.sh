@@ -7,7 +7,7 @@
 # it was when all of sluiced is killed on the way; the other machines of the tenant's network, bare
 # until bootstrap's stick, are installed from it. Nobody in that network has another way out, and
 # another tenant does not see the bundle. (full/tenant does it with virtual machines.)
-# shellcheck source-path=SCRIPTDIR source=../repo/lib/repo.sh disable=SC2016,SC2031
+# shellcheck source-path=SCRIPTDIR source=../repo/lib/repo.sh disable=SC2016
 . "$(dirname "$0")/../repo/lib/repo.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/cluster.sh
 . "$(dirname "$0")/lib/cluster.sh"
@@ -27,14 +27,7 @@ cp "$AGENT" "$LAB/agent/usr/sbin/"
 printf 'Package: sluice-agent\nVersion: 1.0\nArchitecture: amd64\nMaintainer: Test <test@example.org>\nDescription: agent\n' \
 	>"$LAB/agent/DEBIAN/control"
 dpkg-deb -Znone --root-owner-group -b "$LAB/agent" "$LAB/debs/sluice-agent_1.0_amd64.deb" >/dev/null
-cat >"$LAB/bundle.yaml" <<-YAML
-	name: edge
-	version: @VERSION@
-	os: debian $(. /etc/os-release && echo "$VERSION_ID")
-	architecture: amd64
-	status: empty
-	debs: [$LAB/debs]
-	items:
+write_bundle <<-YAML
 	  - name: sluice-agent
 	    role: component
 	    packages: [sluice-agent]

@@ -5,7 +5,7 @@
 # Who is believed: stolen and used tokens, certificates that are missing, foreign or at another
 # address, machines that bear a taken name, an impostor as control machine, documents that are
 # changed, old or for another node: all refused.
-# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094,SC2031,SC2030
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016
 . "$(dirname "$0")/lib/cluster.sh"
 # What the server keeps is weighed: the sanitizers are to keep little of what it freed (1 MiB a thread).
 export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}quarantine_size_mb=16:thread_local_quarantine_size_kb=64"
@@ -126,14 +126,7 @@ expect_has "$(cat "$LAB/serve.log")" "a connection is refused" "what the log say
 
 # An agent follows nobody else, and nothing old.
 make_deb clt-one 1.0
-cat >"$LAB/bundle.yaml" <<-YAML
-	name: edge
-	version: @VERSION@
-	os: debian $(. /etc/os-release && echo "$VERSION_ID")
-	architecture: amd64
-	status: empty
-	debs: [$LAB/debs]
-	items:
+write_bundle <<-YAML
 	  - name: one
 	    role: component
 	    packages: [clt-one]

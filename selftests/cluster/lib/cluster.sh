@@ -11,7 +11,8 @@
 #   agent_start N      enrolled before by: enrol N
 #   on N COMMAND…      in the node's root and namespaces
 #   make_image FILE TEXT  a container image
-#   make_bundle VERSION  from $LAB/bundle.yaml, whose packages make_deb made
+#   write_bundle       $LAB/bundle.yaml with the items that it reads, over what make_deb made
+#   make_bundle VERSION  from that
 
 # shellcheck source-path=SCRIPTDIR source=../../lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../lib.sh"
@@ -153,6 +154,16 @@ make_image() {
 
 make_keys() {
 	(cd "$LAB" && "$BUNDLE" key new ops >>"$LAB/keys.log" 2>&1)
+}
+
+write_bundle() {
+	{
+		printf 'name: edge\nversion: @VERSION@\nos: debian %s\narchitecture: amd64\nstatus: empty\n' \
+			"$(sed -n 's/^VERSION_ID="\(.*\)"/\1/p' /etc/os-release)"
+		[ ! -d "$LAB/debs" ] || printf 'debs: [%s]\n' "$LAB/debs"
+		printf 'items:\n'
+		cat
+	} >"$LAB/bundle.yaml"
 }
 
 # make_bundle VERSION: $LAB/VERSION.sluice from $LAB/bundle.yaml, where @VERSION@ is the version

@@ -9,7 +9,7 @@
 #   fails WHAT WHY                apply ends with 3 and, of n2, WHY, while n1 is done; n2 is not
 #   mended WHAT                   retry --failed ends done, with the right bytes and dpkg content
 #   fresh WHAT                    uninstalled, and as it was before; no blob is left
-# shellcheck disable=SC2016,SC2094,SC2030,SC2031
+# shellcheck disable=SC2016
 
 # shellcheck source-path=SCRIPTDIR source=cluster.sh
 . "$(dirname "${BASH_SOURCE[0]}")/cluster.sh"
@@ -37,14 +37,7 @@ make_deb clt-soft 1.0 10
 mkdir "$LAB/tool"
 head -c 100000 /dev/urandom >"$LAB/tool/run"
 tar -C "$LAB/tool" -cf "$LAB/tool.tar" .
-cat >"$LAB/bundle.yaml" <<-YAML
-	name: edge
-	version: @VERSION@
-	os: debian $(. /etc/os-release && echo "$VERSION_ID")
-	architecture: amd64
-	status: empty
-	debs: [$LAB/debs]
-	items:
+write_bundle <<-YAML
 	  - name: app
 	    role: component
 	    packages: [clt-app]
