@@ -25,7 +25,7 @@ for mode in tc xdp-native xdp-generic; do
 		bad=$(bpf_verdict $vm bad_port) by_xdp=$(bpf_verdict $vm xdp_dropped)
 		FLOOD_IF=$device flood $vm --kind port --count 100 --rate 2000 --seconds 5 >/dev/null
 		# A tap's frames come through a process.
-		dropped() { [ $(($(bpf_verdict $vm bad_port) - bad)) -ge 100 ]; }
+		dropped() { [ $(($(bpf_verdict "$vm" bad_port) - bad)) -ge 100 ]; }
 		wait_for 5 "drops by $mode on $vm" dropped
 		expect_eq $(($(bpf_verdict $vm bad_port) - bad)) 100 "drops by $mode on $vm"
 		want=100

@@ -141,9 +141,9 @@ expect_eq "$(status_of "$RELAY/sluice/v1/events" -X POST -d '{"events":[{"operat
 expect_eq "$(head -c 70000 /dev/zero | tr '\0' ' ' | status_of "$RELAY/sluice/v1/events" -X POST --data-binary @-)" 413 "a report too large"
 tenant_begin blue
 expect_eq "$(status_of "$RELAY/sluice/v1/desired")" 404 "a VM without an instance"
-got=0
-for _ in $(seq 120); do [ "$(status_of "$second/sluice/v1/events" -X POST -d '{"events":[]}')" = 503 ] && got=1 && break; done
-expect_eq $got 1 "too many reports are put off"
+# By one client, or a slow machine never has so many in ten seconds.
+status_of "$second/sluice/v1/events?[1-120]" -X POST -d '{"events":[]}' >"$LAB/many"
+grep -q 503 "$LAB/many" || fail "too many reports are not put off: $(cat "$LAB/many")"
 for words in 'install -o=x' 'install ../x' 'install' 'upgrade x' 'install x-' 'destroy x' 'install a;b'; do
 	# shellcheck disable=SC2086 # words are meant
 	expect_fails "the operation '$words'" "$REPO" instruct --key "$LAB/operator.key" --tenant blue --instance vm-2 -- $words

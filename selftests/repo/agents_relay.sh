@@ -58,6 +58,9 @@ async def main():
     print("ended")
 asyncio.run(main())' "$AGENTS"
 wait_for 60 "all to ask" grep -q '^waiting' "$LAB/polls.log"
+# The last of them are still on their way.
+at_repod() { [ "$(grep -c " $LAB/tenants.sock$" /proc/net/unix)" -gt "$AGENTS" ]; }
+wait_for 20 "all to be with the repository" at_repod
 sleep 2
 expect_eq "$(grep -c '^answer' "$LAB/polls.log" || true)" 0 "polls that were answered too early: $(sort "$LAB/polls.log" | uniq -c)"
 ticks() {

@@ -29,11 +29,7 @@ FAULTY=$BUILD/selftests/repo/sluice-repod
 image_mount() { mount -o loop,commit=300 "$1" "$DISK/mnt"; }
 image_umount() {
 	[ ! -d "$STATE/gnupg" ] || gpgconf --homedir "$STATE/gnupg" --kill all 2>/dev/null || true
-	for _ in {1..10}; do
-		umount "$DISK/mnt" 2>/dev/null && return
-		sleep 0.2
-	done
-	fail "the image is still busy"
+	wait_for 15 "nobody to use the image any more" umount "$DISK/mnt"
 }
 
 # The template: a state with a key, one published and one old package.
@@ -99,17 +95,14 @@ check() {
 	repo_stop
 }
 
+up_or_dead() { curl -sf --unix-socket "$SOCK" $B/v1/status || ! alive "$(pid_of repod)"; }
 # crash STEP N: kills there; leaves $DISK/image (killed) and $DISK/cut (power loss)
 crash() {
 	cp --sparse=always "$DISK/template" "$DISK/image"
 	image_mount "$DISK/image"
 	SLUICE_FAULT=$1:$2 start repod env ${PRELOAD:+LD_PRELOAD="$PRELOAD"} "$FAULTY" --config "$CONF"
 	: >"$LAB/acks"
-	for _ in $(seq 100); do
-		curl -sf --unix-socket "$SOCK" $B/v1/status >/dev/null 2>&1 && break
-		alive "$(pid_of repod)" || break
-		sleep 0.05
-	done
+	wait_for 20 "the daemon to answer, or to be dead" up_or_dead
 	! alive "$(pid_of repod)" || life
 	# What it did last failed, so it is dying.
 	while [ "$(wc -l <"$LAB/acks")" -lt 4 ] && alive "$(pid_of repod)"; do sleep 0.05; done

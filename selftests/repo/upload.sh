@@ -74,12 +74,17 @@ expect_eq "$(api_status "/v1/uploads/$id")" 404 "the command used it"
 
 # Two writers on one session: the second is told, nothing is mixed.
 id=$(new_session two.bin 3000000 "$(head -c 3000000 "$LAB/again.bin" | sha256sum | cut -c 1-64)")
-(head -c 1000000 "$LAB/again.bin"; sleep 1; dd if="$LAB/again.bin" bs=1000000 skip=1 count=2 status=none) |
+(
+	head -c 1000000 "$LAB/again.bin"
+	until [ -e "$LAB/go-on" ]; do sleep 0.05; done
+	dd if="$LAB/again.bin" bs=1000000 skip=1 count=2 status=none
+) |
 	api "/v1/uploads/$id" -X PATCH -H 'Upload-Offset: 0' -H 'Transfer-Encoding: chunked' -T - >"$LAB/two.out" &
 writer=$!
 writing() { [ "$(api "/v1/uploads/$id" | jq .offset)" -gt 0 ]; }
 wait_for 10 "the first writer writes" writing
 expect_eq "$(echo x | api_status "/v1/uploads/$id" -X PATCH -H 'Upload-Offset: 0' --data-binary @-)" 409 "a second writer"
+touch "$LAB/go-on"
 wait $writer
 expect_eq "$(jq -r .filename "$LAB/two.out")" two.bin "the first writer's upload"
 

@@ -15,7 +15,21 @@
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 B=http://sluice-repod # what the control socket wants as Host
 
-free_port() { "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# free_port: below what the kernel gives to those who connect, or one of them could have it by the
+# time somebody listens there, and again whenever that one restarts.
+free_port() {
+	"$PYTHON" -c 'import random, socket
+low = int(open("/proc/sys/net/ipv4/ip_local_port_range").read().split()[0])
+while True:
+    port = random.randrange(10000, low) if low > 11000 else 0
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        print(s.getsockname()[1])
+        break'
+}
 
 # repo_config [LINES]: writes $CONF; LINES are appended
 repo_config() {
