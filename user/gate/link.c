@@ -28,8 +28,8 @@
  */
 static bool ipv6_disabled(struct nlattr *families)
 {
-	struct nlattr *inet6 = families ? nla_find(nla_data(families), nla_len(families), AF_INET6)
-					: NULL;
+	struct nlattr *inet6 =
+		families ? nla_find(nla_data(families), nla_len(families), AF_INET6) : NULL;
 	struct nlattr *conf =
 		inet6 ? nla_find(nla_data(inet6), nla_len(inet6), IFLA_INET6_CONF) : NULL;
 	int32_t disabled;
@@ -50,14 +50,15 @@ static int on_link(struct nl_msg *message, void *arg)
 	const struct ifinfomsg *link;
 
 	if (head->nlmsg_type != RTM_NEWLINK ||
-	    nlmsg_parse(head, sizeof(*link), attributes, IFLA_MAX, NULL) || !attributes[IFLA_IFNAME])
+	    nlmsg_parse(head, sizeof(*link), attributes, IFLA_MAX, NULL) ||
+	    !attributes[IFLA_IFNAME])
 		return NL_SKIP;
 	link = nlmsg_data(head);
 	nla_strlcpy(info->name, attributes[IFLA_IFNAME], sizeof(info->name));
-	kind = attributes[IFLA_LINKINFO] ? nla_find(nla_data(attributes[IFLA_LINKINFO]),
-						    nla_len(attributes[IFLA_LINKINFO]),
-						    IFLA_INFO_KIND)
-					 : NULL;
+	kind = attributes[IFLA_LINKINFO]
+		       ? nla_find(nla_data(attributes[IFLA_LINKINFO]),
+				  nla_len(attributes[IFLA_LINKINFO]), IFLA_INFO_KIND)
+		       : NULL;
 	if (kind)
 		nla_strlcpy(info->kind, kind, sizeof(info->kind));
 	info->ifindex = (uint32_t)link->ifi_index;

@@ -89,15 +89,32 @@ void stats_clear(struct sluiced *sluiced, uint32_t slot)
 	}
 }
 
+/* Everything but "open" only grows: counters are what they were when their sum is. */
+static struct tenant_published summary(const struct sl_relay *relay)
+{
+	struct tenant_published published = { .sum = -relay->open, .open = relay->open };
+
+#define X(field, text) published.sum += relay->field;
+	SL_RELAY_COUNTERS(X)
+#undef X
+	return published;
+}
+
 void stats_publish(struct sluiced *sluiced)
 {
 	struct tenant *tenant = NULL;
+	struct tenant_published now;
 	struct sl_relay sum;
 
 	while ((tenant = tenants_next(sluiced->tenants, tenant))) {
 		if (!tenant->gate.attached)
 			continue;
 		stats_tenant(sluiced, tenant, &sum);
-		gate_load_relay_put(sluiced->load, tenant->id, &sum);
+		now = summary(&sum);
+		if (tenant->published.there && tenant->published.sum == now.sum &&
+		    tenant->published.open == now.open)
+			continue;
+		now.there = !gate_load_relay_put(sluiced->load, tenant->id, &sum);
+		tenant->published = now;
 	}
 }

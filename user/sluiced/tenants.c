@@ -124,6 +124,7 @@ struct gate_spec tenants_spec(struct tenants *tenants, const struct tenant *tena
 		.hop_limit = conf->listen.hop_limit,
 		.congestion = conf_congestion_name(conf->relay.congestion),
 		.nworkers = supervise_listeners(tenants->sluiced->supervise),
+		.owner = tenants->sluiced->generation->uid,
 		.bound = binder_bound(tenants->sluiced->binder, want->name),
 		.fail = want->fail == CONF_FAIL_DROP ? SL_FAIL_DROP : SL_FAIL_PASS,
 		.iface_rate = conf->guard.interface_rate,
@@ -220,7 +221,7 @@ static void detach_gate(struct tenants *tenants, struct tenant *tenant)
 	index_remove(&tenants->by_gate, &tenant->by_gate);
 	gate_detach(gate, tenants->sluiced->load, neighbour(tenants, gate, false),
 		    neighbour(tenants, gate, true));
-	tenant->guard.raised_now = false;
+	tenant->guard.raised_now = tenant->published.there = false;
 }
 
 /* ---- the table ------------------------------------------------------------------------- */
@@ -469,11 +470,10 @@ void tenants_tend(struct tenants *tenants, struct tenant *tenant)
 static void on_tend(struct loop_timer *timer)
 {
 	struct tenants *tenants = container_of(timer, struct tenants, tend);
-	struct tenant *tenant = NULL;
 
-	while ((tenant = tenants_next(tenants, tenant)))
-		if (!tenant->gate.attached && tenant->slot % TEND_PARTS == tenants->part)
-			tenants_tend(tenants, tenant);
+	for (uint32_t slot = tenants->part; slot < tenants->size; slot += TEND_PARTS)
+		if (tenants->slots[slot] && !tenants->slots[slot]->gate.attached)
+			tenants_tend(tenants, tenants->slots[slot]);
 	tenants->part = (tenants->part + 1) % TEND_PARTS;
 	loop_timer_start(&tenants->sluiced->loop, timer, TEND_MS / TEND_PARTS, on_tend);
 }

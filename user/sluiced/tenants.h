@@ -28,6 +28,12 @@ struct tenant_guard {
 	uint64_t blocked_until_ms; /* raising failed; not tried before */
 };
 
+/* What stats.c has put into map "relay" for the tenant, in short. */
+struct tenant_published {
+	bool there;
+	uint64_t sum, open;
+};
+
 struct tenant {
 	uint32_t id;   /* key of map "tenants"; never used twice by one daemon */
 	uint32_t slot; /* index into the workers' counters */
@@ -42,6 +48,7 @@ struct tenant {
 	struct gate gate;
 	bool unopened; /* its port bindings are not in the guard's map yet */
 	struct tenant_guard guard;
+	struct tenant_published published;
 	struct sl_relay retired;	 /* what workers that are gone have counted */
 	struct latency *retired_latency; /* likewise; NULL: nothing. Not handed on to a successor */
 	/* Where tenants.c finds it: by name, namespace and, while attached, its gate's namespace.
