@@ -15,7 +15,7 @@
 /* CONNECTs without a reply, of all services together. */
 #define ASKED_MAX 256
 /* A parent that died is started anew within so long, or not soon. */
-#define SUCCESSOR_MS 3000
+#define SUCCESSOR_MS 8000
 /* A FRONT worker's idle streams to BACK workers. */
 #define BRIDGE_IDLE    64
 #define BRIDGE_IDLE_MS 60000
