@@ -39,11 +39,11 @@ whole 2 "a hanging step"
 fresh "a link"
 
 # The link goes while a blob is on its way.
-settings 1 'deadline: 15'
+settings 1 'deadline: 20'
 tc -n "$SL_ID-sw" qdisc add dev p2 root tbf rate 4mbit burst 32k latency 200ms
 start cut bash -c 'until nsenter -t "$1" --mount --root -- sh -c "[ -n \"\$(find /var/lib/sluice-node/bundle/blobs/sha256 -name \*.partial -size +50k 2>/dev/null)\" ]"; do sleep 0.1; done
 	ip -n "$2" link set p2 down' bash "$(children_of "$(pid_of node-n2)")" "$SL_ID-sw"
-fails "a cut link" "nothing was heard of it for 15 s"
+fails "a cut link" "nothing was heard of it for 20 s"
 tc -n "$SL_ID-sw" qdisc del dev p2 root
 ns_ip sw link set p2 up
 collect cut

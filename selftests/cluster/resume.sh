@@ -9,6 +9,7 @@
 # shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016
 . "$(dirname "$0")/lib/cluster.sh"
 cluster_lab 3
+need sqlite3
 make_keys
 make_deb clt-slow 1.0 16000 '' 'touch /var/clt-slow.begun; sleep 3; touch /var/clt-slow.done'
 make_deb clt-next 1.0 8000
@@ -76,6 +77,11 @@ expect_exit 3 "a node that fails" ctl apply --file "$LAB/cluster.yaml" --json
 expect_has "$(jq -r '.nodes[1].why' "$LAB/expect.out")" "clt-bad" "the reason"
 expect_eq "$(version_on 3 clt-bad)" 1.0 "others go on"
 expect_exit 3 "status says so" ctl status
+# A control machine that never heard the report hears the reason with the node's facts.
+sqlite3 "$LAB/state/cluster.db" "DELETE FROM items WHERE node = 'n2' AND name = 'bad'"
+ctl plan --wait 30 >"$LAB/plan.log" 2>&1 || true
+expect_exit 3 "status says so, by facts alone" ctl status
+expect_has "$(grep ' bad ' "$LAB/expect.out")" "clt-bad" "the reason, by facts alone"
 on 2 rm /var/break
 ctl retry --failed --json >"$LAB/retry.json" || fail "retry: $(cat "$LAB/retry.json")"
 expect_eq "$(jq -r '[.nodes[].name] | join(" ")' "$LAB/retry.json")" n2 "only what failed"

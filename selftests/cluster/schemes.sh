@@ -110,6 +110,8 @@ cat >"$LAB/wrong.yaml" <<-YAML
 	cluster: Blue
 	control: {address: 10.9.0.300}
 	mode: fast
+	deadline: 15
+	step_deadline: 5
 	nodes:
 	  - name: 10.9.0.1
 	    address: 10.9.0.11
@@ -120,11 +122,12 @@ cat >"$LAB/wrong.yaml" <<-YAML
 	    colour: red
 YAML
 expect_exit 2 "a cluster file with mistakes" ctl plan --file "$LAB/wrong.yaml"
-for mistake in ':3:' ':11:.*colour'; do
+for mistake in ':3:' ':13:.*colour'; do
 	grep -q "wrong.yaml$mistake" "$LAB/expect.out" || fail "no '$mistake' in: $(cat "$LAB/expect.out")"
 done
 sed -i '/^mode/d; /colour/d' "$LAB/wrong.yaml"
 expect_exit 2 "the rest of them" ctl plan --file "$LAB/wrong.yaml"
-for mistake in "'Blue' is no cluster" 10.9.0.300 "'10.9.0.1' is no node" "/srv/../etc" "'vdb' is no device" "same address" "'a/b'" "both vlan and parent"; do
+for mistake in "'Blue' is no cluster" 10.9.0.300 "'10.9.0.1' is no node" "/srv/../etc" "'vdb' is no device" "same address" "'a/b'" "both vlan and parent" \
+	":3:11: deadline is 15 s; write 20 or more" ":4:16: step_deadline is 5 s; write 10 or more"; do
 	grep -qF "$mistake" "$LAB/expect.out" || fail "no \"$mistake\" in: $(cat "$LAB/expect.out")"
 done

@@ -7,7 +7,7 @@
 # meanwhile: the rest go on, it resumes. One that boasts of pieces it does not give is left alone; one
 # whose disk lies is found out, named, and asked no more.
 # Strangers get nothing from a node.
-# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016,SC2094,SC2031,SC2030
+# shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016
 . "$(dirname "$0")/lib/cluster.sh"
 cluster_lab 3
 make_keys
@@ -21,10 +21,7 @@ make_tar() {
 }
 make_tar big 1 12000
 make_tar next 1 6000
-cat >"$LAB/bundle.yaml" <<-YAML
-	name: edge
-	version: @VERSION@
-	items:
+write_bundle <<-YAML
 	  - name: big
 	    role: software
 	    tarball: $LAB/big.tar
@@ -50,6 +47,8 @@ shape() {
 	for port in 1 2 3; do tc -n "$SL_ID-n$port" qdisc add dev eth0 root tbf rate 50mbit burst 64k latency 100ms; done
 }
 shape
+# What the control machine sends at: slow while something is to be seen before all is there.
+control_rate() { tc -n "$SL_ID-c" qdisc change dev eth0 root tbf rate "$1" burst 64k latency 100ms; }
 cluster_init
 for i in 1 2 3; do
 	enrol $i
@@ -60,6 +59,7 @@ expect_eq "$(ctl plan --bundle "$LAB/1.sluice" --json | jq -r .mode)" swarm "the
 # n2 is killed with some pieces there; who answers at its address then is not it.
 sources() { jq -r --arg n "$1" --arg p "$2" "[.nodes[] | select(.name == \$n) | .sources[] | select($3) | .$4] | add // 0" "$LAB/apply.log"; }
 begun() { on "$1" sh -c '[ -n "$(find /var/lib/sluice-node/bundle/blobs/sha256 -name "*.pieces" -size +100k)" ]' 2>/dev/null; }
+control_rate 3mbit
 start apply in_ns c "$CLUSTER" apply --state "$LAB/state" --bundle "$LAB/1.sluice" --json
 wait_for 60 "pieces arrive at n2" begun 2
 agent_kill 2
@@ -67,6 +67,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -su
 	-keyout "$LAB/other.key" -out "$LAB/other.pem" 2>/dev/null
 start impostor in_ns n2 openssl s_server -quiet -accept 8444 -key "$LAB/other.key" -cert "$LAB/other.pem" -www
 wait_for 30 "another key is noticed" grep -q "the key that answers at 10.9.0.12 is not n2's" "$LAB/agent-n1.log"
+control_rate 50mbit
 stop impostor
 agent_start 2
 collect apply || fail "apply: $(cat "$LAB/apply.log")"
@@ -123,12 +124,14 @@ cat >"$LAB/boaster.py" <<-'PY'
 PY
 make_tar big 2 10000
 make_bundle 2
+control_rate 3mbit
 start boast in_ns c "$CLUSTER" apply --state "$LAB/state" --bundle "$LAB/2.sluice" --json
 wait_for 60 "pieces arrive at n2" begun 2
 agent_kill 2
 # The bundle is "big", 10000 KiB and tar's own, in pieces of 256 KiB, and "next", 6000 KiB and the same.
 start boaster in_ns n2 sh -c "cd '$LAB' && exec $PYTHON boaster.py $((2 * ((40 + 24 + 7) / 8)))"
 wait_for 60 "n1 leaves it alone" grep -q "n2 failed .* times: it is not asked any more" "$LAB/agent-n1.log"
+control_rate 50mbit
 renewed() { [ "$(version_of "$1" big)" = 2 ]; }
 wait_for 60 "n1 has the new one all the same" renewed 1
 stop boaster
@@ -142,13 +145,29 @@ make_bundle 3
 ctl apply --bundle "$LAB/3.sluice" --mode swarm --quiet n1 >"$LAB/n1.log" || fail "n1 alone: $(cat "$LAB/n1.log")"
 on 1 sh -c 'for f in $(find /var/lib/sluice-node/bundle/blobs/sha256 -size +6001k -size -6200k); do
 	for i in $(seq 0 22); do printf XXXX | dd of="$f" bs=1 seek=$((i * 262144 + 99)) conv=notrunc status=none; done; done'
-ctl apply >"$LAB/lies.log" || fail "apply: $(cat "$LAB/lies.log")"
+control_rate 3mbit
+start lies in_ns c "$CLUSTER" apply --state "$LAB/state"
+for i in 2 3; do
+	wait_for 60 "n$i finds out that n1 lies" grep -q "n1 sent other bytes than blob" "$LAB/agent-n$i.log"
+done
+control_rate 50mbit
+collect lies || fail "apply: $(cat "$LAB/lies.log")"
 for i in 2 3; do
 	expect_eq "$(version_of $i big)" 3 "big on n$i"
 	expect_has "$(cat "$LAB/lies.log")" "n$i got wrong pieces from n1" "apply names it"
-	expect_has "$(cat "$LAB/agent-n$i.log")" "n1 sent other bytes than blob" "the agent of n$i names it"
 	expect_ge "$(ctl status --json | jq --arg n n$i '.nodes[] | select(.name == $n) | .sources[] | select(.peer == "n1") | .wrong')" 1 "wrong pieces that status counts"
 	# Found out by the first piece, or by those that were under way: not asked again.
 	expect_ge 1 "$(ctl status --json | jq --arg n n$i '.nodes[] | select(.name == $n) | .sources[] | select(.peer == "n1") | .wrong')" "it is not asked again"
 done
 expect_has "$(ctl report)" "n1 sent wrong pieces" "the report names it"
+
+# Shut out: from then on it is nobody's peer, whatever certificate it has, also without another run.
+served() { [ "$(ask 3 --cert $k/node.pem --key $k/node.key "$url/have/$manifest")" = "$1" ]; }
+manifest=$(ctl report --json | jq -r .plan.bundle.manifest)
+served 200 || fail "n3 is no peer of n1 before it is shut out"
+ctl revoke n3 >"$LAB/revoke.log" || fail "revoke: $(cat "$LAB/revoke.log")"
+wait_for 20 "n1 does not know n3 any more" served 403
+expect_eq "$(ask 2 --cert $k/node.pem --key $k/node.key "$url/have/$manifest")" 200 "n2 is one still"
+for i in 1 2; do
+	expect_eq "$(ctl status --json | jq --arg n n$i '.nodes[] | select(.name == $n) | has("refuses")')" false "n$i takes its document"
+done

@@ -144,6 +144,7 @@ need sqlite3
 good=$(db "SELECT document FROM nodes WHERE name = 'n1'")
 seen=$(db "SELECT generation FROM nodes WHERE name = 'n1'")
 give() { db "UPDATE nodes SET generation = generation + 1, document = '$1' WHERE name = 'n1'"; }
+status_has() { { ctl status || true; } 2>&1 | grep -F "$1" >/dev/null; }
 refused() { grep -c "document is refused: $1" "$LAB/agent-n1.log" >/dev/null; }
 give "$(db "SELECT document FROM nodes WHERE name = 'n2'")"
 wait_for 20 "another node's document is refused" refused "it is for another node"
@@ -151,6 +152,14 @@ agent_stop 1
 give "$(jq -c '.payload |= (@base64d | sub("install"; "uninstall") | @base64)' <<<"$good")"
 agent_start 1
 wait_for 20 "a changed document is refused" refused "the control machine's key did not sign it"
+agent_stop 1
+# One that the control machine's key signed, long ago.
+base64 -d <<<"$(jq -r .payload <<<"$good")" | jq -c '.expires = 1500000000' | tr -d '\n' >"$LAB/expired"
+give "$(jq -nc --arg p "$(base64 -w 0 "$LAB/expired")" \
+	--arg s "$(openssl pkeyutl -sign -rawin -inkey "$LAB/state/control.key" -in "$LAB/expired" | base64 -w 0)" '{payload: $p, signature: $s}')"
+agent_start 1
+wait_for 20 "an expired document is refused" refused "it has expired, or this machine's clock is wrong"
+wait_for 20 "status says so" status_has "does not take what it is to be: it has expired"
 agent_stop 1
 # The true document once more, after a newer one was followed.
 expect_eq "$(on 1 sqlite3 /var/lib/sluice-node/journal.db "SELECT value FROM meta WHERE key = 'generation'")" "$seen" "what was refused is not remembered"

@@ -19,6 +19,7 @@
 #include "../lib/opt.h"
 #include "../lib/pki.h"
 #include "../lib/signed.h"
+#include "swarm.h"
 
 #define CLOCK_SLACK  300
 #define PAUSE_FIRST  500 /* ms; doubled with each failure */
@@ -167,6 +168,7 @@ static int follow(struct node *node, const struct http *http, const char *text)
 		tell_refusal(node, http, digest, why);
 		err = -EACCES;
 	} else {
+		swarm_admit(node->swarm, document);
 		log_info("generation %lld", (long long)generation);
 	}
 	json_decref(document);
@@ -365,6 +367,7 @@ static int run_node(struct node *node)
 	if (lock < 0 || chdir("/"))
 		return EXIT_FAILURE;
 	log_info("%s of cluster %s, control machine %s", node->name, node->cluster, node->server);
+	node->swarm = swarm_new(node);
 	while (started < 3 && !pthread_create(&threads[started], NULL, bodies[started], node))
 		started++;
 	if (started == 3)
@@ -374,6 +377,7 @@ static int run_node(struct node *node)
 	end(node);
 	while (started)
 		pthread_join(threads[--started], NULL);
+	swarm_free(node->swarm);
 	close(lock);
 	return cluster_signalled ? EXIT_SUCCESS : EXIT_FAILURE;
 }

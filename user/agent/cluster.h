@@ -41,6 +41,8 @@
 #define CLUSTER_PATH_MAX  4096
 #define CLUSTER_PEM_MAX	  (64 * 1024)
 
+struct swarm;
+
 struct node {
 	const char *directory;
 	char name[64], cluster[64], server[96]; /* server: "https://10.0.0.1:8443" */
@@ -51,8 +53,8 @@ struct node {
 	char session[17];	/* of this process: events are counted anew by each */
 	int trouble;		/* -errno of the journal's last write; 0: it is well */
 	bool ending;
-	bool once;
 	uint32_t wait;
+	struct swarm *swarm; /* the fetching thread's (swarm.h); NULL: memory is out */
 };
 
 /* Why something could not be done, and what programs said last. */
@@ -130,7 +132,8 @@ void journal_tell_sources(struct node *node, const json_t *item, const char *sta
 /* Only an event: what stands in the way, and is tried again. */
 void journal_complain(struct node *node, const json_t *item, const char *state, unsigned percent,
 		      const struct outcome *outcome);
-/* {name: {"id", "run", "state"}}; the last event's number when that was so, -1: not all are told.
+/* {name: {"id", "run", "state", "why" of a failure}}; the last event's number when that was so, -1:
+ * not all are told.
  */
 json_t *journal_items(struct node *node, int64_t *ret_seq);
 /* The document in force, and its generation; NULL: none yet. */

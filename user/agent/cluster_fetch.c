@@ -53,9 +53,10 @@ static void blob_path(const struct node *node, const char *digest, const char *s
 	node_path(node, name, ret);
 }
 
+/* What is fetched twice, after a wrong list of pieces, does not make more than the whole. */
 static unsigned percent(const struct fetch *fetch)
 {
-	return fetch->total ? (unsigned)(fetch->done * 100 / fetch->total) : 100;
+	return fetch->done < fetch->total ? (unsigned)(fetch->done * 100 / fetch->total) : 100;
 }
 
 static void tell(struct fetch *fetch, bool always)
@@ -478,7 +479,7 @@ static bool fetch_next(struct node *node, struct swarm *swarm, json_t *document)
 void *fetch_thread(void *arg)
 {
 	struct node *node = arg;
-	struct swarm *swarm = swarm_new(node);
+	struct swarm *swarm = node->swarm;
 	json_t *document;
 	bool busy;
 
@@ -489,6 +490,5 @@ void *fetch_thread(void *arg)
 		       (fetch_next(node, swarm, document) || swarm_seed(swarm, document));
 		json_decref(document);
 	} while (busy ? !node->ending : node_wait(node, PAUSE_MS));
-	swarm_free(swarm);
 	return NULL;
 }

@@ -29,7 +29,8 @@ static const char schema[] =
 	" at INTEGER NOT NULL, event TEXT NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS added (id INTEGER PRIMARY KEY AUTOINCREMENT,"
 	" item TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, value BLOB,"
-	" UNIQUE (item, kind, name));";
+	" UNIQUE (item, kind, name));"
+	"CREATE TABLE IF NOT EXISTS reasons (name TEXT PRIMARY KEY, why TEXT NOT NULL);";
 
 /* What make_room() gives back. Without it a full disk is said by other ways, if less exactly. */
 static void keep_room(struct node *node)
@@ -169,16 +170,22 @@ static int finish(struct node *node, int err)
 	return err;
 }
 
-/* With the lock held. */
-static int move(struct node *node, const json_t *item, const char *state, const char *event)
+/* With the lock held. why, of a failure: a control machine that lost the event asks for it again.
+ */
+static int move(struct node *node, const json_t *item, const char *state, const char *event,
+		const char *why)
 {
+	const char *name = json_string_value(json_object_get(item, "name"));
 	int err = run(node, NULL, "BEGIN IMMEDIATE", 0);
 
 	if (!err)
-		err = run(node, NULL, "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)", 4,
-			  json_string_value(json_object_get(item, "name")),
+		err = run(node, NULL, "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)", 4, name,
 			  json_string_value(json_object_get(item, "id")),
 			  json_string_value(json_object_get(item, "run")), state);
+	if (!err)
+		err = why ? run(node, NULL, "INSERT OR REPLACE INTO reasons VALUES (?, ?)", 2, name,
+				why)
+			  : run(node, NULL, "DELETE FROM reasons WHERE name = ?", 1, name);
 	if (!err)
 		err = add_event(node, event);
 	return finish(node, err);
@@ -197,15 +204,16 @@ int journal_move(struct node *node, const json_t *item, const char *state, unsig
 		 uint64_t bytes, uint64_t rate, const struct outcome *outcome)
 {
 	char *event = make_event(item, state, percent, bytes, rate, outcome), step[32];
+	const char *why = outcome && !strcmp(state, "failed") ? outcome->why : NULL;
 	int err = -ENOMEM;
 
 	snprintf(step, sizeof(step), "move-%s", state);
 	fault_point(step);
 	pthread_mutex_lock(&node->lock);
 	if (event)
-		err = move(node, item, state, event);
+		err = move(node, item, state, event, why);
 	if (err && event && make_room(node))
-		err = move(node, item, state, event);
+		err = move(node, item, state, event, why);
 	node->trouble = err;
 	pthread_cond_broadcast(&node->changed);
 	pthread_mutex_unlock(&node->lock);
@@ -276,14 +284,17 @@ json_t *journal_items(struct node *node, int64_t *ret_seq)
 	    0);
 	*ret_seq = seq ? strtoll(seq, NULL, 10) : 0;
 	free(seq);
-	sqlite3_prepare_v2(node->db, "SELECT name, id, run, state FROM items", -1, &statement,
-			   NULL);
+	sqlite3_prepare_v2(node->db,
+			   "SELECT name, id, run, state, why FROM items LEFT JOIN reasons"
+			   " USING (name)",
+			   -1, &statement, NULL);
 	while (statement && sqlite3_step(statement) == SQLITE_ROW)
 		json_object_set_new(items, (const char *)sqlite3_column_text(statement, 0),
-				    json_pack("{s:s, s:s, s:s}", "id",
+				    json_pack("{s:s, s:s, s:s, s:s*}", "id",
 					      sqlite3_column_text(statement, 1), "run",
 					      sqlite3_column_text(statement, 2), "state",
-					      sqlite3_column_text(statement, 3)));
+					      sqlite3_column_text(statement, 3), "why",
+					      sqlite3_column_text(statement, 4)));
 	sqlite3_finalize(statement);
 	pthread_mutex_unlock(&node->lock);
 	return items;

@@ -47,19 +47,29 @@ static const char *text(const json_t *object, const char *key)
 	return value ? value : "";
 }
 
-static void read_peers(struct swarm *swarm, const json_t *list)
+static size_t read_peers(const json_t *document, struct swarm_peer peers[DESIRED_PEERS_MAX])
 {
-	const json_t *entry;
+	const json_t *list = json_object_get(json_object_get(document, "swarm"), "peers"), *entry;
 	size_t i;
 
-	pthread_mutex_lock(&swarm->lock);
-	swarm->peers_count = 0;
 	json_array_foreach (list, i, entry) {
-		struct swarm_peer *peer = &swarm->peers[swarm->peers_count++];
+		snprintf(peers[i].name, sizeof(peers[i].name), "%s", text(entry, "name"));
+		snprintf(peers[i].address, sizeof(peers[i].address), "%s", text(entry, "address"));
+		snprintf(peers[i].key, sizeof(peers[i].key), "%s", text(entry, "key"));
+	}
+	return json_array_size(list);
+}
 
-		snprintf(peer->name, sizeof(peer->name), "%s", text(entry, "name"));
-		snprintf(peer->address, sizeof(peer->address), "%s", text(entry, "address"));
-		snprintf(peer->key, sizeof(peer->key), "%s", text(entry, "key"));
+void swarm_admit(struct swarm *swarm, const json_t *document)
+{
+	int64_t generation = json_integer_value(json_object_get(document, "generation"));
+
+	if (!swarm)
+		return;
+	pthread_mutex_lock(&swarm->lock);
+	if (generation > swarm->admitted_by) {
+		swarm->admitted_by = generation;
+		swarm->admitted_count = read_peers(document, swarm->admitted);
 	}
 	pthread_mutex_unlock(&swarm->lock);
 }
@@ -94,7 +104,8 @@ void swarm_follow(struct swarm *swarm, const json_t *document)
 		return;
 	if (generation != swarm->generation) {
 		swarm->generation = generation;
-		read_peers(swarm, json_object_get(wanted, "peers"));
+		swarm->peers_count = read_peers(document, swarm->peers);
+		swarm_admit(swarm, document);
 		/* Another run, another chance: a disk may have been mended. */
 		if (strcmp(swarm->run, text(document, "run")) != 0)
 			swarm->shunned_count = 0;

@@ -14,8 +14,8 @@
  * machine made; the whole blob is then checked against the signed manifest again. A peer is dialed
  * for the key that the signed document names, and answers only to keys named there.
  *
- * The fetching thread alone calls what is declared here; the server's thread shares, under the
- * lock, what struct swarm says. A swarm of NULL, when memory is out, is none.
+ * The fetching thread alone calls what is declared here, but for swarm_admit(); the server's thread
+ * shares, under the lock, what struct swarm says. A swarm of NULL, when memory is out, is none.
  */
 #ifndef AGENT_SWARM_H
 #define AGENT_SWARM_H
@@ -40,11 +40,14 @@ struct swarm {
 	/* ---- under the lock ---- */
 	char manifest[NAME_DIGEST_LEN + 1]; /* empty: nothing is passed on */
 	struct pieces pieces;
-	uint8_t *have, *want; /* maps */
-	struct swarm_peer peers[DESIRED_PEERS_MAX];
-	size_t peers_count;
+	uint8_t *have, *want;			       /* maps */
+	struct swarm_peer admitted[DESIRED_PEERS_MAX]; /* whom this node answers */
+	size_t admitted_count;
+	int64_t admitted_by; /* the document's generation */
 	/* ---- the fetching thread's ---- */
 	int64_t generation;
+	struct swarm_peer peers[DESIRED_PEERS_MAX]; /* whom it asks */
+	size_t peers_count;
 	char run[DESIRED_RUN_LEN + 1];
 	char shunned[DESIRED_PEERS_MAX][64]; /* who sent wrong pieces in this run */
 	size_t shunned_count;
@@ -65,6 +68,11 @@ struct swarm {
 
 struct swarm *swarm_new(struct node *node);
 void swarm_free(struct swarm *swarm);
+/*
+ * From now on this node answers the peers of this document, and those of an older one no more. Any
+ * thread may call it: who was shut out is not served until a large blob is verified.
+ */
+void swarm_admit(struct swarm *swarm, const json_t *document);
 /* What the document says of peers; listens, or does no longer. */
 void swarm_follow(struct swarm *swarm, const json_t *document);
 /* Does the document say that pieces are passed on? */

@@ -89,8 +89,8 @@ static const char *identify(struct swarm *swarm, struct MHD_Connection *connecti
 	if (why)
 		return why;
 	pthread_mutex_lock(&swarm->lock);
-	for (size_t i = 0; i < swarm->peers_count && !found; i++)
-		found = swarm_peer_same(&swarm->peers[i], &client->is);
+	for (size_t i = 0; i < swarm->admitted_count && !found; i++)
+		found = swarm_peer_same(&swarm->admitted[i], &client->is);
 	pthread_mutex_unlock(&swarm->lock);
 	return found ? NULL : "no peer of this node, or at another address";
 }

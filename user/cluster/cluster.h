@@ -36,7 +36,8 @@ struct cluster {
 	struct state state;
 };
 
-/* A path below the state directory, in a buffer that lasts until the 8th call from now. */
+/* A path below the state directory, in a buffer that lasts until the thread's 8th call
+ * from now. */
 const char *cluster_path(const struct cluster *cluster, const char *name);
 /* Reads a file of the state directory; says what is wrong and returns NULL otherwise. */
 char *cluster_read(const struct cluster *cluster, const char *name);

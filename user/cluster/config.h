@@ -60,6 +60,9 @@ struct config_control {
 	uint16_t port;
 };
 
+#define CONFIG_DEADLINE_LEAST	   20
+#define CONFIG_STEP_DEADLINE_LEAST 10
+
 struct config {
 	char *cluster;
 	struct config_control control;

@@ -8,6 +8,7 @@
 
 #include "../lib/digest.h"
 #include "../lib/pki.h"
+#include "documents.h"
 
 int enrolment_hash(const char *secret, char ret_hash[NAME_DIGEST_LEN + 1])
 {
@@ -36,6 +37,8 @@ static int save_token(struct cluster *cluster, const struct config_node *node, b
 		err = state_run(state, NULL, "DELETE FROM items WHERE node = ?", "s", node->name);
 	if (!err && replace)
 		err = state_run(state, NULL, "DELETE FROM agents WHERE node = ?", "s", node->name);
+	if (!err && replace)
+		err = documents_shut_out(cluster, node->name);
 	if (!err)
 		err = state_run(state, NULL, "INSERT INTO tokens VALUES (?, ?, ?, ?, 0)", "sssi",
 				hash, node->name, node->address, expires);

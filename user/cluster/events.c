@@ -142,7 +142,8 @@ int events_reconcile(struct state *state, const char *node, const json_t *facts)
 	const char *name;
 	int err = state_number(state, &known, "SELECT events FROM nodes WHERE name = ?", "s", node);
 
-	/* Events overtook these facts, or are on their way and say more. */
+	/* Events overtook these facts, or are on their way and say more. Else the journal is right,
+	 * also of a reason that was never heard here, or was forgotten. */
 	if (err || known > number(facts, "seq"))
 		return err;
 	json_object_foreach (items, name, item)
@@ -150,12 +151,13 @@ int events_reconcile(struct state *state, const char *node, const json_t *facts)
 		    name_hex_valid(text(item, "id"), DESIRED_ID_LEN) &&
 		    name_hex_valid(text(item, "run"), DESIRED_RUN_LEN))
 			err = state_run(state, NULL,
-					"INSERT INTO items VALUES (?, ?, ?, ?, ?, 0, 0, 0, '', '',"
+					"INSERT INTO items VALUES (?, ?, ?, ?, ?, 0, 0, 0, ?, '',"
 					" ?) ON CONFLICT (node, name) DO UPDATE SET"
 					" id = excluded.id, run = excluded.run,"
-					" state = excluded.state WHERE"
-					" state != excluded.state OR run != excluded.run",
-					"sssssi", node, name, text(item, "id"), text(item, "run"),
-					text(item, "state"), state_now());
+					" state = excluded.state, message = excluded.message WHERE"
+					" state != excluded.state OR run != excluded.run OR"
+					" (message = '' AND excluded.message != '')",
+					"ssssssi", node, name, text(item, "id"), text(item, "run"),
+					text(item, "state"), text(item, "why"), state_now());
 	return err;
 }

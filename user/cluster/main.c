@@ -57,8 +57,8 @@ void cluster_complain(const char *format, ...)
 
 const char *cluster_path(const struct cluster *cluster, const char *name)
 {
-	static char paths[8][CLUSTER_PATH_MAX];
-	static unsigned next;
+	static _Thread_local char paths[8][CLUSTER_PATH_MAX];
+	static _Thread_local unsigned next;
 	char *path = paths[next++ % 8];
 
 	snprintf(path, CLUSTER_PATH_MAX, "%s/%s", cluster->directory, name);

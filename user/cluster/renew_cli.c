@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "../lib/opt.h"
+#include "documents.h"
 #include "renew.h"
 
 #define LOOK_MS 100
@@ -152,6 +153,8 @@ static int forget(struct cluster *cluster, const char *node)
 		err = state_run(&cluster->state, NULL, statements[i], "s", node);
 	if (!err && sqlite3_changes(cluster->state.db) != 1)
 		err = -ENOENT;
+	if (!err)
+		err = documents_shut_out(cluster, node);
 	return state_end(&cluster->state, err);
 }
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "documents.h"
+
 static const char *text(const json_t *object, const char *key)
 {
 	const char *value = json_string_value(json_object_get(object, key));
@@ -146,13 +148,13 @@ static bool member_done(const struct member *member)
 	return true;
 }
 
-/* The first thing that it may do, and has not; NULL: it waits for others. */
+/* The first thing that it can do, and has not; NULL: it waits for others, or for its turn. */
 static const struct entry *at_hand(const struct member *member)
 {
 	for (size_t i = 0; i < member->count; i++) {
 		const struct entry *entry = &member->entries[i];
 
-		if ((entry->go && !entry_done(entry)) || (entry->stage && !entry_arrived(entry)))
+		if (!entry_arrived(entry) ? entry->stage : entry->go && !entry_done(entry))
 			return entry;
 	}
 	return NULL;
@@ -183,11 +185,8 @@ static void check_deadlines(struct schedule *schedule, struct member *member)
 /* Does it refuse the document that it was given? */
 static void check_refusal(struct schedule *schedule, struct member *member)
 {
-	char *said = *member->digest ? state_text(&schedule->cluster->state,
-						  "SELECT why FROM agents WHERE node = ? AND"
-						  " document = ?",
-						  "ss", member->name, member->digest)
-				     : NULL;
+	char *said =
+		member->told ? documents_refusal(&schedule->cluster->state, member->name) : NULL;
 	char why[sizeof(member->why)];
 
 	if (said) {

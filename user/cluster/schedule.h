@@ -31,10 +31,10 @@ struct member {
 	const json_t *plan;
 	struct entry *entries;
 	size_t count;
-	int64_t seen;			  /* when it was heard of, by the database */
-	int64_t heard, moved;		  /* ticks: when that, and what it reports, last changed */
-	char digest[NAME_DIGEST_LEN + 1]; /* of its document: what a refusal names */
-	bool failed, silent, changed;	  /* changed: its document is to be written anew */
+	int64_t seen;	      /* when it was heard of, by the database */
+	int64_t heard, moved; /* ticks: when that, and what it reports, last changed */
+	bool failed, silent;
+	bool told, changed; /* it has a document of this run; that is to be written anew */
 	char why[320];
 };
 
@@ -60,8 +60,6 @@ bool schedule_done(const struct schedule *schedule);
 void schedule_end(struct schedule *schedule);
 
 bool entry_done(const struct entry *entry);
-/* documents.c: writes and signs a node's document. 0 or -errno */
-int documents_write(struct schedule *schedule, struct member *member);
 
 /* watch.c: the live table, on a terminal redrawn, elsewhere a line for each change. */
 struct watch {

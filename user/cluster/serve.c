@@ -243,18 +243,40 @@ static struct MHD_Daemon *start(struct serve *serve, int fd, const char *certifi
 		MHD_OPTION_HTTPS_MEM_TRUST, serve->ca, MHD_OPTION_END);
 }
 
-/* What the certificates are now: another file, another number. */
-static uint64_t certificates_stamp(const struct serve *serve)
+/* What is in these files now: another content, another number. */
+static uint64_t stamp_of(const struct serve *serve, const char *const names[2])
 {
-	static const char *const names[] = { "ca.pem", "server.pem" };
 	uint64_t stamp = 0;
 	struct stat status;
 
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < 2 && names[i]; i++)
 		if (!stat(cluster_path(serve->cluster, names[i]), &status))
 			stamp = stamp * 31 + status.st_ino + (uint64_t)status.st_mtim.tv_nsec +
 				(uint64_t)status.st_mtim.tv_sec;
 	return stamp;
+}
+
+static uint64_t certificates_stamp(const struct serve *serve)
+{
+	static const char *const names[2] = { "ca.pem", "server.pem" };
+
+	return stamp_of(serve, names);
+}
+
+void serve_read_config(struct serve *serve)
+{
+	static const char *const names[2] = { "cluster.yaml", NULL };
+	uint64_t stamp = stamp_of(serve, names);
+	struct config *config;
+
+	if (stamp == serve->config_stamp)
+		return;
+	serve->config_stamp = stamp;
+	config = cluster_config(serve->cluster, NULL);
+	if (!config)
+		return;
+	config_free(serve->config);
+	serve->config = config;
 }
 
 /* Until it is to end (false), or to begin anew with certificates that changed. */
@@ -332,8 +354,10 @@ static bool serve_once(struct serve *serve, int fd, enum cluster_exit *ret_statu
 	if (certificate && key && serve->ca && listening >= 0)
 		daemon = start(serve, listening, certificate, key);
 	if (daemon) {
+		pthread_mutex_lock(&serve->lock);
 		log_info("cluster %s: agents dial %s:%u", serve->config->cluster,
 			 serve->config->control.address, serve->config->control.port);
+		pthread_mutex_unlock(&serve->lock);
 		again = wait_for_signal(serve, stamp);
 		wake(serve, again ? &serve->turning : &serve->ending, true);
 		let_finish(daemon);

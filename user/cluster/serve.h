@@ -32,6 +32,7 @@ struct serve_told {
 struct serve {
 	struct cluster *cluster;
 	struct config *config;
+	uint64_t config_stamp; /* of its file */
 	/* One at a time uses the database and the bundle; nobody sleeps with it. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* somebody wrote into the database */
@@ -62,6 +63,10 @@ struct request {
 };
 
 /* serve.c */
+/* With the lock held: the cluster file, when it has changed: nodes were added, deadlines are
+ * others.
+ */
+void serve_read_config(struct serve *serve);
 enum MHD_Result serve_reply(struct request *request, unsigned status, const char *type,
 			    const char *text);
 enum MHD_Result serve_problem(struct request *request, unsigned status, const char *why);

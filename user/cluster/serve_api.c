@@ -24,6 +24,8 @@
 #define JSON_TYPE    "application/json"
 #define BINARY_TYPE  "application/octet-stream"
 
+#define POLLS_IN_DEADLINE 4
+
 static enum MHD_Result get_ca(struct request *request)
 {
 	return serve_reply(request, 200, "application/x-pem-file", request->serve->ca);
@@ -34,26 +36,20 @@ static enum MHD_Result get_ca(struct request *request)
 static enum MHD_Result answer_enrolled(struct request *request, const char *certificate)
 {
 	struct serve *serve = request->serve;
-	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s}", "certificate", certificate, "ca",
-				 serve->ca, "control", serve->control_pub, "publishers",
-				 serve->publishers, "cluster", serve->config->cluster);
-	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-	enum MHD_Result result = text ? serve_reply(request, 200, JSON_TYPE, text) : MHD_NO;
+	enum MHD_Result result;
+	json_t *json;
+	char *text;
 
+	pthread_mutex_lock(&serve->lock);
+	json = json_pack("{s:s, s:s, s:s, s:s, s:s}", "certificate", certificate, "ca", serve->ca,
+			 "control", serve->control_pub, "publishers", serve->publishers, "cluster",
+			 serve->config->cluster);
+	pthread_mutex_unlock(&serve->lock);
+	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	result = text ? serve_reply(request, 200, JSON_TYPE, text) : MHD_NO;
 	free(text);
 	json_decref(json);
 	return result;
-}
-
-/* With the lock held: nodes may have been added since the server began. */
-static void read_config(struct serve *serve)
-{
-	struct config *config = cluster_config(serve->cluster, NULL);
-
-	if (!config)
-		return;
-	config_free(serve->config);
-	serve->config = config;
 }
 
 /*
@@ -96,7 +92,7 @@ static enum MHD_Result post_enrol(struct request *request)
 		why = "too many requests to be enrolled from this address: wait ten seconds";
 		status = 503;
 	} else {
-		read_config(request->serve);
+		serve_read_config(request->serve);
 		if (config_node(request->serve->config, node))
 			status = enrolment_ask(request->serve->cluster, node, request->address,
 					       text, token, &certificate, fingerprint, &why);
@@ -202,6 +198,18 @@ static enum MHD_Result post_renew(struct request *request)
 	return result;
 }
 
+/* With the lock held: so long that a node is heard of often within "deadline", at most WAIT_MAX. */
+static unsigned poll_seconds(struct serve *serve, unsigned long wanted)
+{
+	unsigned most;
+
+	serve_read_config(serve);
+	most = serve->config->deadline / POLLS_IN_DEADLINE;
+	if (most > WAIT_MAX)
+		most = WAIT_MAX;
+	return wanted < most ? (unsigned)wanted : most;
+}
+
 /*
  * Long poll. Facts are collected between an answer and the next poll: those in the database are
  * newer than what was asked before that answer. A node that was not answered since a command asked
@@ -211,9 +219,9 @@ static enum MHD_Result get_desired(struct request *request)
 {
 	int64_t generation = strtoll(serve_argument(request, "generation"), NULL, 10), asked;
 	unsigned long wait = strtoul(serve_argument(request, "wait"), NULL, 10);
-	struct timespec deadline = in_seconds(wait < WAIT_MAX ? (unsigned)wait : WAIT_MAX);
 	struct serve *serve = request->serve;
 	enum MHD_Result result;
+	struct timespec deadline;
 	uint64_t poll;
 	int64_t begun;
 	char *document;
@@ -224,6 +232,7 @@ static enum MHD_Result get_desired(struct request *request)
 		pthread_mutex_unlock(&serve->lock);
 		return serve_reply(request, 205, JSON_TYPE, "");
 	}
+	deadline = in_seconds(poll_seconds(serve, wait));
 	begun = told(serve, request->node)->refresh;
 	poll = ++told(serve, request->node)->poll;
 	state_run(&serve->cluster->state, NULL,

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../lib/digest.h"
 #include "../lib/file.h"
 #include "../lib/opt.h"
 #include "../lib/text.h"
+#include "documents.h"
 #include "renew.h"
 #include "runs.h"
 #include "swarm.h"
@@ -48,19 +48,6 @@ static void say_end(const char *whose, const char *certificate, const char *next
 		cluster_complain("%s certificate ends in %d days; %s", whose, days, next);
 }
 
-/* What a node does not take, and why; NULL: nothing. */
-static char *refusal(struct cluster *cluster, const char *node, const char *document)
-{
-	uint8_t bytes[DIGEST_SIZE];
-	char digest[NAME_DIGEST_LEN + 1];
-
-	if (!document || !*document || digest_bytes(document, strlen(document), bytes))
-		return NULL;
-	name_hex(bytes, sizeof(bytes), digest);
-	return state_text(&cluster->state, "SELECT why FROM agents WHERE node = ? AND document = ?",
-			  "ss", node, digest);
-}
-
 static json_t *node_status(struct cluster *cluster, const struct config_node *node)
 {
 	json_t *rows = NULL, *row, *items = NULL, *status;
@@ -68,7 +55,7 @@ static json_t *node_status(struct cluster *cluster, const struct config_node *no
 	char *why, whose[80], next[160];
 
 	if (state_run(&cluster->state, &rows,
-		      "SELECT address, seen, generation, followed, certificate, document FROM"
+		      "SELECT address, seen, generation, followed, certificate FROM"
 		      " nodes WHERE name = ?",
 		      "s", node->name))
 		return NULL;
@@ -86,7 +73,7 @@ static json_t *node_status(struct cluster *cluster, const struct config_node *no
 			   json_integer_value(json_object_get(row, "generation")), "followed",
 			   json_integer_value(json_object_get(row, "followed")), "items", items,
 			   "sources", swarm_sources(&cluster->state, NULL, node->name));
-	why = refusal(cluster, node->name, text(row, "document"));
+	why = documents_refusal(&cluster->state, node->name);
 	if (why)
 		json_object_set_new(status, "refuses", json_string(why));
 	if (row)
