@@ -75,10 +75,11 @@ static int find_links(struct gate *gate, const struct gate_spec *spec, struct li
 	return 0;
 }
 
-int gate_open_one(const struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
-		  struct gate_listener *listener, bool claim)
+struct listen_spec gate_listen_spec(const struct gate *gate, struct gate_load *load,
+				    const struct gate_spec *spec,
+				    const struct gate_listener *listener)
 {
-	struct listen_spec listen = {
+	return (struct listen_spec){
 		.family = listener->family == 6 ? AF_INET6 : AF_INET,
 		.port = listener->port,
 		.device = gate->l3_interface,
@@ -88,7 +89,14 @@ int gate_open_one(const struct gate *gate, struct gate_load *load, const struct 
 		.save_syn = spec->bound,
 		/* A group takes 2 KiB; gate_resize() makes one of a single listener. */
 		.group = gate_load_features(load)->reuseport_assign && spec->nworkers > 1,
+		.owner = spec->owner,
 	};
+}
+
+int gate_open_one(const struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+		  struct gate_listener *listener, bool claim)
+{
+	struct listen_spec listen = gate_listen_spec(gate, load, spec, listener);
 	int fd = listen_open(&listen, claim);
 
 	if (fd < 0)

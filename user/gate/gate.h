@@ -11,6 +11,7 @@
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "../../bpf/abi.h"
 #include "load.h"
@@ -30,6 +31,7 @@ struct gate_spec {
 	uint32_t hop_limit;
 	const char *congestion; /* used while listeners are opened; NULL: the system's */
 	unsigned nworkers;	/* listeners per family and port */
+	uid_t owner;		/* of the listeners: who may join their groups */
 	bool blame;		/* name the process that holds the address, which takes time */
 	bool bound;		/* port bindings: only who is in map "bindings" gets in */
 	enum sl_fail_policy fail;

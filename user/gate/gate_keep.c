@@ -77,6 +77,36 @@ int gate_check(struct gate *gate, struct gate_load *load, const char *netns)
 	return err;
 }
 
+/*
+ * In the tenant's namespace. Listeners of a daemon that opened them as root's, or for workers of
+ * another user, let strangers of that user join: they become ours.
+ */
+static int own_listeners(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
+{
+	bool changed = false;
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < gate->nlisteners; i++) {
+		struct gate_listener *listener = &gate->listeners[i];
+
+		if (listener->fd < 0 || listen_is_owned(listener->fd, spec->owner))
+			continue;
+		err = listen_own(listener->fd, spec->owner);
+		changed = true;
+	}
+	for (unsigned i = 0; !err && changed && i < gate->nlisteners; i++) {
+		struct gate_listener *listener = &gate->listeners[i];
+
+		/* Where there is a second one, there is a group. */
+		if (listener->worker == 1) {
+			struct listen_spec listen = gate_listen_spec(gate, load, spec, listener);
+
+			err = listen_renew(&listen);
+		}
+	}
+	return err;
+}
+
 /* In the tenant's namespace. The group's first member claimed the address; others join it. */
 static int fill_listeners(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
 {
@@ -108,6 +138,8 @@ int gate_adopt(struct gate *gate, struct gate_load *load, const struct gate_spec
 	err = netns_cookie(&cookie);
 	if (!err && cookie != gate->key.netns_cookie)
 		err = -ESTALE;
+	if (!err)
+		err = own_listeners(gate, load, spec);
 	if (!err)
 		err = fill_listeners(gate, load, spec);
 	if (!err)
@@ -142,6 +174,8 @@ static int grow(struct gate *gate, struct gate_load *load, const struct gate_spe
 	err = gate_enter(gate, &visit);
 	if (err)
 		return err;
+	/* A reload may bring other workers' user along. */
+	err = own_listeners(gate, load, spec);
 	for (unsigned i = 0; !err && i < count; i++) {
 		if (grown[i].worker != 0)
 			continue;

@@ -6,10 +6,14 @@
 #define SLUICE_GATE_GATE_PRIV_H
 
 #include "gate.h"
+#include "listen.h"
 #include "netns.h"
 
 struct sl_listener_key gate_listener_key(const struct gate *gate,
 					 const struct gate_listener *listener);
+struct listen_spec gate_listen_spec(const struct gate *gate, struct gate_load *load,
+				    const struct gate_spec *spec,
+				    const struct gate_listener *listener);
 /* In the tenant's namespace: a listener's socket; claim: the first of its group. */
 int gate_open_one(const struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
 		  struct gate_listener *listener, bool claim);

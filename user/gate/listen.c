@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../bpf/abi.h"
@@ -34,6 +35,18 @@ int listen_set_hop_limit(int sock, int family, uint32_t hop_limit)
 int listen_share(int sock)
 {
 	return set_int(sock, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+int listen_own(int sock, uid_t owner)
+{
+	return fchown(sock, owner, (gid_t)-1) ? -errno : 0;
+}
+
+bool listen_is_owned(int sock, uid_t owner)
+{
+	struct stat status;
+
+	return !fstat(sock, &status) && status.st_uid == owner;
 }
 
 int listen_save_syn(int sock, bool save)
@@ -100,7 +113,8 @@ static int bind_metadata(int sock, const struct listen_spec *spec)
 	return bind(sock, &address.any, len) ? -errno : 0;
 }
 
-int listen_open(const struct listen_spec *spec, bool claim)
+/* Bound, and not listening yet. */
+static int open_bound(const struct listen_spec *spec, bool claim)
 {
 	int sock = socket(spec->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int err;
@@ -109,10 +123,36 @@ int listen_open(const struct listen_spec *spec, bool claim)
 		return -errno;
 	err = set_options(sock, spec, claim);
 	if (!err)
+		err = listen_own(sock, spec->owner);
+	if (!err)
 		err = bind_metadata(sock, spec);
+	if (err) {
+		close(sock);
+		return err;
+	}
+	return sock;
+}
+
+int listen_renew(const struct listen_spec *spec)
+{
+	int sock = open_bound(spec, false);
+
+	if (sock < 0)
+		return sock;
+	close(sock);
+	return 0;
+}
+
+int listen_open(const struct listen_spec *spec, bool claim)
+{
+	int sock = open_bound(spec, claim);
+	int err = 0;
+
+	if (sock < 0)
+		return sock;
 	/* Set after the bind, it lets the rest of our group in and has still refused strangers
 	 * that set it too. */
-	if (!err && claim && spec->group)
+	if (claim && spec->group)
 		err = listen_share(sock);
 	if (!err && listen(sock, BACKLOG))
 		err = -errno;

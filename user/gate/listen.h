@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct listen_spec {
 	/* TCP_CONGESTION of accepted connections; NULL: the system's. */
@@ -20,6 +21,7 @@ struct listen_spec {
 	uint32_t hop_limit; /* of what is sent on accepted connections; 0: default */
 	bool save_syn;	    /* as listen_save_syn() */
 	bool group;	    /* one of several; below 6.6 steer cannot assign sockets of groups */
+	uid_t owner;	    /* as listen_own() */
 };
 
 /*
@@ -30,6 +32,19 @@ struct listen_spec {
 int listen_open(const struct listen_spec *spec, bool claim);
 /* Makes an open one the first of a group, which further ones then join. 0 or -errno. */
 int listen_share(int sock);
+/*
+ * Only sockets of the same owner may be bound beside one in a group (net/ipv4/
+ * inet_connection_sock.c), and the owner is the socket file's: a chown needs CAP_CHOWN, and no uid
+ * but the workers', who cannot make sockets, has the right to join. 0 or -errno.
+ */
+int listen_own(int sock, uid_t owner);
+/*
+ * Whose an open one is. After listen_own() on a group that others could join, the kernel still
+ * takes the owner of its last member for everybody's; listen_renew() binds one more and closes it
+ * again.
+ */
+bool listen_is_owned(int sock, uid_t owner);
+int listen_renew(const struct listen_spec *spec);
 /* Of connections accepted from now on. 0 or -errno. */
 int listen_set_hop_limit(int sock, int family, uint32_t hop_limit);
 /* Whether connections opened from now on keep their SYN, which holds the client's MAC. */

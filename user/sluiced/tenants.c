@@ -42,12 +42,17 @@ int tenants_new(struct sluiced *sluiced, struct tenants **ret)
 	return 0;
 }
 
+struct tenant *tenants_from(struct tenants *tenants, uint32_t slot)
+{
+	for (; slot < tenants->size; slot++)
+		if (tenants->slots[slot])
+			return tenants->slots[slot];
+	return NULL;
+}
+
 struct tenant *tenants_next(struct tenants *tenants, const struct tenant *after)
 {
-	for (uint32_t i = after ? after->slot + 1 : 0; i < tenants->size; i++)
-		if (tenants->slots[i])
-			return tenants->slots[i];
-	return NULL;
+	return tenants_from(tenants, after ? after->slot + 1 : 0);
 }
 
 struct tenant *tenants_find(struct tenants *tenants, const char *name)
