@@ -28,9 +28,9 @@ json_t *report_tenant(struct sluiced *sluiced, struct tenant *tenant)
 	return json_object();
 }
 
-json_t *report_tenants(struct sluiced *sluiced)
+json_t *report_top_tenant(struct sluiced *sluiced, struct tenant *tenant)
 {
-	return json_array();
+	return json_object();
 }
 
 int ports_set(struct ports *table, struct binding *binding)
@@ -156,12 +156,12 @@ static void ask(enum control_access access, const uint8_t *data, size_t size)
 {
 	struct sluiced sluiced = { .generation = &generation };
 	char *line = fuzz_copy(data, size);
-	int fd = -1;
-	json_t *reply = control_command(&sluiced, access, line, size, &fd);
+	struct control_rest rest;
+	json_t *reply = control_command(&sluiced, access, line, size, &rest);
 	json_t *ok = json_object_get(reply, "ok");
 
 	free(line);
-	assert(fd == -1);
+	assert(rest.fd == -1);
 	assert(json_is_boolean(ok));
 	assert(json_is_true(ok) == (json_object_get(reply, "data") != NULL));
 	json_decref(reply);

@@ -19,6 +19,7 @@
 #include "../lib/log.h"
 #include "control_command.h"
 #include "control_reply.h"
+#include "tenants.h"
 
 #define LINE_MAX_LEN 65536
 #define PEERS_MAX    64
@@ -27,6 +28,8 @@
 #define IDLE_MS	     300000
 #define STUCK_MS     10000 /* a peer that reads nothing of its reply */
 #define GROUPS_MAX   256
+#define PART	     32 /* tenants: some milliseconds, in which nobody else is served */
+#define TAIL_MAX     16
 
 struct peer {
 	struct control *control;
@@ -35,10 +38,13 @@ struct peer {
 	enum control_access access;
 	struct loop_watch watch;
 	struct loop_timer timer;
-	char *reply; /* being sent, with its newline */
+	char *reply; /* being sent: all of it with its newline, or the next part */
 	size_t reply_len, reply_sent;
-	int reply_fd; /* goes with its first byte; -1: none */
-	bool ended;   /* sends no more; closed after the last reply */
+	struct control_rest rest; /* the descriptor goes with the first byte */
+	uint32_t slot;		  /* of the next tenant, while rest.tenant is set */
+	bool listed;		  /* one of them has been */
+	char tail[TAIL_MAX];	  /* what follows the last tenant */
+	bool ended;		  /* sends no more; closed after the last reply */
 	size_t len;
 	char line[LINE_MAX_LEN];
 };
@@ -102,8 +108,8 @@ static void peer_free(struct peer *peer)
 	control->npeers--;
 	if (peer->access == CONTROL_READ)
 		control->nreaders--;
-	if (peer->reply_fd >= 0)
-		close(peer->reply_fd);
+	if (peer->rest.fd >= 0)
+		close(peer->rest.fd);
 	free(peer->reply);
 	free(peer);
 }
@@ -124,7 +130,7 @@ static ssize_t send_part(struct peer *peer, char *data, size_t len)
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 	ssize_t n;
 
-	if (peer->reply_fd >= 0) {
+	if (peer->rest.fd >= 0) {
 		message.msg_control = control.bytes;
 		message.msg_controllen = sizeof(control.bytes);
 		*CMSG_FIRSTHDR(&message) = (struct cmsghdr){
@@ -132,17 +138,46 @@ static ssize_t send_part(struct peer *peer, char *data, size_t len)
 			.cmsg_level = SOL_SOCKET,
 			.cmsg_type = SCM_RIGHTS,
 		};
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &peer->reply_fd, sizeof(int));
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &peer->rest.fd, sizeof(int));
 	}
 	n = sendmsg(peer->sock, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n > 0 && peer->reply_fd >= 0) {
-		close(peer->reply_fd);
-		peer->reply_fd = -1;
+	if (n > 0 && peer->rest.fd >= 0) {
+		close(peer->rest.fd);
+		peer->rest.fd = -1;
 	}
 	return n;
 }
 
-/* Sends what it can; false when the peer is lost. */
+/* The next tenants of the list, or its end; each is as it is now. False: no memory. */
+static bool next_part(struct peer *peer)
+{
+	struct sluiced *sluiced = peer->control->sluiced;
+	FILE *out = open_memstream(&peer->reply, &peer->reply_len);
+	struct tenant *tenant = NULL;
+	bool good = out;
+
+	for (int i = 0; good && i < PART; i++) {
+		json_t *one;
+
+		tenant = tenants_from(sluiced->tenants, peer->slot);
+		if (!tenant)
+			break;
+		one = peer->rest.tenant(sluiced, tenant);
+		good = one && fputs(peer->listed ? "," : "", out) >= 0 &&
+		       !json_dumpf(one, out, JSON_COMPACT);
+		json_decref(one);
+		peer->listed = true;
+		peer->slot = tenant->slot + 1;
+	}
+	if (good && !tenant) {
+		fputs(peer->tail, out);
+		peer->rest.tenant = NULL;
+	}
+	peer->reply_sent = 0;
+	return (!out || !fclose(out)) && good;
+}
+
+/* Sends what it can; false when the peer is lost. A list's next part is another turn's. */
 static bool send_reply(struct peer *peer)
 {
 	while (peer->reply) {
@@ -156,7 +191,23 @@ static bool send_reply(struct peer *peer)
 			continue;
 		free(peer->reply);
 		peer->reply = NULL;
+		if (peer->rest.tenant)
+			return next_part(peer);
 	}
+	return true;
+}
+
+/* Cuts the reply within its last list, which is empty. */
+static bool begin_list(struct peer *peer)
+{
+	char *list = strrchr(peer->reply, '[');
+
+	if (!list || list[1] != ']' || strlen(list + 1) >= sizeof(peer->tail))
+		return false;
+	strcpy(peer->tail, list + 1);
+	peer->reply_len = (size_t)(list + 1 - peer->reply);
+	peer->slot = 0;
+	peer->listed = false;
 	return true;
 }
 
@@ -176,7 +227,7 @@ static bool set_reply(struct peer *peer, json_t *reply)
 	memcpy(peer->reply + len, "\n", 2);
 	peer->reply_len = len + 1;
 	peer->reply_sent = 0;
-	return true;
+	return !peer->rest.tenant || begin_list(peer);
 }
 
 /* A whole line waits to be answered. */
@@ -196,7 +247,7 @@ static bool answer(struct peer *peer)
 			return peer->len < sizeof(peer->line);
 		used = (size_t)(end - peer->line) + 1;
 		if (!set_reply(peer, control_command(peer->control->sluiced, peer->access,
-						     peer->line, used - 1, &peer->reply_fd)))
+						     peer->line, used - 1, &peer->rest)))
 			return false;
 		memmove(peer->line, peer->line + used, peer->len - used);
 		peer->len -= used;
@@ -265,7 +316,7 @@ static void on_connection(struct loop_watch *watch, uint32_t events)
 	}
 	peer->control = control;
 	peer->sock = sock;
-	peer->watch.fd = peer->reply_fd = -1;
+	peer->watch.fd = peer->rest.fd = -1;
 	peer->access = access_of(sock);
 	peer->next = control->peers;
 	if (peer->next)
@@ -275,8 +326,8 @@ static void on_connection(struct loop_watch *watch, uint32_t events)
 	if (peer->access == CONTROL_READ)
 		control->nreaders++;
 	if (peer->access == CONTROL_DENIED)
-		turn_away(peer, control_command(control->sluiced, CONTROL_DENIED, "", 0,
-						&peer->reply_fd));
+		turn_away(peer,
+			  control_command(control->sluiced, CONTROL_DENIED, "", 0, &peer->rest));
 	else if (control->nreaders > READERS_MAX)
 		turn_away(peer, control_error("busy", "close some, or try again later",
 					      "%d others read already", READERS_MAX));

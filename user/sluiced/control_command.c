@@ -127,7 +127,7 @@ static json_t *do_status(struct sluiced *sluiced, json_t *arguments)
 
 static json_t *do_tenant_list(struct sluiced *sluiced, json_t *arguments)
 {
-	return control_data(report_tenants(sluiced));
+	return control_data(json_array());
 }
 
 static json_t *do_tenant_show(struct sluiced *sluiced, json_t *arguments)
@@ -296,30 +296,33 @@ static const struct command {
 	json_t *(*run)(struct sluiced *sluiced, json_t *arguments);
 	/* Opens what goes along with the reply; NULL: nothing does. */
 	int (*open)(struct sluiced *sluiced, json_t *arguments);
+	/* As in struct control_rest. */
+	json_t *(*tenant)(struct sluiced *sluiced, struct tenant *tenant);
 } commands[] = {
-	{ "status", CONTROL_READ, no_keys, do_status, NULL },
-	{ "tenant.list", CONTROL_READ, no_keys, do_tenant_list, NULL },
-	{ "tenant.show", CONTROL_READ, name_keys, do_tenant_show, NULL },
-	{ "tenant.attach", CONTROL_ADMIN, attach_keys, do_tenant_attach, NULL },
-	{ "tenant.detach", CONTROL_ADMIN, name_keys, do_tenant_detach, NULL },
-	{ "tenant.create", CONTROL_ADMIN, control_create_tenant_keys, control_create_tenant, NULL },
-	{ "tenant.delete", CONTROL_ADMIN, name_keys, control_delete_tenant, NULL },
+	{ "status", CONTROL_READ, no_keys, do_status, NULL, report_tenant },
+	{ "tenant.list", CONTROL_READ, no_keys, do_tenant_list, NULL, report_tenant },
+	{ "tenant.show", CONTROL_READ, name_keys, do_tenant_show, NULL, NULL },
+	{ "tenant.attach", CONTROL_ADMIN, attach_keys, do_tenant_attach, NULL, NULL },
+	{ "tenant.detach", CONTROL_ADMIN, name_keys, do_tenant_detach, NULL, NULL },
+	{ "tenant.create", CONTROL_ADMIN, control_create_tenant_keys, control_create_tenant, NULL,
+	  NULL },
+	{ "tenant.delete", CONTROL_ADMIN, name_keys, control_delete_tenant, NULL, NULL },
 	{ "gateway.create", CONTROL_ADMIN, control_create_gateway_keys, control_create_gateway,
-	  NULL },
+	  NULL, NULL },
 	{ "gateway.delete", CONTROL_ADMIN, control_delete_gateway_keys, control_delete_gateway,
-	  NULL },
-	{ "port.list", CONTROL_READ, control_port_keys, control_port_list, NULL },
-	{ "port.status", CONTROL_READ, no_keys, control_port_status, NULL },
-	{ "port.set", CONTROL_ADMIN, control_port_set_keys, control_port_set, NULL },
-	{ "port.del", CONTROL_ADMIN, control_port_keys, control_port_del, NULL },
-	{ "reload", CONTROL_ADMIN, no_keys, do_reload, NULL },
-	{ "upgrade", CONTROL_ADMIN, no_keys, do_upgrade, NULL },
-	{ "doctor", CONTROL_READ, doctor_keys, do_open, open_doctor },
-	{ "metrics", CONTROL_READ, no_keys, do_open, open_metrics },
-	{ "top", CONTROL_READ, no_keys, do_top, NULL },
-	{ "trace", CONTROL_READ, trace_keys, do_open, open_trace },
-	{ "log.open", CONTROL_READ, no_keys, do_log_open, open_log },
-	{ "log.rotate", CONTROL_ADMIN, no_keys, do_log_rotate, NULL },
+	  NULL, NULL },
+	{ "port.list", CONTROL_READ, control_port_keys, control_port_list, NULL, NULL },
+	{ "port.status", CONTROL_READ, no_keys, control_port_status, NULL, NULL },
+	{ "port.set", CONTROL_ADMIN, control_port_set_keys, control_port_set, NULL, NULL },
+	{ "port.del", CONTROL_ADMIN, control_port_keys, control_port_del, NULL, NULL },
+	{ "reload", CONTROL_ADMIN, no_keys, do_reload, NULL, NULL },
+	{ "upgrade", CONTROL_ADMIN, no_keys, do_upgrade, NULL, NULL },
+	{ "doctor", CONTROL_READ, doctor_keys, do_open, open_doctor, NULL },
+	{ "metrics", CONTROL_READ, no_keys, do_open, open_metrics, NULL },
+	{ "top", CONTROL_READ, no_keys, do_top, NULL, report_top_tenant },
+	{ "trace", CONTROL_READ, trace_keys, do_open, open_trace, NULL },
+	{ "log.open", CONTROL_READ, no_keys, do_log_open, open_log, NULL },
+	{ "log.rotate", CONTROL_ADMIN, no_keys, do_log_rotate, NULL, NULL },
 };
 
 static const struct command *find_command(const char *name)
@@ -331,7 +334,7 @@ static const struct command *find_command(const char *name)
 }
 
 static json_t *run_command(struct sluiced *sluiced, const struct command *command,
-			   json_t *arguments, int *ret_fd)
+			   json_t *arguments, struct control_rest *ret_rest)
 {
 	int fd = -1;
 
@@ -352,12 +355,13 @@ static json_t *run_command(struct sluiced *sluiced, const struct command *comman
 		if (fd < 0)
 			return control_error("system", "see sluiced's log", "%s", strerror(-fd));
 	}
-	*ret_fd = fd;
+	ret_rest->fd = fd;
+	ret_rest->tenant = command->tenant;
 	return command->run(sluiced, arguments);
 }
 
 static json_t *run_request(struct sluiced *sluiced, enum control_access access, json_t *request,
-			   int *ret_fd)
+			   struct control_rest *ret_rest)
 {
 	static const char *const request_keys[] = { "command", "arguments", NULL };
 	json_t *arguments = json_object_get(request, "arguments");
@@ -381,18 +385,18 @@ static json_t *run_request(struct sluiced *sluiced, enum control_access access, 
 		return control_error("usage", "see docs/control.md", "%s takes no argument %.64s",
 				     command->name, unknown);
 	none = json_object();
-	reply = run_command(sluiced, command, arguments ? arguments : none, ret_fd);
+	reply = run_command(sluiced, command, arguments ? arguments : none, ret_rest);
 	json_decref(none);
 	return reply;
 }
 
 json_t *control_command(struct sluiced *sluiced, enum control_access access, const char *line,
-			size_t len, int *ret_fd)
+			size_t len, struct control_rest *ret_rest)
 {
 	json_error_t error;
 	json_t *request, *reply;
 
-	*ret_fd = -1;
+	*ret_rest = (struct control_rest){ .fd = -1 };
 	if (access == CONTROL_DENIED)
 		return control_error("denied", "become root or a member of group sluice",
 				     "you may not talk to sluiced");
@@ -400,7 +404,7 @@ json_t *control_command(struct sluiced *sluiced, enum control_access access, con
 	if (!request)
 		return control_error("usage", "send one JSON object a line", "not JSON: %s",
 				     error.text);
-	reply = run_request(sluiced, access, request, ret_fd);
+	reply = run_request(sluiced, access, request, ret_rest);
 	json_decref(request);
 	return reply;
 }

@@ -14,11 +14,18 @@
 
 enum control_access { CONTROL_DENIED, CONTROL_READ, CONTROL_ADMIN };
 
-/*
- * Always returns a reply object, or NULL when memory is out. *ret_fd is a descriptor that goes
- * along with it, the caller's to close, or -1.
- */
+struct tenant;
+
+/* What goes along with a reply. */
+struct control_rest {
+	int fd; /* the caller's to close, or -1 */
+	/* For each tenant an element of the reply's last list, which is empty; NULL: no such list.
+	 */
+	json_t *(*tenant)(struct sluiced *sluiced, struct tenant *tenant);
+};
+
+/* Always returns a reply object, or NULL when memory is out. */
 json_t *control_command(struct sluiced *sluiced, enum control_access access, const char *line,
-			size_t len, int *ret_fd);
+			size_t len, struct control_rest *ret_rest);
 
 #endif

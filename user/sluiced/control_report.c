@@ -100,19 +100,6 @@ json_t *report_tenant(struct sluiced *sluiced, struct tenant *tenant)
 			 report_verdicts(sluiced, tenant), "relay", report_relay(sluiced, tenant));
 }
 
-json_t *report_tenants(struct sluiced *sluiced)
-{
-	struct tenant *tenant = NULL;
-	json_t *list = json_array();
-
-	while ((tenant = tenants_next(sluiced->tenants, tenant)))
-		if (json_array_append_new(list, report_tenant(sluiced, tenant))) {
-			json_decref(list);
-			return NULL;
-		}
-	return list;
-}
-
 static json_t *report_features(struct sluiced *sluiced)
 {
 	const struct gate_load_features *features = gate_load_features(sluiced->load);
@@ -205,7 +192,20 @@ json_t *report_status(struct sluiced *sluiced)
 		report_degraded(sluiced), "management", "netns", conf->management.netns, "source",
 		conf->management.source, "engine", conf_engine_name(conf->relay.engine), "workers",
 		report_workers(sluiced), "services", report_services(sluiced->generation),
-		"bindings", ports_report(sluiced->ports), "tenants", report_tenants(sluiced));
+		"bindings", ports_report(sluiced->ports), "tenants", json_array());
+}
+
+static json_t *report_tenants(struct sluiced *sluiced)
+{
+	struct tenant *tenant = NULL;
+	json_t *list = json_array();
+
+	while ((tenant = tenants_next(sluiced->tenants, tenant)))
+		if (json_array_append_new(list, report_tenant(sluiced, tenant))) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
 }
 
 json_t *report_doctor(struct sluiced *sluiced)
@@ -225,6 +225,7 @@ json_t *report_doctor(struct sluiced *sluiced)
 						"require_header", route->require_header));
 	}
 	json_object_set_new(status, "routes", routes);
+	json_object_set_new(status, "tenants", report_tenants(sluiced));
 	return status;
 }
 
@@ -242,7 +243,7 @@ static json_t *report_latency(struct sluiced *sluiced, const struct tenant *tena
 	return list;
 }
 
-static json_t *report_top_tenant(struct sluiced *sluiced, const struct tenant *tenant)
+json_t *report_top_tenant(struct sluiced *sluiced, struct tenant *tenant)
 {
 	struct sl_verdicts verdicts = { 0 };
 	struct sl_relay relay;
@@ -263,16 +264,8 @@ static json_t *report_top_tenant(struct sluiced *sluiced, const struct tenant *t
 
 json_t *report_top(struct sluiced *sluiced)
 {
-	struct tenant *tenant = NULL;
-	json_t *list = json_array();
-
-	while ((tenant = tenants_next(sluiced->tenants, tenant)))
-		if (json_array_append_new(list, report_top_tenant(sluiced, tenant))) {
-			json_decref(list);
-			return NULL;
-		}
 	return json_pack("{s:s, s:s, s:I, s:I, s:o}", "version", SLUICE_VERSION, "instance",
 			 sluiced->instance, "uptime_s",
 			 (json_int_t)((loop_now() - sluiced->started_ms) / 1000), "time_ms",
-			 (json_int_t)loop_now(), "tenants", list);
+			 (json_int_t)loop_now(), "tenants", json_array());
 }

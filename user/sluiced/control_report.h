@@ -13,10 +13,14 @@ struct tenant;
 
 /* New references; NULL when memory is out. */
 json_t *report_tenant(struct sluiced *sluiced, struct tenant *tenant);
-json_t *report_tenants(struct sluiced *sluiced);
+/*
+ * Without tenants: the last key is "tenants", an empty list for the caller to fill, since
+ * thousands take their time.
+ */
 json_t *report_status(struct sluiced *sluiced);
-/* What changes from moment to moment, for "sluice top". */
+/* What changes from moment to moment, for "sluice top": likewise, and one of its tenants. */
 json_t *report_top(struct sluiced *sluiced);
+json_t *report_top_tenant(struct sluiced *sluiced, struct tenant *tenant);
 /* The status, and what a doctor needs beside: "routes" [{path, service, methods, require_header}].
  */
 json_t *report_doctor(struct sluiced *sluiced);
