@@ -230,6 +230,8 @@ FUZZ_WITH_conn := selftests/fuzz/lib/fake.c selftests/fuzz/lib/peer.c -Wl,--wrap
              $(filter-out %/io.c %/ring.c %/sandbox.c %/worker.c,$(wildcard user/relay/*.c))
 # The parent as a worker meets it, without what would start or reach anything.
 FUZZ_WITH_proto := $(patsubst %,user/sluiced/%.c,worker origins mailbox loop) -Wl,--wrap=syscall,--wrap=connect
+# A web server under bundle/, libcurl's transfers played by the target.
+FUZZ_WITH_web := $(patsubst %,user/bundle/%.c,http web) -lcurl
 TIME ?= 60
 fuzzers: $(FUZZ_BIN)
 build/fuzz/obj/%.o: %.c
@@ -238,7 +240,7 @@ build/fuzz/obj/%.o: %.c
 build/fuzz/libsluice.a: $(FUZZ_LIB)
 	$(Q)rm -f $@ && ar rcs $@ $^
 build/fuzz/%: selftests/fuzz/%.c build/fuzz/libsluice.a $(wildcard selftests/fuzz/*.h selftests/fuzz/lib/*.[ch] \
-		user/relay/*.[ch] user/sluiced/*.[ch] user/repo/package*.[ch])
+		user/*/*.[ch])
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_WITH_$(patsubst fuzz_%,%,$*)) \

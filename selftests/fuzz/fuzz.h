@@ -26,6 +26,20 @@ static inline char *fuzz_copy(const void *bytes, size_t len)
 	return copy;
 }
 
+/* The input's bytes one after the other; zeroes when there are no more. */
+struct fuzz_input {
+	const uint8_t *at;
+	size_t left;
+};
+
+static inline uint8_t fuzz_next(struct fuzz_input *input)
+{
+	if (!input->left)
+		return 0;
+	input->left--;
+	return *input->at++;
+}
+
 /* A number below n (above 0) that depends on the input and on salt alone. */
 static inline size_t fuzz_pick(const uint8_t *data, size_t size, unsigned salt, size_t n)
 {

@@ -6,37 +6,17 @@
  */
 #include <errno.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "../../user/lib/msg.h"
 #include "fuzz.h"
+#include "lib/packet.h"
 
 static const struct msg_rule rules[] = {
 	{ 1, 0, 0, 0, 16 },
 	{ 2, 1, MSG_FDS_MAX, 8, 8 },
 	{ 3, 0, 2, 0, MSG_BODY_MAX },
 };
-
-static void send_packet(int sock, const uint8_t *data, size_t size, unsigned nfds)
-{
-	char control[CMSG_SPACE(80 * sizeof(int))] __attribute__((aligned(8))) = { 0 };
-	struct iovec part = { (void *)data, size };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-
-	if (nfds) {
-		struct cmsghdr *cmsg = (struct cmsghdr *)control;
-
-		message.msg_control = control;
-		message.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-		for (unsigned i = 0; i < nfds; i++)
-			memcpy(CMSG_DATA(cmsg) + i * sizeof(int), &sock, sizeof(sock));
-	}
-	assert(sendmsg(sock, &message, 0) == (ssize_t)size);
-}
 
 static void check_accepted(const struct msg *msg, const uint8_t *data, size_t size, unsigned nfds)
 {
@@ -67,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close(lowest);
 
 	memset(&msg, 0x55, sizeof(msg));
-	send_packet(pair[0], data + 1, size - 1, nfds);
+	assert(packet_send(pair[0], data + 1, size - 1, pair[0], nfds));
 	n = msg_recv(pair[1], rules, sizeof(rules) / sizeof(rules[0]), &msg);
 	assert(n == 1 || n == -EBADMSG);
 	/* -EMFILE never: there are enough, and more than a message may have are refused. */

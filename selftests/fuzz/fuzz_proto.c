@@ -32,6 +32,7 @@
 #include "../../user/sluiced/tenants.h"
 #include "../../user/sluiced/trace.h"
 #include "fuzz.h"
+#include "lib/packet.h"
 
 #define SERVICES 2
 #define ORIGINS	 2
@@ -47,15 +48,11 @@ static unsigned asked, replies;
 
 /* ---- the input ---------------------------------------------------------------------------- */
 
-static const uint8_t *input;
-static size_t left;
+static struct fuzz_input input;
 
 static uint8_t next(void)
 {
-	if (!left)
-		return 0;
-	left--;
-	return *input++;
+	return fuzz_next(&input);
 }
 
 /* ---- the world around --------------------------------------------------------------------- */
@@ -189,22 +186,7 @@ static void hear_worker(struct worker *worker, uint32_t events)
 
 static bool send_packet(const void *bytes, size_t len, unsigned nfds)
 {
-	char control[CMSG_SPACE(8 * sizeof(int))] __attribute__((aligned(8))) = { 0 };
-	struct iovec part = { (void *)bytes, len };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-
-	if (nfds) {
-		struct cmsghdr *cmsg = (struct cmsghdr *)control;
-
-		message.msg_control = control;
-		message.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-		for (unsigned i = 0; i < nfds; i++)
-			memcpy(CMSG_DATA(cmsg) + i * sizeof(int), &asking_sock, sizeof(int));
-	}
-	return sendmsg(asking_sock, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
+	return packet_send(asking_sock, bytes, len, asking_sock, nfds);
 }
 
 /* One packet of the input's bytes; returns whether the parent must not bear it. */
@@ -308,7 +290,7 @@ static void talk(void)
 {
 	bool bad = false;
 
-	while (left) {
+	while (input.left) {
 		switch (next() % 8) {
 		case 0:
 			bad |= say_bytes();
@@ -350,7 +332,7 @@ static void meet(void)
 	assert(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair));
 	met.sock = pair[0];
 	asking_sock = pair[1];
-	for (int i = 0; i < 40 && left; i++) {
+	for (int i = 0; i < 40 && input.left; i++) {
 		struct {
 			struct msg_head head;
 			uint8_t body[sizeof(struct proto_hello)];
@@ -409,8 +391,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int lowest;
 
-	input = data;
-	left = size;
+	input = (struct fuzz_input){ data, size };
 	begin_once();
 	lowest = dup(0);
 	close(lowest);

@@ -33,7 +33,7 @@ struct web {
 	/* the answer under way */
 	char *buffer;
 	size_t wanted, ignored;
-	uint64_t from;
+	uint64_t from, promised; /* what the answer says it is: the first byte, and how many */
 	struct web_answer *answer;
 };
 
@@ -209,7 +209,7 @@ static size_t on_body(char *data, size_t unit, size_t count, void *arg)
 		web->ignored += size;
 		return web->ignored <= IGNORED_MAX ? size : 0;
 	}
-	if (size > web->wanted - web->answer->len)
+	if (size > web->wanted - web->answer->len || size > web->promised - web->answer->len)
 		return 0;
 	memcpy(web->buffer + web->answer->len, data, size);
 	web->answer->len += size;
@@ -224,15 +224,19 @@ static size_t on_header(char *data, size_t unit, size_t count, void *arg)
 	unsigned long long from, to, whole;
 	char line[512];
 
+	/* A trailer behind the body says nothing of it any more. */
+	if (answer->len)
+		return size;
 	snprintf(line, sizeof(line), "%.*s", (int)(size < 511 ? size : 511), data);
 	line[strcspn(line, "\r\n")] = '\0';
 	if (!strncmp(line, "HTTP/", 5)) {
-		answer->size = 0;
+		answer->size = web->promised = 0;
 		answer->etag[0] = '\0';
 	} else if (!strncasecmp(line, "Content-Range:", 14)) {
 		if (sscanf(line + 14, " bytes %llu-%llu/%llu", &from, &to, &whole) == 3 &&
-		    whole < SIZE_MAX_SANE) {
+		    from <= to && to < whole && whole < SIZE_MAX_SANE) {
 			web->from = from;
+			web->promised = to - from + 1;
 			answer->size = whole;
 		}
 	} else if (!strncasecmp(line, "ETag:", 5)) {
@@ -271,7 +275,7 @@ static int ask(struct web *web, const char *url, uint64_t offset, bool own)
 	CURLcode code;
 
 	answer->len = web->ignored = 0;
-	answer->size = 0;
+	answer->size = web->promised = 0;
 	answer->etag[0] = answer->why[0] = web->error[0] = '\0';
 	snprintf(range, sizeof(range), "%llu-%llu", (unsigned long long)offset,
 		 (unsigned long long)(offset + web->wanted - 1));
