@@ -18,6 +18,7 @@ worker_fds() {
 	done
 	echo $total
 }
+fds_are() { [ "$(worker_fds)" -le "$1" ]; }
 
 check() {
 	local engine=$1 bridge=$2 vm=$3 i before
@@ -35,7 +36,6 @@ check() {
 	expect_document "$vm" 1048576 "after a killed client ($engine, $bridge)"
 	wait_for 10 "all connections to be over ($engine, $bridge)" none_open
 	# Pooled origin connections may stay: two per worker is what this load leaves.
-	few_fds() { [ "$(worker_fds)" -le $((before + 8)) ]; }
-	wait_for 5 "the workers to have $((before + 8)) descriptors at most ($engine, $bridge)" few_fds
+	wait_for 5 "the workers to have $((before + 8)) descriptors at most ($engine, $bridge)" fds_are $((before + 8))
 }
 each_path check

@@ -10,6 +10,7 @@
 
 path_lab "$BIG" $((4 * MIB))
 
+moved() { [ "$(tenant "$1" ".relay.$2")" -ge $(((BIG + 32 * MIB) * 9 / 10)) ]; }
 check() {
 	local engine=$1 bridge=$2 vm=$3 field=bytes_$1 i
 	[ "$engine" != copy ] || field=bytes_copied
@@ -21,7 +22,6 @@ check() {
 		wait -n || fail "a parallel fetch ($engine, $bridge)"
 	done
 	# The first kilobytes come with the head and are always copied.
-	moved() { [ "$(tenant "$vm" ".relay.$field")" -ge $(((BIG + 32 * MIB) * 9 / 10)) ]; }
-	wait_for 5 "$field to say what was moved ($engine, $bridge)" moved
+	wait_for 5 "$field to say what was moved ($engine, $bridge)" moved "$vm" "$field"
 }
 each_path check

@@ -10,6 +10,7 @@
 path_lab 1024
 start_oddorigin mgmt
 
+has_open() { [ "$(tenant "$1" .relay.open)" -ge 1 ]; }
 check() {
 	local engine=$1 bridge=$2 vm=$3 size
 	for size in 2 1024 65536 1048577; do
@@ -19,8 +20,7 @@ check() {
 	expect_pattern "$vm" /odd/delay/70000/300 70000 "delay ($engine, $bridge)"
 
 	start patient in_ns "$vm-vm" "$PYTHON" "$TOOLS/rawhttp.py" --timeout 60 get /odd/delay/1000/$((2000 * SLOW))
-	open_are() { [ "$(tenant "$vm" .relay.open)" -ge 1 ]; }
-	wait_for 5 "a request that waits ($engine, $bridge)" open_are
+	wait_for 5 "a request that waits ($engine, $bridge)" has_open "$vm"
 	expect_document "$vm" 1024 "beside a waiting request ($engine, $bridge)"
 	[ ! -s "$LAB/patient.log" ] || fail "a small document waited for one that waits ($engine, $bridge)"
 	collect patient || fail "the waiting request ($engine, $bridge)"
