@@ -49,10 +49,15 @@ CASES = {
                   "1 KiB probe (latency) beside 8 × 16 MiB (GiB/s)"),
 }
 
-# Plain TCP through the gateway, with sluice attached to its interface and without.
+# Plain TCP through the gateway, with sluice attached to its interface and without: the kind of that
+# interface (lab.Tenant), and the direction.
 BYSTANDERS = {
-    "bystander-up": "up",
-    "bystander-down": "down",
+    "bystander-up": ("veth", "up"),
+    "bystander-down": ("veth", "down"),
+    "bystander-bridge-up": ("bridge", "up"),
+    "bystander-bridge-down": ("bridge", "down"),
+    "bystander-tap-up": ("tap", "up"),
+    "bystander-tap-down": ("tap", "down"),
 }
 
 # The product as configured by default is what the marks are for.

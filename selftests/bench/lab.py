@@ -85,22 +85,42 @@ def die_with_parent():
 
 
 class Tenant:
-    """One tenant network: a VM, its gateway, and the gateway's leg to the origin."""
+    """
+    One tenant network: a VM, its gateway, and the gateway's leg to the origin. The gateway's
+    interface is a veth, a port of a bridge that has the address, or a tap, whose other side a
+    process carries to and fro as a hypervisor does.
+    """
 
-    def __init__(self, lab, index, name):
+    def __init__(self, lab, index, name, kind):
         self.name = name
         self.vm = lab.netns(f"vm-{name}")
         self.gateway = lab.netns(f"gw-{name}", forward=True)
         self.interface = "tenant0"
         self.gateway_address = f"10.64.{index}.1"
         self.origin_address = f"10.65.{index}.2"
-        lab.wire(self.vm, "eth0", f"10.64.{index}.2/24",
-                 self.gateway, self.interface, f"{self.gateway_address}/24")
+        self.connect_vm(lab, kind, f"10.64.{index}.2/24", f"{self.gateway_address}/24")
         lab.wire(self.gateway, "leg0", f"10.65.{index}.1/24",
                  lab.origin, f"leg{index}", f"{self.origin_address}/24")
         command("ip", "-n", self.vm, "route", "add", "default", "via", self.gateway_address)
         command("ip", "-n", lab.origin, "route", "add", f"10.64.{index}.0/24",
                 "via", f"10.65.{index}.1")
+
+    def connect_vm(self, lab, kind, vm_address, address):
+        """The wire between VM and gateway."""
+        if kind == "tap":
+            lab.spawn(f"tap-{self.name}", [lab.program("tools/tapwire"),
+                                           f"/run/netns/{self.gateway}", self.interface,
+                                           f"/run/netns/{self.vm}", "eth0"], ready="ready")
+            lab.address(self.gateway, self.interface, address)
+            lab.address(self.vm, "eth0", vm_address)
+            return
+        if kind == "bridge":
+            command("ip", "-n", self.gateway, "link", "add", "br0", "type", "bridge")
+            lab.address(self.gateway, "br0", address)
+            address = None
+        lab.wire(self.vm, "eth0", vm_address, self.gateway, self.interface, address)
+        if kind == "bridge":
+            command("ip", "-n", self.gateway, "link", "set", self.interface, "master", "br0")
 
 
 class Lab:
@@ -140,9 +160,15 @@ class Lab:
         """A veth pair with the kernel's default offloads, as between VM and gateway."""
         command("ip", "-n", netns_a, "link", "add", name_a, "type", "veth",
                 "peer", "name", name_b, "netns", netns_b)
-        for netns, name, address in ((netns_a, name_a, address_a), (netns_b, name_b, address_b)):
+        self.address(netns_a, name_a, address_a)
+        self.address(netns_b, name_b, address_b)
+
+    @staticmethod
+    def address(netns, name, address):
+        """An interface that is up, with its address if there is one."""
+        if address:
             command("ip", "-n", netns, "address", "add", address, "dev", name)
-            command("ip", "-n", netns, "link", "set", name, "up")
+        command("ip", "-n", netns, "link", "set", name, "up")
 
     def spawn(self, name, argv, netns=None, ready=None):
         """Starts a process that close() ends. ready: a line it prints once it serves."""
@@ -175,9 +201,9 @@ class Lab:
             file.write(text)
         return path
 
-    def tenant(self, name):
+    def tenant(self, name, kind="veth"):
         self.tenants += 1
-        return Tenant(self, self.tenants, name)
+        return Tenant(self, self.tenants, name, kind)
 
     def start_origin(self, sizes):
         """nginx with sendfile over one file of random bytes per size ({path: bytes})."""

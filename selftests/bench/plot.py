@@ -234,7 +234,7 @@ def draw_bystanders(table, note):
     ratios = {name: values for name, values in ratios.items() if values}
     if not ratios:
         return None
-    width, left, right, row = 720, MARGIN + 130, 690, 74
+    width, left, right, row = 760, MARGIN + 170, 730, 74
     canvas = Canvas(width, HEAD + row * len(ratios) + 44,
                     "Bystanders: the gateway's other traffic, with sluice to without",
                     f"dots: paired rounds; bar: median and its 95 % interval · {note}")

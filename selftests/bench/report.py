@@ -56,15 +56,15 @@ def case_table(table, name, subjects):
 
 def bystander_table(table, names, subject):
     lines = ["bystanders: plain TCP through the gateway, sluice attached / not attached",
-             f"  {'case':18} {'without':>7} {'with':>7} GiB/s  {'median ratio':>12}  95 % interval"]
+             f"  {'case':21} {'without':>7} {'with':>7} GiB/s  {'median ratio':>12}  95 % interval"]
     for name in names:
         ratios = table.ratios(name, "gibs", subject, "direct")
         if not ratios:
-            lines.append(f"  {name:18} no figure")
+            lines.append(f"  {name:21} no figure")
             continue
         sure = interval(ratios)
         text = f"{sure[0]:.3f}-{sure[1]:.3f}" if sure else "too few rounds"
-        lines.append(f"  {name:18} {amount(table.median(name, 'direct', 'gibs')):>7} "
+        lines.append(f"  {name:21} {amount(table.median(name, 'direct', 'gibs')):>7} "
                      f"{amount(table.median(name, subject, 'gibs')):>7}        "
                      f"{statistics.median(ratios):>12.3f}  {text} ({len(ratios)} rounds)")
     return "\n".join(lines) + "\n"
