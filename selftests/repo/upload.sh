@@ -119,6 +119,34 @@ printf 'Package: caf\nVersion: 1\nArchitecture: all\nMaintainer: Test <test@exam
 expect_eq "$(api_status /v1/files/caf.deb -T "$LAB/evil/evil.deb")" 201 "a package with a description in Latin-1"
 expect_eq "$(api '/v1/packages?name=caf' | jq -r '.packages[0].summary')" "caf? ?[2J" "its description"
 
+# One token does not hold every session; what it ends makes room.
+repo_stop
+repo_config "limits: {uploads: 3}"
+repo_start
+greedy=$("$REPO" token create greedy --role uploader) other=$("$REPO" token create other --role uploader)
+# session TOKEN NAME: prints the status
+session() {
+	status_of "$URL/v1/uploads" -D "$LAB/head" -X POST -H "Authorization: Bearer $1" -d "{\"filename\":\"$2\",\"size\":10}"
+}
+ids=()
+for n in 1 2 3; do
+	expect_eq "$(session "$greedy" "greedy$n")" 201 "session $n of three"
+	ids[n]=$(jq -r .id "$LAB/body")
+done
+expect_eq "$(session "$greedy" greedy4)" 429 "a fourth"
+expect_eq "$(error_code)" too-many-uploads "code of a fourth"
+expect_has "$(tr -d '\r' <"$LAB/head")" "Retry-After: 60" "when to ask again"
+expect_eq "$(api /v1/status | jq .uploads_refused)" 1 "refusals counted"
+expect_eq "$(session "$other" other1)" 201 "another token's first"
+expect_eq "$(status_of "$URL/v1/uploads/$(jq -r .id "$LAB/body")" -X DELETE -H "Authorization: Bearer $other")" 200 "its end"
+expect_eq "$(status_of "$URL/v1/files/whole.bin" -H "Authorization: Bearer $greedy" -T "$LAB/part.bin")" 201 "a whole file needs no session"
+expect_eq "$(status_of "$URL/v1/uploads/${ids[3]}" -X DELETE -H "Authorization: Bearer $greedy")" 200 "one given up"
+expect_eq "$(session "$greedy" greedy4)" 201 "one more, then"
+ids[3]=$(jq -r .id "$LAB/body")
+for id in "${ids[@]}"; do
+	expect_eq "$(api_status "/v1/uploads/$id" -X DELETE)" 200 "an admin ends whose it is"
+done
+
 # Too large, at once and while streaming; the daemon says so before the body is sent.
 repo_stop
 repo_config "limits: {upload_size: 1000000}"

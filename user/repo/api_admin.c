@@ -33,6 +33,9 @@ void api_status(struct request *request)
 		reader, status, "bytes",
 		"SELECT coalesce(sum(size), 0) FROM (SELECT DISTINCT sha256, size FROM packages)");
 	add_count(reader, status, "uploads", "SELECT count(*) FROM uploads");
+	json_object_set_new(
+		status, "uploads_refused",
+		json_integer((json_int_t)atomic_load(&request->repod->uploads_refused)));
 	reply_json(request, 200, status);
 }
 

@@ -57,7 +57,10 @@ static int begin(struct request *request)
 	if (upload_check(repod->store, &request->upload, repod->settings->limits.upload_size,
 			 &request->problem))
 		return -1;
-	request->fd = upload_begin(repod->db, repod->store, &request->upload, &request->problem);
+	request->fd = upload_begin(repod->db, repod->store, &request->upload,
+				   repod->settings->limits.uploads, &request->problem);
+	if (request->problem.status == 429)
+		atomic_fetch_add(&repod->uploads_refused, 1);
 	return request->fd < 0 ? -1 : 0;
 }
 

@@ -263,9 +263,9 @@ static void print_status(const json_t *reply)
 	cli_print_size((uint64_t)number(reply, "bytes"), bytes);
 	cli_print_size((uint64_t)number(reply, "available"), available);
 	printf("version    %s\npackages   %lld\nbytes      %s\navailable  %s\nuploads    %lld "
-	       "unfinished\n",
+	       "unfinished, %lld refused\n",
 	       cli_text(reply, "version"), number(reply, "packages"), bytes, available,
-	       number(reply, "uploads"));
+	       number(reply, "uploads"), number(reply, "uploads_refused"));
 }
 
 static int run_status(struct cli *cli, int argc, char **argv)

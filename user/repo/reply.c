@@ -69,6 +69,8 @@ void reply_problem(struct request *request)
 				  : "Bearer realm=\"sluice-repo\"");
 	if (problem->status == 503)
 		reply_header(request, MHD_HTTP_HEADER_RETRY_AFTER, "2");
+	if (problem->status == 429)
+		reply_header(request, MHD_HTTP_HEADER_RETRY_AFTER, "60");
 	if (problem->status == 405)
 		reply_header(request, MHD_HTTP_HEADER_ALLOW, problem->hint);
 }

@@ -22,6 +22,7 @@ struct repod {
 	struct publisher *publisher;
 	struct waiters *waiters;
 	atomic_bool stopping;
+	atomic_uint_fast64_t uploads_refused; /* since the start, for limits.uploads */
 };
 
 #endif

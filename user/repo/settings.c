@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "../lib/name.h"
+#include "upload.h"
 
 #define TEXT_MAX    1024
 #define SECRET_MIN  16
@@ -71,6 +72,7 @@ static const cyaml_schema_field_t limits_fields[] = {
 	UINT("threads", struct settings_limits, threads),
 	UINT("idle_timeout", struct settings_limits, idle_timeout),
 	UINT("upload_expiry", struct settings_limits, upload_expiry),
+	UINT("uploads", struct settings_limits, uploads),
 	CYAML_FIELD_END
 };
 
@@ -189,6 +191,7 @@ static int fill_defaults(struct settings *settings)
 	limits->threads = limits->threads ? limits->threads : 2;
 	limits->idle_timeout = limits->idle_timeout ? limits->idle_timeout : 60;
 	limits->upload_expiry = limits->upload_expiry ? limits->upload_expiry : 7 * 86400;
+	limits->uploads = limits->uploads ? limits->uploads : 100;
 	settings->publish.grace = settings->publish.grace ? settings->publish.grace : 86400;
 	return 0;
 }
@@ -257,6 +260,9 @@ static int check(struct settings *settings, char **ret_why)
 		return wrong(ret_why, "tenants.prefix: starts with / and has up to 64 characters");
 	if (settings->limits.threads > 64 || settings->limits.connections > 65536)
 		return wrong(ret_why, "limits: up to 64 threads and 65536 connections");
+	if (settings->limits.uploads > UPLOAD_SESSIONS_MAX)
+		return wrong(ret_why, "limits.uploads: up to %d, which all together may have",
+			     UPLOAD_SESSIONS_MAX);
 	err = check_listen(settings, ret_why);
 	return err ? err : check_peers(settings, ret_why);
 }

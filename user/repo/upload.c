@@ -52,18 +52,23 @@ int upload_check(struct store *store, const struct upload *upload, uint64_t max_
 	return err ? problem_errno(problem, err, "upload") : 0;
 }
 
-static int64_t count_sessions(sqlite3 *sql_db)
+/* who NULL: everybody's. */
+static int64_t count_sessions(sqlite3 *sql_db, const char *who)
 {
-	sqlite3_stmt *statement = db_prepare(sql_db, "SELECT count(*) FROM uploads");
+	sqlite3_stmt *statement = db_prepare(
+		sql_db, "SELECT count(*) FROM uploads WHERE ?1 IS NULL OR created_by = ?1");
 	int64_t count = UPLOAD_SESSIONS_MAX;
 
+	if (statement)
+		db_bind_text(statement, 1, who);
 	if (statement && sqlite3_step(statement) == SQLITE_ROW)
 		count = sqlite3_column_int64(statement, 0);
 	db_done(statement);
 	return count;
 }
 
-static int insert_session(struct db *db, const struct upload *upload, struct problem *problem)
+static int insert_session(struct db *db, const struct upload *upload, uint32_t most,
+			  struct problem *problem)
 {
 	const char *const texts[] = { upload->id,	  upload->filename, upload->sha256,
 				      upload->name,	  upload->version,  upload->arch,
@@ -74,7 +79,14 @@ static int insert_session(struct db *db, const struct upload *upload, struct pro
 
 	if (!writer)
 		return problem_errno(problem, -errno, "upload");
-	if (count_sessions(writer) >= UPLOAD_SESSIONS_MAX) {
+	if (count_sessions(writer, upload->who) >= most) {
+		db_rollback(db);
+		return problem_set(problem, 429, "too-many-uploads",
+				   "finish or abort some (DELETE /v1/uploads/ID), or wait until "
+				   "they expire; limits.uploads sets the limit",
+				   "%s has %u unfinished uploads", upload->who, most);
+	}
+	if (count_sessions(writer, NULL) >= UPLOAD_SESSIONS_MAX) {
 		db_rollback(db);
 		return problem_set(problem, 503, "busy", "finish or abort some, or wait",
 				   "%d uploads are unfinished", UPLOAD_SESSIONS_MAX);
@@ -96,7 +108,8 @@ static int insert_session(struct db *db, const struct upload *upload, struct pro
 	return err ? problem_errno(problem, err, "upload") : 0;
 }
 
-int upload_begin(struct db *db, struct store *store, struct upload *upload, struct problem *problem)
+int upload_begin(struct db *db, struct store *store, struct upload *upload, uint32_t most,
+		 struct problem *problem)
 {
 	int fd, err;
 
@@ -124,7 +137,7 @@ int upload_begin(struct db *db, struct store *store, struct upload *upload, stru
 	err = store_sync(store->uploads, "upload-dir-sync");
 	if (err)
 		problem_errno(problem, err, "upload");
-	else if (!insert_session(db, upload, problem))
+	else if (!insert_session(db, upload, most, problem))
 		return fd;
 fail:
 	unlinkat(store->uploads, upload->id, 0);

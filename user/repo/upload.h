@@ -41,9 +41,9 @@ int upload_check(struct store *store, const struct upload *upload, uint64_t max_
 
 /*
  * Makes the file, and the row for a session, and gives the upload its id. Returns the
- * file's fd, locked; or -1 and *problem.
+ * file's fd, locked; or -1 and *problem: 429 when its owner has most unfinished sessions already.
  */
-int upload_begin(struct db *db, struct store *store, struct upload *upload,
+int upload_begin(struct db *db, struct store *store, struct upload *upload, uint32_t most,
 		 struct problem *problem);
 /*
  * Finds an unfinished session of the same person for the same file: then upload gets its
