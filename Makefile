@@ -204,10 +204,10 @@ check-cluster: deps ## the cluster at full size: machines that boot, etcd, Postg
 	@BUILD=$(BUILD) CLUSTER=1 selftests/run 'cluster/*'
 
 # Whole programs beside run's cases: CASE names any of both kinds, and all run without one.
-BENCH_WHOLE := tenants moments scale flood cluster
+BENCH_WHOLE := tenants moments scale flood raise packet cluster
 BENCH_CASES := $(filter-out $(BENCH_WHOLE),$(CASE))
 bench: deps ## compare with the direct path and with peers (root; CASE= SUBJECT= ROUNDS=)
-	@$(MAKE) --no-print-directory programs tools $(BENCH_BIN)
+	@$(MAKE) --no-print-directory programs tools $(BENCH_BIN) $(BUILD)/selftests/prog/test_speed
 ifneq ($(or $(BENCH_CASES),$(if $(CASE),,all)),)
 	@BUILD=$(BUILD) CASE='$(BENCH_CASES)' selftests/bench/run
 endif
@@ -232,6 +232,8 @@ FUZZ_WITH_conn := selftests/fuzz/lib/fake.c selftests/fuzz/lib/peer.c -Wl,--wrap
 FUZZ_WITH_proto := $(patsubst %,user/sluiced/%.c,worker origins mailbox loop) -Wl,--wrap=syscall,--wrap=connect
 # A web server under bundle/, libcurl's transfers played by the target.
 FUZZ_WITH_web := $(patsubst %,user/bundle/%.c,http web) -lcurl
+# The agent's swarm, its transfers, disk and clock played by the target.
+FUZZ_WITH_swarm := $(patsubst %,user/agent/%.c,swarm swarm_begin swarm_fetch swarm_source) -Wl,--wrap=clock_gettime
 TIME ?= 60
 fuzzers: $(FUZZ_BIN)
 build/fuzz/obj/%.o: %.c

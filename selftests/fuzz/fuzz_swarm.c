@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Mode swarm among nodes that lie, hang and answer noise: the agent's swarm*.c over transfers, a
+ * disk and a clock that are played here.
+ *
+ * Asserted: only a piece's own bytes reach the disk; with a control machine that answers, whatever
+ * peers do, every blob is whole in the end and in bounded time; a failure has its reason; and what
+ * peers ask for in any words is answered with a piece that is here, or not at all.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../user/agent/swarm_serve.c"
+#include "../../user/lib/file.h"
+#include "fuzz.h"
+
+#undef curl_easy_setopt
+#undef curl_easy_getinfo
+
+#define BLOBS	  5
+#define SIZE	  256 /* of a piece */
+#define COUNT	  11
+#define PEERS	  4
+#define HANDLES	  (2 * (DESIRED_PEERS_MAX + 1))
+#define TURNS_MAX 20000
+#define HANG_MS	  5000
+#define SERVER	  "https://control"
+
+static const struct {
+	size_t size, pieces;
+} shapes[BLOBS] = { { 200, 1 }, { 700, 3 }, { 0, 0 }, { SIZE, 1 }, { 6 * SIZE - 1, 6 } };
+
+static struct fuzz_input input;
+static struct bundle_blob blobs[BLOBS];
+static uint8_t truth[BLOBS][8 * SIZE];
+static bool on_disk[COUNT], whole[BLOBS], flaky, lying;
+static struct pieces pieces;
+static int64_t now_ms;
+static unsigned turns;
+static json_t *documents[2];
+volatile sig_atomic_t cluster_signalled;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
+{
+	*ret = (struct timespec){ .tv_sec = now_ms / 1000, .tv_nsec = now_ms % 1000 * 1000000 };
+	return 0;
+}
+
+/* ---- the rest of the agent ------------------------------------------------------------------- */
+
+int outcome_fail(struct outcome *outcome, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(outcome->why, sizeof(outcome->why), format, args);
+	va_end(args);
+	return err;
+}
+
+void node_path(const struct node *node, const char *name, char *ret_path)
+{
+	snprintf(ret_path, CLUSTER_PATH_MAX, "/nonexistent/%s", name);
+}
+
+void node_http(const struct node *node, struct http *ret_http, char paths[3][CLUSTER_PATH_MAX])
+{
+	memset(ret_http, 0, sizeof(*ret_http));
+}
+
+int node_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
+		struct outcome *outcome)
+{
+	abort();
+}
+
+json_t *journal_document(struct node *node)
+{
+	return json_incref(documents[fuzz_next(&input) & 1]);
+}
+
+void http_options(void *curl, const struct http *http, const char *url, char *error)
+{
+	*error = '\0';
+}
+
+/* The list of a blob's pieces. */
+long http_call(const struct http *http, const char *url, const char *body, char **ret_body,
+	       char **ret_why)
+{
+	size_t blob = BLOBS, first;
+	uint8_t digest[DIGEST_SIZE];
+	char *list;
+
+	for (size_t i = 0; i < BLOBS; i++)
+		if (strstr(url, blobs[i].digest))
+			blob = i;
+	assert(blob < BLOBS && strstr(url, "?size=256"));
+	*ret_why = NULL;
+	if (flaky && fuzz_next(&input) % 4 == 1) {
+		*ret_body = NULL;
+		return -1;
+	}
+	list = calloc(pieces.count + 1, NAME_DIGEST_LEN);
+	assert(list);
+	first = pieces.first[blob];
+	for (size_t i = first; i < pieces.first[blob + 1]; i++) {
+		struct piece piece = pieces_at(&pieces, i);
+
+		assert(!digest_bytes(truth[blob] + piece.offset, piece.len, digest));
+		name_hex(digest, sizeof(digest), list + (i - first) * NAME_DIGEST_LEN);
+	}
+	if (lying && fuzz_next(&input) & 1)
+		list[fuzz_next(&input) % (strlen(list) + 1)] = (char)fuzz_next(&input);
+	*ret_body = list;
+	return 200;
+}
+
+/* ---- the disk ----------------------------------------------------------------------------------
+ */
+
+int store_piece(const struct node *node, const struct pieces *of, size_t index, const uint8_t *data)
+{
+	struct piece piece = pieces_at(&pieces, index);
+
+	/* A list that lies may let other bytes in: store_finish() sees those. */
+	assert(lying || !memcmp(data, truth[piece.blob] + piece.offset, piece.len));
+	on_disk[index] = true;
+	return flaky && fuzz_next(&input) == 255 ? -ENOSPC : 0;
+}
+
+int store_open(const struct node *node, const char *digest)
+{
+	int fd = memfd_create("blob", MFD_CLOEXEC);
+
+	assert(fd >= 0);
+	return fd;
+}
+
+int store_salvage(const struct node *node, const struct pieces *of, size_t blob,
+		  const uint8_t *hashes, void (*told)(size_t index, void *arg), void *arg)
+{
+	for (size_t i = pieces.first[blob]; i < pieces.first[blob + 1]; i++)
+		if (fuzz_next(&input) % 4 == 1) {
+			on_disk[i] = true;
+			told(i, arg);
+		}
+	return 0;
+}
+
+int store_finish(const struct node *node, const struct bundle_blob *blob)
+{
+	size_t index = pieces_blob(&pieces, blob->digest);
+
+	if (lying && fuzz_next(&input) & 1)
+		return -EBADMSG;
+	for (size_t i = pieces.first[index]; i < pieces.first[index + 1]; i++)
+		assert(on_disk[i]);
+	assert(!whole[index]);
+	whole[index] = true;
+	return 0;
+}
+
+void store_drop(const struct node *node, const char *digest)
+{
+	assert(lying);
+}
+
+/* ---- transfers ---------------------------------------------------------------------------------
+ */
+
+typedef size_t data_function(char *data, size_t unit, size_t count, void *arg);
+
+static struct handle {
+	bool used, added, done;
+	data_function *write;
+	void *arg, *private;
+	char url[400], range[64];
+	long status;
+	int64_t begun;
+	CURLMsg message;
+} handles[HANDLES];
+
+CURL *curl_easy_init(void)
+{
+	for (size_t i = 0; i < HANDLES; i++)
+		if (!handles[i].used) {
+			handles[i] = (struct handle){ .used = true };
+			return (CURL *)&handles[i];
+		}
+	abort();
+}
+
+void curl_easy_cleanup(CURL *curl)
+{
+	struct handle *handle = (struct handle *)curl;
+
+	assert(!handle || (handle->used && !handle->added));
+	if (handle)
+		handle->used = false;
+}
+
+const char *curl_easy_strerror(CURLcode code)
+{
+	return "it broke";
+}
+
+CURLcode curl_easy_setopt(CURL *curl, CURLoption option, ...)
+{
+	struct handle *handle = (struct handle *)curl;
+	va_list args;
+
+	va_start(args, option);
+	switch (option) {
+	case CURLOPT_WRITEFUNCTION:
+		handle->write = va_arg(args, data_function *);
+		break;
+	case CURLOPT_WRITEDATA:
+		handle->arg = va_arg(args, void *);
+		break;
+	case CURLOPT_PRIVATE:
+		handle->private = va_arg(args, void *);
+		break;
+	case CURLOPT_URL:
+		snprintf(handle->url, sizeof(handle->url), "%s", va_arg(args, char *));
+		break;
+	case CURLOPT_RANGE:
+		snprintf(handle->range, sizeof(handle->range), "%s", va_arg(args, char *));
+		break;
+	default:
+		break;
+	}
+	va_end(args);
+	return CURLE_OK;
+}
+
+CURLcode curl_easy_getinfo(CURL *curl, CURLINFO info, ...)
+{
+	struct handle *handle = (struct handle *)curl;
+	va_list args;
+
+	va_start(args, info);
+	if (info == CURLINFO_PRIVATE)
+		*va_arg(args, void **) = handle->private;
+	else if (info == CURLINFO_RESPONSE_CODE)
+		*va_arg(args, long *) = handle->status;
+	else
+		abort();
+	va_end(args);
+	return CURLE_OK;
+}
+
+CURLM *curl_multi_init(void)
+{
+	return (CURLM *)handles;
+}
+
+CURLMcode curl_multi_cleanup(CURLM *multi)
+{
+	for (size_t i = 0; i < HANDLES; i++)
+		assert(!handles[i].added);
+	return CURLM_OK;
+}
+
+CURLMcode curl_multi_add_handle(CURLM *multi, CURL *curl)
+{
+	struct handle *handle = (struct handle *)curl;
+
+	assert(handle->used && !handle->added);
+	handle->added = true;
+	handle->done = false;
+	handle->status = 0;
+	handle->begun = now_ms;
+	return CURLM_OK;
+}
+
+CURLMcode curl_multi_remove_handle(CURLM *multi, CURL *curl)
+{
+	((struct handle *)curl)->added = false;
+	return CURLM_OK;
+}
+
+static void end_transfer(struct handle *handle, CURLcode result)
+{
+	handle->done = true;
+	handle->message = (CURLMsg){ .msg = CURLMSG_DONE,
+				     .easy_handle = (CURL *)handle,
+				     .data.result = result };
+}
+
+/* The right bytes of a piece, the input's bytes as a map; with wrong, something else. */
+static CURLcode deliver(struct handle *handle, bool wrong)
+{
+	unsigned long long from = 0, to = 0;
+	uint8_t bytes[2 * SIZE] = { 0 };
+	const char *slash = strrchr(handle->url, '/');
+	size_t len = 2 * piece_map_size(COUNT), blob = 0;
+
+	if (strstr(handle->url, "/v1/blob/")) {
+		blob = pieces_blob(&pieces, slash + 1);
+		assert(blob < BLOBS && sscanf(handle->range, "%llu-%llu", &from, &to) == 2);
+		assert(from <= to && to < blobs[blob].size && to - from < SIZE);
+		len = (size_t)(to - from + 1);
+		memcpy(bytes, truth[blob] + from, len);
+	} else if (strstr(handle->url, "/v1/piece/")) {
+		struct piece piece = pieces_at(&pieces, strtoul(slash + 1, NULL, 10));
+
+		len = piece.len;
+		memcpy(bytes, truth[piece.blob] + piece.offset, len);
+	} else {
+		assert(strstr(handle->url, "/v1/have/"));
+		for (size_t i = 0; i < len; i++)
+			bytes[i] = fuzz_next(&input);
+	}
+	if (wrong) {
+		bytes[fuzz_next(&input)] ^= 0x80;
+		len = fuzz_next(&input) & 1 ? sizeof(bytes) : len + fuzz_next(&input) % 3 - 1;
+	}
+	return handle->write((char *)bytes, 1, len, handle->arg) == len ? CURLE_OK
+									: CURLE_WRITE_ERROR;
+}
+
+static void move(struct handle *handle)
+{
+	bool control = !strncmp(handle->url, SERVER "/", strlen(SERVER) + 1);
+	unsigned what = (control && !flaky && !lying) || !input.left ? 0 : fuzz_next(&input) % 8;
+
+	/* At the end of the input peers are silent. */
+	if (!control && !input.left)
+		what = 3;
+	if (what < 3) {
+		handle->status = control ? 206 : 200;
+		end_transfer(handle, deliver(handle, false));
+	} else if (what == 3) {
+		if (now_ms - handle->begun > HANG_MS)
+			end_transfer(handle, CURLE_OPERATION_TIMEDOUT);
+	} else if (what == 4) {
+		end_transfer(handle, CURLE_COULDNT_CONNECT);
+	} else if (what == 5) {
+		handle->status = 404;
+		end_transfer(handle, CURLE_OK);
+	} else if (what == 6 || !control) {
+		handle->status = 200;
+		end_transfer(handle, deliver(handle, !control || lying));
+	} else {
+		end_transfer(handle, CURLE_SSL_PINNEDPUBKEYNOTMATCH);
+	}
+}
+
+CURLMcode curl_multi_perform(CURLM *multi, int *running)
+{
+	for (size_t i = 0; i < HANDLES; i++)
+		if (handles[i].added && !handles[i].done)
+			move(&handles[i]);
+	*running = 0;
+	return CURLM_OK;
+}
+
+CURLMsg *curl_multi_info_read(CURLM *multi, int *left)
+{
+	for (size_t i = 0; i < HANDLES; i++)
+		if (handles[i].added && handles[i].done && handles[i].message.msg) {
+			static CURLMsg message;
+
+			message = handles[i].message;
+			handles[i].message.msg = CURLMSG_NONE;
+			return &message;
+		}
+	return NULL;
+}
+
+CURLMcode curl_multi_poll(CURLM *multi, struct curl_waitfd *fds, unsigned count, int timeout,
+			  int *ret)
+{
+	assert(++turns < TURNS_MAX);
+	now_ms += timeout;
+	return CURLM_OK;
+}
+
+/* ---- what peers ask for -----------------------------------------------------------------------
+ */
+
+struct MHD_Response {
+	size_t size;
+	bool piece;
+};
+
+static struct swarm *swarm;
+
+struct MHD_Response *MHD_create_response_from_buffer(size_t size, void *buffer,
+						     enum MHD_ResponseMemoryMode mode)
+{
+	struct MHD_Response *response = calloc(1, sizeof(*response));
+
+	assert(response);
+	free(fuzz_copy(buffer, size));
+	if (mode == MHD_RESPMEM_MUST_FREE)
+		free(buffer);
+	response->size = size;
+	return response;
+}
+
+struct MHD_Response *MHD_create_response_from_fd_at_offset64(uint64_t size, int fd, uint64_t offset)
+{
+	struct MHD_Response *response = calloc(1, sizeof(*response));
+
+	assert(response && size && size <= SIZE);
+	close(fd);
+	response->piece = true;
+	return response;
+}
+
+enum MHD_Result MHD_add_response_header(struct MHD_Response *response, const char *name,
+					const char *value)
+{
+	return MHD_YES;
+}
+
+enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned status,
+				   struct MHD_Response *response)
+{
+	assert(status == 200 || status == 404);
+	assert(status == 200 || !response->piece);
+	return MHD_YES;
+}
+
+void MHD_destroy_response(struct MHD_Response *response)
+{
+	free(response);
+}
+
+const union MHD_ConnectionInfo *MHD_get_connection_info(struct MHD_Connection *connection,
+							enum MHD_ConnectionInfoType type, ...)
+{
+	abort();
+}
+
+struct MHD_Daemon *MHD_start_daemon(unsigned flags, uint16_t port, MHD_AcceptPolicyCallback policy,
+				    void *policy_arg, MHD_AccessHandlerCallback handler, void *arg,
+				    ...)
+{
+	abort();
+}
+
+void MHD_stop_daemon(struct MHD_Daemon *daemon)
+{
+	abort();
+}
+
+const char *peer_certificate(struct MHD_Connection *connection, char *ret_name, size_t size,
+			     char *ret_fingerprint)
+{
+	abort();
+}
+
+void peer_address(struct MHD_Connection *connection, char *ret_text, size_t size)
+{
+	abort();
+}
+
+static void ask_anything(void)
+{
+	char path[200];
+	size_t at = 0, len;
+
+	switch (fuzz_next(&input) % 4) {
+	case 0:
+		at = (size_t)sprintf(path, "/v1/have/");
+		break;
+	case 1:
+		at = (size_t)sprintf(path, "/v1/piece/%s/", swarm->manifest);
+		break;
+	case 2:
+		at = (size_t)sprintf(path, "/v1/piece/%s/%u", swarm->manifest,
+				     fuzz_next(&input) % (COUNT + 2));
+		break;
+	}
+	len = fuzz_next(&input) % 80;
+	for (size_t i = 0; i < len; i++) {
+		char c = (char)fuzz_next(&input);
+
+		path[at++] = c ? c : '0';
+	}
+	path[at] = '\0';
+	assert(route(swarm, NULL, path) == MHD_YES);
+}
+
+/* ---- one input ---------------------------------------------------------------------------------
+ */
+
+static json_t *make_document(int generation, unsigned from, unsigned count)
+{
+	json_t *peers = json_array();
+	char name[8], address[16], key[NAME_DIGEST_LEN + 1];
+
+	for (unsigned i = from; i < from + count; i++) {
+		snprintf(name, sizeof(name), "n%u", i + 2);
+		snprintf(address, sizeof(address), "10.9.0.%u", 12 + i);
+		memset(key, (int)('a' + i), NAME_DIGEST_LEN);
+		key[NAME_DIGEST_LEN] = '\0';
+		json_array_append_new(peers, json_pack("{s:s, s:s, s:s}", "name", name, "address",
+						       address, "key", key));
+	}
+	return json_pack("{s:i, s:s, s:{s:s, s:i, s:o}}", "generation", generation, "run", "r",
+			 "swarm", "address", "10.9.0.11", "port", 8444, "peers", peers);
+}
+
+static void begin_once(void)
+{
+	uint64_t size;
+
+	if (documents[0])
+		return;
+	log_init("fuzz_swarm", (enum log_level)0);
+	for (size_t i = 0; i < BLOBS; i++) {
+		uint8_t digest[DIGEST_SIZE];
+
+		size = blobs[i].size = shapes[i].size;
+		for (size_t k = 0; k < size; k++)
+			truth[i][k] = (uint8_t)(k * 7 + k / SIZE + i);
+		assert(!digest_bytes(truth[i], size, digest));
+		name_hex(digest, sizeof(digest), blobs[i].digest);
+	}
+	documents[0] = make_document(1, 0, PEERS);
+	documents[1] = make_document(2, 1, 2);
+}
+
+/* As swarm_load() makes it, but for pieces that a fuzzer can fill. */
+static void load(void)
+{
+	size_t count = 0;
+
+	assert(!pieces_make(blobs, BLOBS, &swarm->pieces));
+	swarm->pieces.size = SIZE;
+	for (size_t i = 0; i < BLOBS; i++) {
+		swarm->pieces.first[i] = count;
+		count += shapes[i].pieces;
+	}
+	assert(count == COUNT);
+	swarm->pieces.first[BLOBS] = swarm->pieces.count = count;
+	swarm->have = calloc(1, piece_map_size(count) + 1);
+	swarm->want = calloc(1, piece_map_size(count) + 1);
+	memset(swarm->manifest, 'f', NAME_DIGEST_LEN);
+	assert(swarm->have && swarm->want);
+	pieces = swarm->pieces;
+}
+
+static int arrived(uint64_t bytes, void *arg)
+{
+	*(uint64_t *)arg += bytes;
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct outcome outcome;
+	struct node node = { .name = "n1", .server = SERVER };
+	bool missing[BLOBS];
+	uint64_t bytes = 0;
+	uint8_t what;
+	int err;
+
+	begin_once();
+	input = (struct fuzz_input){ data, size };
+	what = fuzz_next(&input);
+	flaky = what & 1;
+	lying = (what & 6) == 6;
+	memset(on_disk, 0, sizeof(on_disk));
+	memset(whole, 0, sizeof(whole));
+	memset(&outcome, 0, sizeof(outcome));
+	now_ms = 1000000;
+	turns = 0;
+	swarm = swarm_new(&node);
+	assert(swarm);
+	swarm_follow(swarm, documents[0]);
+	load();
+	for (size_t i = 0; i < BLOBS; i++)
+		missing[i] = shapes[i].size && !(what >> (3 + i) & 1);
+	err = swarm_fetch(swarm, blobs, BLOBS, missing, arrived, &bytes, &outcome);
+	assert(!err || (outcome.why[0] && (flaky || lying)));
+	for (size_t i = 0; i < BLOBS && !err && !lying; i++)
+		assert(!missing[i]);
+	for (unsigned i = 0; i < 8 && input.left; i++)
+		ask_anything();
+	swarm_free(swarm);
+	return 0;
+}
