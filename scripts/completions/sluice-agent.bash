@@ -5,7 +5,7 @@
 _sluice_agent() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words=''
 	case $prev in
-	-k | --key | --sources)
+	-k | --key | --sources | --token-file)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -14,14 +14,14 @@ _sluice_agent() {
 		return
 		;;
 	--manager) words='apt dnf' ;;
-	-u | --url | -i | --instance | -w | --wait | --server | --token | --name | --ca) ;;
+	-u | --url | -i | --instance | -t | --tenant | -w | --wait | --server | --token | --name | --ca) ;;
 	*)
 		# Words before the cursor: the one under it is not whole yet.
 		case "${COMP_WORDS[*]:1:COMP_CWORD-1} " in
-		'cluster enrol '*) words='--server --token --name --ca --wait --directory --help' ;;
+		'cluster enrol '*) words='--server --token-file --token --name --ca --wait --directory --help' ;;
 		'cluster run '*) words='--directory --wait --verbose --help' ;;
 		'cluster '*) words='enrol run' ;;
-		*) words='cluster --url --key --state --instance --sources --root --manager --wait --once --verbose --version --help' ;;
+		*) words='cluster --url --key --state --instance --tenant --sources --root --manager --wait --once --verbose --version --help' ;;
 		esac
 		;;
 	esac

@@ -60,7 +60,7 @@ _sluice_repo() {
 		'instruct '*) words="$(_sluice_repo_names) --tenant --instance --key --days --watch --timeout $options" ;;
 		instructions) words="--tenant --instance --lines --log $options" ;;
 		report) words="--tenant $options" ;;
-		user-data) words="--instance --url --suite --component $options" ;;
+		user-data) words="--tenant --instance --url --suite --component $options" ;;
 		instruct-key) words='show create trust' ;;
 		publish) words="--if-generation --show $options" ;;
 		key) words='show create import retire' ;;

@@ -108,7 +108,7 @@ mkdir -p "$LAB/spoof/sluice/v1"
 port=$(free_port)
 start spoof "$PYTHON" -m http.server --directory "$LAB/spoof" --bind 127.0.0.1 "$port"
 wait_for 10 "the spoof listens" curl -s "http://127.0.0.1:$port/"
-spoof() { "$AGENT" "${agent_args[@]}" --url "http://127.0.0.1:$port" --once; }
+spoof() { "$AGENT" "${agent_args[@]}" --url "http://127.0.0.1:$port" --once "$@"; }
 # The newest true document, an older one, one with a byte changed, one for another instance.
 curl -sS "$RELAY/sluice/v1/desired?generation=0" >"$LAB/true.json"
 jq -c '.payload |= (@base64d | sub("tool"; "evil") | @base64)' "$LAB/true.json" >"$LAB/spoof/sluice/v1/desired"
@@ -120,6 +120,18 @@ second=$RELAY
 curl -sS "$second/sluice/v1/desired?generation=0" >"$LAB/spoof/sluice/v1/desired"
 expect_fails "another instance's document" spoof
 expect_has "$(cat "$LAB/expect.out")" "for another instance" "another instance's document"
+# Another tenant has an instance of the same id, and a document as true as ours, and newer.
+tenant_begin red vm-1
+for package in a b c d e f g h i j; do
+	"$REPO" instruct --key "$LAB/operator.key" --tenant red --instance vm-1 install $package >/dev/null
+done
+curl -sS "$RELAY/sluice/v1/desired?generation=0" >"$LAB/spoof/sluice/v1/desired"
+for pinned in '' '--tenant=blue --state '"$LAB/agent-fresh"; do
+	# shellcheck disable=SC2086 # words are meant
+	expect_fails "another tenant's document ($pinned)" spoof $pinned
+	expect_has "$(cat "$LAB/expect.out")" "for another tenant's instance" "another tenant's document ($pinned)"
+done
+"$REPO" instructions --tenant red --json | jq -e 'all(.state == "pending")' >/dev/null || fail "something of red's was done"
 cp "$LAB/true.json" "$LAB/spoof/sluice/v1/desired"
 instruct --key "$LAB/operator.key" remove tool >/dev/null
 "$AGENT" "${agent_args[@]}" --once >/dev/null 2>&1

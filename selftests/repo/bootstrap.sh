@@ -51,7 +51,7 @@ few_tries() { sed "s/tries -lt 30/tries -lt $1/"; }
 
 say "a neighbour that plays the repository"
 # Its tree is signed, but by another key: what the VM has got from its user data decides.
-"$REPO" user-data --instance vm-1 >"$LAB/user-data"
+"$REPO" user-data --tenant blue --instance vm-1 >"$LAB/user-data"
 mkdir -m 700 "$LAB/gpg"
 gpg --homedir "$LAB/gpg" --batch --passphrase '' --pinentry-mode loopback --quick-gen-key other@example.org rsa3072 sign never >/dev/null 2>&1
 gpg --homedir "$LAB/gpg" --armor --export other@example.org >"$LAB/other.asc"

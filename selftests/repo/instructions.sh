@@ -148,10 +148,11 @@ if command -v chromium >/dev/null; then
 fi
 
 say "what a bare VM is given"
-"$REPO" user-data --instance vm-1 >"$LAB/user-data"
+"$REPO" user-data --tenant blue --instance vm-1 >"$LAB/user-data"
 sh -n "$LAB/user-data"
 shellcheck -s sh "$LAB/user-data" >"$LAB/shellcheck.out" || fail "shellcheck: $(cat "$LAB/shellcheck.out")"
 expect_has "$(cat "$LAB/user-data")" "$(sed -n 2p "$LAB/operator.pub")" "the instructions' key"
+expect_has "$(cat "$LAB/user-data")" 'OPTIONS="--tenant blue --instance vm-1"' "what the agent pins"
 expect_has "$(cat "$LAB/user-data")" "BEGIN PGP PUBLIC KEY BLOCK" "the repository's key"
 expect_le "$(stat -c %s "$LAB/user-data")" 16384 "bytes of it: what clouds take at least"
 # shellcheck disable=SC2016 # not to be expanded

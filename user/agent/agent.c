@@ -40,6 +40,9 @@ static const struct opt option_table[] = {
 	{ OPT_TEXT, 'i', "instance", "ID",
 	  "this instance (default: the machine's DMI product UUID)",
 	  offsetof(struct agent_options, instance), 0, 0, NULL },
+	{ OPT_TEXT, 't', "tenant", "NAME",
+	  "this instance's tenant (default: that of the first instruction)",
+	  offsetof(struct agent_options, tenant), 0, 0, NULL },
 	{ OPT_TEXT, 0, "sources", "FILE",
 	  "the only package source (default: /etc/apt/sources.list.d/sluice.list)",
 	  offsetof(struct agent_options, sources), 0, 0, NULL },
@@ -188,6 +191,13 @@ static int run(struct agent *agent)
 		log_error("%s: %s", agent->options.state,
 			  err == -EBADMSG ? "the state is damaged; remove state.json to begin anew"
 					  : strerror(-err));
+		return EXIT_FAILURE;
+	}
+	/* A copy of another machine, made with its disk, has nothing of that one's to go on with.
+	 */
+	if (*agent->state.instance && strcmp(agent->state.instance, agent->instance) != 0 &&
+	    agent_state_forget(&agent->state)) {
+		log_error("out of memory");
 		return EXIT_FAILURE;
 	}
 	snprintf(path, sizeof(path), "%s/lock", agent->options.state);

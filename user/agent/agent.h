@@ -25,7 +25,7 @@
 #define AGENT_LOG_MAX	  4000
 
 struct agent_options {
-	const char *url, *key_file, *state, *instance, *sources, *root, *manager;
+	const char *url, *key_file, *state, *instance, *tenant, *sources, *root, *manager;
 	uint32_t wait;
 	bool once, verbose, version, help;
 };
@@ -55,12 +55,16 @@ struct agent_state {
 	int64_t seen;	    /* the highest whose signature was right */
 	json_t *ended;	    /* operation id → {"state", "message", "log", "told"} */
 	char running[17];   /* begun and not ended: "" for none */
+	/* Whose the first document was that was followed: "" before. */
+	char tenant[64], instance[INSTRUCTION_INSTANCE_MAX + 1];
 };
 
 /* A state that cannot be read is an error: going on would forget the generation. */
 int agent_state_load(struct agent_state *state, const char *directory);
 /* Whole or not at all, and on disk. 0 or -errno. */
 int agent_state_save(const struct agent_state *state);
+/* Nothing is remembered any more, on disk from the next save on. 0 or -errno. */
+int agent_state_forget(struct agent_state *state);
 void agent_state_free(struct agent_state *state);
 
 /* ---- agent_follow.c ---- */

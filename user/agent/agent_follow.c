@@ -150,8 +150,13 @@ static const char *refuse(const struct agent *agent, const json_t *document)
 {
 	int64_t generation = (int64_t)json_integer_value(json_object_get(document, "generation"));
 
+	const char *tenant = agent->options.tenant ? agent->options.tenant : agent->state.tenant;
+
 	if (strcmp(json_string_value(json_object_get(document, "instance")), agent->instance) != 0)
 		return "it is for another instance";
+	/* Ids are a tenant's own matter: another one's may have the same. */
+	if (*tenant && strcmp(json_string_value(json_object_get(document, "tenant")), tenant) != 0)
+		return "it is for another tenant's instance of this name";
 	if (generation < agent->state.seen)
 		return "it is older than one seen before";
 	return NULL;
@@ -199,6 +204,9 @@ static int follow_document(struct agent *agent, const json_t *document)
 	int err;
 
 	agent->state.seen = (int64_t)json_integer_value(json_object_get(document, "generation"));
+	snprintf(agent->state.tenant, sizeof(agent->state.tenant), "%s",
+		 json_string_value(json_object_get(document, "tenant")));
+	strcpy(agent->state.instance, agent->instance);
 	json_array_foreach (json_object_get(document, "operations"), i, operation) {
 		if (json_object_get(agent->state.ended,
 				    json_string_value(json_object_get(operation, "id"))))

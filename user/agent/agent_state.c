@@ -31,6 +31,13 @@ static int read_file(const char *path, char **ret_text, size_t *ret_len)
 	return 0;
 }
 
+static const char *text_of(const json_t *json, const char *key)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+
+	return text ? text : "";
+}
+
 int agent_state_load(struct agent_state *state, const char *directory)
 {
 	char *text = NULL;
@@ -55,10 +62,10 @@ int agent_state_load(struct agent_state *state, const char *directory)
 	free(text);
 	state->generation = (int64_t)json_integer_value(json_object_get(json, "generation"));
 	state->seen = (int64_t)json_integer_value(json_object_get(json, "seen"));
-	snprintf(state->running, sizeof(state->running), "%s",
-		 json_string_value(json_object_get(json, "running"))
-			 ? json_string_value(json_object_get(json, "running"))
-			 : "");
+	snprintf(state->running, sizeof(state->running), "%s", text_of(json, "running"));
+	/* An agent before this one did not note it. */
+	snprintf(state->tenant, sizeof(state->tenant), "%s", text_of(json, "tenant"));
+	snprintf(state->instance, sizeof(state->instance), "%s", text_of(json, "instance"));
 	state->ended = json_incref(json_object_get(json, "ended"));
 	json_decref(json);
 	if (json_is_object(state->ended) && state->seen > 0)
@@ -69,9 +76,10 @@ int agent_state_load(struct agent_state *state, const char *directory)
 
 int agent_state_save(const struct agent_state *state)
 {
-	json_t *json = json_pack("{s:I, s:I, s:s, s:O}", "generation",
+	json_t *json = json_pack("{s:I, s:I, s:s, s:s, s:s, s:O}", "generation",
 				 (json_int_t)state->generation, "seen", (json_int_t)state->seen,
-				 "running", state->running, "ended", state->ended);
+				 "running", state->running, "tenant", state->tenant, "instance",
+				 state->instance, "ended", state->ended);
 	char temporary[sizeof(state->path) + 8], *text = NULL, *slash;
 	int fd = -1, dir, err = -ENOMEM;
 
@@ -103,6 +111,19 @@ int agent_state_save(const struct agent_state *state)
 	err = fsync(dir) ? -errno : 0;
 	close(dir);
 	return err;
+}
+
+int agent_state_forget(struct agent_state *state)
+{
+	json_t *ended = json_object();
+
+	if (!ended)
+		return -ENOMEM;
+	json_decref(state->ended);
+	state->ended = ended;
+	state->generation = state->seen = 0;
+	state->running[0] = state->tenant[0] = state->instance[0] = '\0';
+	return 0;
 }
 
 void agent_state_free(struct agent_state *state)

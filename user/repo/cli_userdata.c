@@ -11,11 +11,12 @@
 #include <unistd.h>
 
 #include "../lib/instruction.h"
+#include "../lib/name.h"
 
 #define KEY_MAX (64 * 1024)
 
 static struct userdata_options {
-	const char *url, *suite, *component, *instance;
+	const char *url, *suite, *component, *tenant, *instance;
 } userdata_options = {
 	.url = "http://169.254.169.254/repo",
 	.suite = "stable",
@@ -30,6 +31,9 @@ static const struct opt userdata_opts[] = {
 	  offsetof(struct userdata_options, suite), 0, 0, NULL },
 	{ OPT_TEXT, 0, "component", "NAME", "as publish.component (default: main)",
 	  offsetof(struct userdata_options, component), 0, 0, NULL },
+	{ OPT_TEXT, 'T', "tenant", "NAME",
+	  "the VM's tenant (default: that of the first instruction)",
+	  offsetof(struct userdata_options, tenant), 0, 0, NULL },
 	{ OPT_TEXT, 'I', "instance", "ID",
 	  "the VM's instance id (default: it reads its DMI product UUID)",
 	  offsetof(struct userdata_options, instance), 0, 0, NULL },
@@ -130,17 +134,22 @@ static int run_userdata(struct cli *cli, int argc, char **argv)
 	int failed = 1;
 
 	if (!plain(options->url) || !plain(options->suite) || !plain(options->component) ||
+	    (options->tenant && !name_tenant_valid(options->tenant)) ||
 	    (options->instance && !instruction_instance_valid(options->instance)))
-		return cli_fail(
-			"the URL, suite, component or instance has a character that none has");
+		return cli_fail("the URL, suite, component, tenant or instance has a character "
+				"that none has");
 	agent = fetch_key(cli, "/v1/instruct-key");
 	if (agent)
 		repo = fetch_key(cli, "/key.asc");
 	if (repo) {
 		printf(script_keys, options->url, agent, repo);
-		if (options->instance)
-			printf("echo 'OPTIONS=\"--instance %s\"' >/etc/default/sluice-agent\n",
-			       options->instance);
+		if (options->tenant || options->instance)
+			printf("echo 'OPTIONS=\"%s%s%s%s%s\"' >/etc/default/sluice-agent\n",
+			       options->tenant ? "--tenant " : "",
+			       options->tenant ? options->tenant : "",
+			       options->tenant && options->instance ? " " : "",
+			       options->instance ? "--instance " : "",
+			       options->instance ? options->instance : "");
 		printf(script_install, options->suite, options->component);
 		failed = 0;
 	}
