@@ -31,9 +31,14 @@ expect_has "$(cat "$LAB/expect.out")" "the token is not for this node" "what it 
 expect_fails "a token with another node's name" try 2 /var/b --token "${one/n1/n2}"
 expect_fails "a token for another CA" try 1 /var/c --token "${one%.*}.$(printf '0%.0s' {1..64})"
 expect_has "$(cat "$LAB/expect.out")" "nothing was sent to it" "an impostor's CA"
-second=$(token_for n1)
+# As people read it: the command has no token in it, which ps would show.
+ctl enrol n1 >"$LAB/printed"
+second=$(sed -n 's/^ *\(sluice1\.[^ ]*\)$/\1/p' "$LAB/printed")
+expect_has "$(grep 'cluster enrol' "$LAB/printed")" "--token-file -" "the command for n1"
+expect_fails "no token at all" try 1 /var/d --token-file - </dev/null
+expect_fails "both ways at once" try 1 /var/d --token-file /dev/null --token "$second"
 expect_fails "a token that a later one replaced" try 1 /var/d --token "$one"
-try 1 /var/lib/sluice-node --token "$second" >/dev/null 2>&1 || fail "the true one"
+try 1 /var/lib/sluice-node --token-file - <<<"$second" >/dev/null 2>&1 || fail "the true one"
 expect_fails "a token used twice, with another key" try 1 /var/e --token "$second"
 expect_fails "a second machine of the same name" ctl enrol n1
 expect_fails "noise for a token" try 2 /var/f --token sluice1.n2.x
@@ -106,7 +111,7 @@ PY
 rss() { awk '/^VmRSS/ {print $2}' "/proc/$(pid_of serve)/status"; }
 before=$(rss)
 on 2 tee /tmp/flood.py <"$LAB/flood.py" >/dev/null
-start flood nsenter -t "$(children_of "$(pid_of node-n2)")" --mount --pid --net --root --wd=/ -- "$PYTHON" /tmp/flood.py $CONTROL_IP
+start flood nsenter -t "$(children_of "$(pid_of node-n2)")" --mount --pid --net --root --wdns=/ -- "$PYTHON" /tmp/flood.py $CONTROL_IP
 wait_for 40 "the flood's connections" test -s "$LAB/flood.log"
 opened=$(cat "$LAB/flood.log")
 { [ "$opened" -le 64 ] && [ "$opened" -ge 32 ]; } || fail "connections of one address: $opened"

@@ -424,13 +424,17 @@ static int parse(const char *program, const char *summary, const struct opt *opt
 
 struct enrol_words {
 	struct enrol_options options;
+	const char *token_file;
 	bool help;
 };
 
 static const struct opt enrol_table[] = {
 	{ OPT_TEXT, 0, "server", "ADDRESS:PORT", "the control machine",
 	  offsetof(struct enrol_words, options.server), 0, 0, NULL },
-	{ OPT_TEXT, 0, "token", "TOKEN", "from: sluice-cluster enrol NODE",
+	{ OPT_TEXT, 0, "token-file", "FILE",
+	  "the token that sluice-cluster enrol made; -: asks for it",
+	  offsetof(struct enrol_words, token_file), 0, 0, NULL },
+	{ OPT_TEXT, 0, "token", "TOKEN", "the same, for every user of this machine to see in ps",
 	  offsetof(struct enrol_words, options.token), 0, 0, NULL },
 	{ OPT_TEXT, 0, "name", "NODE", "without a token: who this machine is",
 	  offsetof(struct enrol_words, options.name), 0, 0, NULL },
@@ -455,9 +459,30 @@ static const struct opt run_table[] = {
 	  0, NULL },
 };
 
+/* The first line of a file, or of what is typed or piped in. 0 or -errno. */
+static int read_token_line(const char *path, char *line, size_t size)
+{
+	bool asked = !strcmp(path, "-");
+	FILE *file = asked ? stdin : fopen(path, "re");
+	int err = 0;
+
+	if (!file)
+		return -errno;
+	if (asked && isatty(STDIN_FILENO))
+		fputs("Token: ", stderr);
+	if (!fgets(line, (int)size, file))
+		err = ferror(file) ? -EIO : -ENODATA;
+	else
+		line[strcspn(line, "\r\n")] = '\0';
+	if (!asked)
+		fclose(file);
+	return err;
+}
+
 static int enrol(int argc, char **argv)
 {
 	struct enrol_words words = { .options = { .directory = CLUSTER_DIRECTORY, .wait = 600 } };
+	char token[512];
 	int status = parse("sluice-agent cluster enrol", "Makes this machine a node of a cluster.",
 			   enrol_table, sizeof(enrol_table) / sizeof(enrol_table[0]), &words,
 			   &words.help, argc, argv);
@@ -467,6 +492,20 @@ static int enrol(int argc, char **argv)
 	if (!words.options.server) {
 		fprintf(stderr, "sluice-agent cluster enrol: --server is missing\n");
 		return 2;
+	}
+	if (words.token_file && words.options.token) {
+		fprintf(stderr, "sluice-agent cluster enrol: --token or --token-file, not both\n");
+		return 2;
+	}
+	if (words.token_file) {
+		int err = read_token_line(words.token_file, token, sizeof(token));
+
+		if (err) {
+			fprintf(stderr, "sluice-agent cluster enrol: no token in %s: %s\n",
+				words.token_file, strerror(-err));
+			return EXIT_FAILURE;
+		}
+		words.options.token = token;
 	}
 	return cluster_enrol(&words.options) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

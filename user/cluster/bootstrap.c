@@ -53,7 +53,9 @@ static const char script[] =
 	"export DEBIAN_FRONTEND=noninteractive\n"
 	"dpkg --skip-same-version --force-confold -i ./*.deb ||\n"
 	"\tdpkg --skip-same-version --force-confold -i ./*.deb\n"
-	"sluice-agent cluster enrol --server '%s:%u' --token '%s'\n"
+	"sluice-agent cluster enrol --server '%s:%u' --token-file - <<'TOKEN'\n"
+	"%s\n"
+	"TOKEN\n"
 	"if [ -d /run/systemd/system ]; then\n"
 	"\tsystemctl enable --now sluice-node\n"
 	"fi\n";

@@ -115,8 +115,9 @@ static enum cluster_exit give_token(struct cluster *cluster, const struct config
 					node->address, "server", config->control.address, "port",
 					config->control.port, "token", token));
 	else
-		printf("On %s (%s), within %u s, as root:\n"
-		       "  sluice-agent cluster enrol --server %s:%u --token %s\n",
+		printf("On %s (%s), within %u s, as root, and the token when it asks for it:\n"
+		       "  sluice-agent cluster enrol --server %s:%u --token-file -\n"
+		       "  %s\n",
 		       name, node->address, values.valid, config->control.address,
 		       config->control.port, token);
 	return CLUSTER_DONE;
