@@ -4,9 +4,9 @@
 #
 # SIGKILL at every step of everything a node, the server and apply do, by fault points that the
 # programs of this test have (user/lib/fault.h): four nodes die at four different steps of the same
-# run, come back, and that run ends done, with the right bytes, dpkg content, and nothing to do for a
-# second apply. Uninstalling likewise. Then dpkg, apt and tar are killed under the agent: what is half
-# there is called failed, and the next run mends it. FULL=1 takes the last time of every step as well.
+# run, come back, and that run ends done, with the right bytes, dpkg content, network, and nothing to
+# do for a second apply; sent plainly and in mode swarm. Uninstalling likewise. FULL=1 takes the last
+# time of every step as well.
 # shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016
 . "$(dirname "$0")/lib/cluster.sh"
 NODES=4
@@ -56,7 +56,12 @@ write_bundle <<-YAML
 	    version: "1"
 YAML
 make_bundle 1
-for ((i = 1; i <= NODES; i++)); do printf '    storage:\n      - {path: /srv/plain, mode: "0750"}\n' >"$LAB/n$i.yaml"; done
+make_ns far
+for ((i = 1; i <= NODES; i++)); do
+	make_link far "far$i" "n$i" eth1
+	printf '    network:\n      - {interface: eth1, mtu: 1400, addresses: [10.10.0.%s/24]}\n' "$i" >"$LAB/n$i.yaml"
+	printf '    storage:\n      - {path: /srv/plain, mode: "0750"}\n' >>"$LAB/n$i.yaml"
+done
 write_cluster $NODES 'components: [app]
 software: [tool]'
 cluster_init
@@ -82,7 +87,7 @@ exit $status'
 agent_begin() {
 	local pid
 	pid=$(children_of "$(pid_of "node-n$1")")
-	start "agent-n$1" nsenter -t "$pid" --mount --pid --net --root --wd=/ -- env SLUICE_FAULT_LOG="${STEPS_LOG:-}" \
+	start "agent-n$1" nsenter -t "$pid" --mount --pid --net --root --wdns=/ -- env SLUICE_FAULT_LOG="${STEPS_LOG:-}" \
 		bash -c "$SUPERVISE" bash /var/dead "$2" "$FAULTY/sluice-agent" cluster run --wait 10
 }
 # The supervisor and the agent below it, who finishes what it is at.
@@ -93,51 +98,60 @@ agent_end() {
 	wait "$pid" || fail "the agent of n$1 does not end in order: $?"
 	forget "agent-n$1"
 }
-apply() { ctl apply --bundle "$LAB/1.sluice" --wait 30 --json >"$LAB/apply.json" || fail "$1: apply: $(jq -c '[.problems, .plan.problems, (.nodes[]? | {name, state, why})]' "$LAB/apply.json")"; }
+apply() { ctl apply --bundle "$LAB/1.sluice" --wait 30 --json "${@:2}" >"$LAB/apply.json" || fail "$1: apply: $(jq -c '[.problems, .plan.problems, (.nodes[]? | {name, state, why})]' "$LAB/apply.json")"; }
 uninstall() { ctl uninstall --wait 30 --json >"$LAB/uninstall.json" || fail "$1: uninstall: $(jq -c '[.nodes[]? | {name, state, why}]' "$LAB/uninstall.json")"; }
 
+# network N: MTU and IPv4 addresses of its eth1
+network() { on "$1" ip -j address show dev eth1 | jq -r '.[0] | [.mtu, (.addr_info[] | select(.family == "inet").local)] | join(" ")'; }
 # whole N WHAT: everything is as it should be
 whole() {
 	expect_eq "$(got "$1")" "$want" "$2: bytes on n$1"
 	expect_eq "$(on "$1" dpkg --audit)" '' "$2: what dpkg has to complain of on n$1"
 	expect_eq "$(on "$1" cat /etc/clt-app.conf)" "node=n$1" "$2: configuration of n$1"
 	expect_eq "$(on "$1" stat -c %a /srv/plain)" 750 "$2: the directory of n$1"
+	expect_eq "$(network "$1")" "1400 10.10.0.$1" "$2: the network of n$1"
 }
 # gone N WHAT: nothing is left
 gone() {
 	selections "$1" | diff "$LAB/before$1" - >&2 || fail "$2: selections of n$1"
 	expect_eq "$(on "$1" sh -c 'ls -d /opt/clt-tool* /etc/clt-app.conf /usr/share/clt-app 2>/dev/null || true')" '' "$2: left on n$1"
 	expect_eq "$(on "$1" dpkg --audit)" '' "$2: what dpkg has to complain of on n$1"
+	expect_eq "$(network "$1")" 1500 "$2: the network of n$1"
+	expect_eq "$(on "$1" find /etc/systemd/network -name '10-sluice-*')" '' "$2: files of the network's scheme on n$1"
 }
 
-# Which steps there are: a life without a fault.
+# Which steps there are: a life without a fault, of n1 plainly, of the others in mode swarm.
 for ((i = 1; i <= NODES; i++)); do
 	enrol "$i"
 	selections "$i" >"$LAB/before$i"
 done
-STEPS_LOG=/var/steps agent_begin 1 none:1
-for ((i = 2; i <= NODES; i++)); do agent_begin "$i" none:1; done
-apply "no fault"
+for ((i = 1; i <= NODES; i++)); do STEPS_LOG=/var/steps agent_begin "$i" none:1; done
+apply "no fault" --mode parallel n1
 whole 1 "no fault"
-on 1 sh -c 'cp /var/steps /var/steps-apply; : >/var/steps'
+apply "no fault" --mode swarm n2 n3 n4
+whole 2 "no fault"
+for i in 1 2; do on $i sh -c 'cp /var/steps /var/steps-apply; : >/var/steps'; done
 uninstall "no fault"
 gone 1 "no fault"
-times() { on 1 sort "$1" | uniq -c | awk -v full="${FULL:-}" '{ print $2 ":1"; if (full && $1 > 1) print $2 ":" $1 }'; }
-mapfile -t applied < <(times /var/steps-apply)
-mapfile -t removed < <(times /var/steps | grep -v '^\(told\|follow\|followed\):')
-expect_ge ${#applied[@]} 20 "steps of installing"
-expect_ge ${#removed[@]} 8 "steps of taking away"
+times() { on "$1" sort "$2" | uniq -c | awk -v full="${FULL:-}" '{ print $2 ":1"; if (full && $1 > 1) print $2 ":" $1 }'; }
+# What is of plain sending first, what is of mode swarm alone last.
+mapfile -t applied < <(times 1 /var/steps-apply | grep '^blob-' && times 2 /var/steps-apply | grep -v '^piece' && times 2 /var/steps-apply | grep '^piece')
+mapfile -t removed < <(times 1 /var/steps | grep -v '^\(told\|follow\|followed\):')
+expect_ge ${#applied[@]} 27 "steps of installing"
+expect_ge ${#removed[@]} 10 "steps of taking away"
 say "installing: ${applied[*]}; taking away: ${removed[*]}"
 
 while [ ${#applied[@]} -gt 0 ] || [ ${#removed[@]} -gt 0 ]; do
 	round="${applied[*]:0:NODES}, then ${removed[*]:0:NODES}"
-	say "$round"
+	mode=swarm
+	case $round in *blob-*) mode=parallel ;; esac
+	say "$SECONDS s, $mode: $round"
 	for ((i = 1; i <= NODES; i++)); do
 		agent_end "$i"
 		on "$i" rm -rf /var/dead /var/lib/sluice-node/bundle
 		agent_begin "$i" "${applied[i - 1]:-none:1}"
 	done
-	apply "$round"
+	apply "$round" --mode $mode
 	for ((i = 1; i <= NODES; i++)); do
 		whole "$i" "killed at ${applied[i - 1]:-nothing}"
 		[ -z "${applied[i - 1]:-}" ] || [ -n "$(on "$i" cat /var/dead 2>/dev/null)" ] || fail "n$i was not killed at ${applied[i - 1]}"

@@ -48,6 +48,6 @@ expect_eq "$(version_on 1 clt-soft)" none "what comes after a component that fai
 [ -z "${SANITIZE:-}" ] && command -v faketime >/dev/null || exit 0
 agent_stop 2
 pid=$(children_of "$(pid_of node-n2)")
-start agent-n2 nsenter -t "$pid" --mount --pid --net --root --wd=/ -- env FAKETIME_DONT_FAKE_MONOTONIC=1 "${WITH_CLOCK[@]}" '+2h' "$AGENT" cluster run --wait 5
+start agent-n2 nsenter -t "$pid" --mount --pid --net --root --wdns=/ -- env FAKETIME_DONT_FAKE_MONOTONIC=1 "${WITH_CLOCK[@]}" '+2h' "$AGENT" cluster run --wait 5
 expect_exit 4 "a clock that is two hours ahead" apply
 expect_has "$(cat "$LAB/expect.out")" "its clock is 7" "what is said of it"

@@ -78,7 +78,7 @@ scheme "$good
         addresses: [10.66.0.11/24]"
 expect_exit 3 "a scheme that cuts the machine off" ctl apply --file "$LAB/cluster.yaml" --json
 expect_has "$(jq -r '.nodes[0].why' "$LAB/expect.out")" @network "what failed"
-expect_has "$(cat "$LAB/agent.log")" "the control machine could not be reached: the files were taken back" "the reason"
+expect_has "$(cat "$LAB/agent.log")" "the control machine could not be reached: it was taken back" "the reason"
 wait_for 20 "the address from before" has_address eth0 "$(node_ip 1)/24"
 expect_fails "the file that cut off" booted test -e /etc/systemd/network/10-sluice-eth0.network
 # What was in force before that scheme is so again.

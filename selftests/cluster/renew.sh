@@ -62,7 +62,7 @@ for step in ca-taken certificate-taken; do
 	agent_stop 1
 	old=$(serial 1)
 	pid=$(children_of "$(pid_of node-n1)")
-	start faulty env SLUICE_FAULT=$step:1 nsenter -t "$pid" --mount --pid --net --root --wd=/ -- "$BUILD/selftests/cluster/sluice-agent" cluster run --wait 10
+	start faulty env SLUICE_FAULT=$step:1 nsenter -t "$pid" --mount --pid --net --root --wdns=/ -- "$BUILD/selftests/cluster/sluice-agent" cluster run --wait 10
 	status=0
 	ctl renew --wait 3 --json n1 >"$LAB/renew.json" || status=$?
 	expect_eq "$status $(jq -r .nodes[0].state "$LAB/renew.json")" "3 asked" "renew, killed at $step"
@@ -82,7 +82,7 @@ wait_for 10 "the server listens" in_ns c curl -sk "https://$CONTROL_IP:8443/v1/c
 later() { [ "$(on "$1" openssl x509 -in $K/node.pem -noout -enddate | grep -o '[0-9]\{4\}')" -gt $(($(date +%Y) + 15)) ]; }
 for i in 1 2; do
 	pid=$(children_of "$(pid_of "node-n$i")")
-	start "agent-n$i" nsenter -t "$pid" --mount --pid --net --root --wd=/ -- "${WITH_CLOCK[@]}" '+7y' "$AGENT" cluster run --wait 5
+	start "agent-n$i" nsenter -t "$pid" --mount --pid --net --root --wdns=/ -- "${WITH_CLOCK[@]}" '+7y' "$AGENT" cluster run --wait 5
 	wait_for 30 "n$i renews by itself" later $i
 done
 expect_ge "$(until_year "$LAB/state/ca.pem")" $(($(date +%Y) + 16)) "the CA's year"

@@ -15,7 +15,7 @@
  *   cluster_dpkg.c     what dpkg was cut off in
  *   cluster_undo.c     takes an item away again                 removing → removed
  *   cluster_config.c   files from templates, with the old ones kept
- *   cluster_network.c, cluster_storage.c   the two schemes
+ *   cluster_network*.c, cluster_storage.c  the two schemes
  *   cluster_exec.c     runs a program or a step
  *   cluster_facts.c    what this machine is and has
  *
@@ -195,6 +195,11 @@ int network_keep(struct node *node);
 int network_let_go(struct node *node);
 int network_take_back(struct node *node);
 int network_remove(struct node *node, struct outcome *outcome);
+/* cluster_network_record.c: by ip, with a record of what was before; and back to that. */
+int network_ip_apply(struct work *work, const json_t *links);
+int network_ip_hold(struct node *node, const json_t *links);
+int network_ip_take_back(struct node *node, struct outcome *outcome);
+int network_ip_remove(struct node *node, struct outcome *outcome);
 int storage_apply(struct work *work);
 int storage_remove(struct node *node, struct outcome *outcome);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The network scheme: files for systemd-networkd, which makes them hold after a boot, and the same
- * applied now, by networkd where it runs, else by ip. A scheme that cuts this machine off from its
- * control machine is taken back.
+ * applied now, by networkd where it runs, else by ip (cluster_network_ip.c). A scheme that cuts
+ * this machine off from its control machine is taken back.
  */
 #include "cluster.h"
 
@@ -15,10 +15,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
+#include "../lib/fault.h"
 #include "../lib/log.h"
 
-#define FILE_TEXT   8192
-#define REACH_TRIES 20 /* of 1 s */
+#define FILE_TEXT 8192
+#define REACH_MS  20000
 
 static const char *text(const json_t *object, const char *key)
 {
@@ -178,72 +180,12 @@ static bool interface_exists(const char *interface)
 	return if_nametoindex(interface) != 0;
 }
 
-static int set_link(const json_t *link, struct outcome *outcome)
-{
-	const char *interface = text(link, "interface");
-	char id[8], mtu[8];
-	int err = 0;
-
-	snprintf(id, sizeof(id), "%u", number(link, "vlan"));
-	snprintf(mtu, sizeof(mtu), "%u", number(link, "mtu"));
-	if (text(link, "parent") && !interface_exists(interface)) {
-		err = exec_words(outcome, "ip", "link", "set", text(link, "parent"), "up", NULL);
-		if (!err)
-			err = exec_words(outcome, "ip", "link", "add", "link", text(link, "parent"),
-					 "name", interface, "type", "vlan", "id", id, NULL);
-	}
-	if (!err && number(link, "mtu"))
-		err = exec_words(outcome, "ip", "link", "set", interface, "mtu", mtu, NULL);
-	return err ? err : exec_words(outcome, "ip", "link", "set", interface, "up", NULL);
-}
-
-static int set_addresses(const json_t *link, struct outcome *outcome)
-{
-	const char *interface = text(link, "interface");
-	const json_t *entry;
-	size_t i;
-	int err = 0;
-
-	json_array_foreach (json_object_get(link, "addresses"), i, entry)
-		if (!err)
-			err = exec_words(outcome, "ip", "address", "replace",
-					 json_string_value(entry), "dev", interface, NULL);
-	if (!err && text(link, "gateway"))
-		err = exec_words(outcome, "ip", "route", "replace", "default", "via",
-				 text(link, "gateway"), "dev", interface, NULL);
-	json_array_foreach (json_object_get(link, "routes"), i, entry)
-		if (!err)
-			err = exec_words(outcome, "ip", "route", "replace", text(entry, "to"),
-					 "via", text(entry, "via"), "dev", interface, NULL);
-	return err;
-}
-
-/* Interfaces before the VLANs on them, whatever their order in the file. */
-static int set_by_hand(const json_t *links, struct outcome *outcome)
-{
-	const json_t *link;
-	int err = 0;
-	size_t i;
-
-	for (int vlan = 0; vlan <= 1; vlan++)
-		json_array_foreach (links, i, link) {
-			if (err || (text(link, "parent") != NULL) != vlan)
-				continue;
-			err = set_link(link, outcome);
-			if (!err)
-				err = set_addresses(link, outcome);
-		}
-	return err;
-}
-
-static int apply(const json_t *links, struct outcome *outcome)
+static int reconfigure(const json_t *links, struct outcome *outcome)
 {
 	const json_t *link;
 	size_t i;
 	int err;
 
-	if (!networkd_runs())
-		return set_by_hand(links, outcome);
 	err = exec_words(outcome, "networkctl", "reload", NULL);
 	json_array_foreach (links, i, link)
 		if (!err && interface_exists(text(link, "interface")))
@@ -256,45 +198,57 @@ static bool control_answers(const struct node *node)
 {
 	char paths[3][CLUSTER_PATH_MAX], url[160], *body, *why;
 	struct http http;
-	long status = -1;
+	int64_t deadline = clock_ms(CLOCK_MONOTONIC) + REACH_MS;
+	long status;
 
 	node_http(node, &http, paths);
 	http.timeout = 5;
 	snprintf(url, sizeof(url), "%s/v1/ca", node->server);
-	for (unsigned i = 0; i < REACH_TRIES && status != 200 && !node->ending; i++) {
+	do {
 		status = http_call(&http, url, NULL, &body, &why);
 		free(body);
 		free(why);
-		if (status != 200)
-			sleep(1);
-	}
-	return status == 200;
+		if (status == 200)
+			return true;
+		sleep(1);
+	} while (clock_ms(CLOCK_MONOTONIC) < deadline && !node->ending);
+	return false;
 }
 
-/* To the scheme before. err: why it did not come into force; 0: it cut us off. */
+/* To what was before. err: why it did not come into force; 0: it cut us off. */
 static int take_back(struct work *work, int err)
 {
-	struct outcome *ignored = calloc(1, sizeof(*ignored));
-	int back;
+	struct outcome *back = calloc(1, sizeof(*back));
+	int failed = back ? 0 : -ENOMEM;
 
 	log_error("%s: the network scheme is taken back",
 		  err ? "it cannot be applied" : "the control machine is out of reach");
-	back = network_take_back(work->node);
-	if (!back && ignored && networkd_runs())
-		back = exec_words(ignored, "networkctl", "reload", NULL);
-	free(ignored);
-	if (back)
-		log_error("the files of the scheme before: %s", strerror(-back));
-	if (err)
-		return err;
-	return outcome_fail(&work->outcome, -ENETUNREACH,
-			    "with this network scheme the control machine could not be reached: "
-			    "the files were taken back");
+	if (!failed)
+		failed = network_take_back(work->node);
+	if (!failed && networkd_runs())
+		failed = exec_words(back, "networkctl", "reload", NULL);
+	if (!failed)
+		failed = network_ip_take_back(work->node, back);
+	fault_point("network-back");
+	if (failed)
+		log_error("the network of before: %s",
+			  back && *back->why ? back->why : strerror(-failed));
+	if (!err)
+		err = outcome_fail(&work->outcome, -ENETUNREACH,
+				   "with this network scheme the control machine could not be "
+				   "reached: %s%.200s",
+				   failed ? "it could not be taken back: " : "it was taken back",
+				   !failed		? ""
+				   : back && *back->why ? back->why
+							: strerror(-failed));
+	free(back);
+	return err;
 }
 
 int network_apply(struct work *work)
 {
 	const json_t *links = json_object_get(work->desired, "links"), *link;
+	bool by_hand = !networkd_runs();
 	size_t i;
 	int err;
 
@@ -309,12 +263,17 @@ int network_apply(struct work *work)
 	err = network_keep(work->node);
 	if (!err)
 		err = remove_stale(work, links);
+	fault_point("network-kept");
 	if (!err)
 		err = write_files(work, links);
 	if (!err)
-		err = apply(links, &work->outcome);
-	if (!err && control_answers(work->node))
-		return network_let_go(work->node);
+		err = by_hand ? network_ip_apply(work, links) : reconfigure(links, &work->outcome);
+	fault_point("network-set");
+	if (!err && control_answers(work->node)) {
+		if (by_hand)
+			err = network_ip_hold(work->node, links);
+		return err ? err : network_let_go(work->node);
+	}
 	/* Ended by a signal it goes on with it the next time. */
 	if (work->node->ending)
 		return err ? err : -EINTR;
@@ -327,5 +286,9 @@ int network_remove(struct node *node, struct outcome *outcome)
 
 	if (!err && networkd_runs())
 		err = exec_words(outcome, "networkctl", "reload", NULL);
-	return err;
+	if (!err)
+		err = network_ip_remove(node, outcome);
+	fault_point("network-removed");
+	/* Of a scheme whose try was cut short. */
+	return err ? err : network_let_go(node);
 }

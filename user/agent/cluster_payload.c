@@ -364,13 +364,16 @@ static int install_image(struct work *work)
 	err = exec_words(&work->outcome, "rm", "-rf", "--", directory, archive, NULL);
 	if (!err)
 		err = make_layout(work, directory);
+	fault_point("image-laid-out");
 	if (!err)
 		err = journal_add(work->node, work->item->name, "image", work->item->reference,
 				  space, strlen(space));
 	if (!err)
 		err = run_long(&work->outcome, pack);
+	fault_point("image-packed");
 	if (!err)
 		err = run_long(&work->outcome, import);
+	fault_point("image-imported");
 	if (!err)
 		err = exec_words(&work->outcome, "rm", "-rf", "--", directory, archive, NULL);
 	return err;
@@ -460,6 +463,7 @@ int payload_remove(struct node *node, const char *item, struct outcome *outcome)
 {
 	int err = journal_undo(node, item, "image", remove_image, outcome);
 
+	fault_point("images-removed");
 	if (!err)
 		err = journal_undo(node, item, "directory", remove_directory, outcome);
 	fault_point("directories-removed");

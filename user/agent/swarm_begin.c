@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/fault.h"
 #include "../lib/log.h"
 #include "swarm_exchange.h"
 
@@ -54,8 +55,11 @@ static int get_hashes(struct exchange *exchange, size_t blob)
 int exchange_finish(struct exchange *exchange, size_t blob)
 {
 	const struct bundle_blob *is = &exchange->pieces->blobs[blob];
-	int err = store_finish(exchange->swarm->node, is);
+	int err;
 
+	fault_point("pieces-all");
+	err = store_finish(exchange->swarm->node, is);
+	fault_point("pieces-whole");
 	if (err == -EBADMSG) {
 		/* The list was wrong, then. The plain way does without. */
 		log_warn("blob %s is not what the manifest says, its pieces are: fetched whole",

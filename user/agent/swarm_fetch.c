@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/fault.h"
 #include "../lib/log.h"
 #include "swarm_exchange.h"
 
@@ -75,6 +76,7 @@ static int take_piece(struct exchange *exchange, struct source *source)
 		return 0;
 	err = store_piece(exchange->swarm->node, exchange->pieces, source->index,
 			  source->piece.data);
+	fault_point("piece-kept");
 	if (err)
 		return outcome_fail(exchange->outcome, err, "blob %s: %s",
 				    exchange->pieces->blobs[piece.blob].digest, strerror(-err));

@@ -70,7 +70,7 @@ on() {
 	local name=n$1 pid
 	shift
 	pid=$(children_of "$(pid_of "node-$name")")
-	nsenter -t "$pid" --mount --pid --net --root --wd=/ -- "$@"
+	nsenter -t "$pid" --mount --pid --net --root --wdns=/ -- "$@"
 }
 
 # The nodes go with their first process; unshare itself does not hear a SIGTERM.
@@ -205,7 +205,7 @@ enrol() {
 agent_start() {
 	local pid
 	pid=$(children_of "$(pid_of "node-n$1")")
-	start "agent-n$1" nsenter -t "$pid" --mount --pid --net --root --wd=/ -- "$AGENT" cluster run --wait 10
+	start "agent-n$1" nsenter -t "$pid" --mount --pid --net --root --wdns=/ -- "$AGENT" cluster run --wait 10
 }
 # agent_stop N: in order
 agent_stop() {

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the network was before a scheme was set by "ip", kept in the journal before anything is
+ * changed: "network-try" while a scheme is tried, "network" once it holds. There "was" stays what
+ * was before the first scheme. So one that is taken back or taken away, also by an agent that was
+ * killed in between, leaves links, addresses, routes and MTU as they were.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster_network_ip.h"
+
+#define TRY  "network-try"
+#define HELD "network"
+
+/* An empty one when there is none. */
+static json_t *read_record(struct node *node, const char *key)
+{
+	char *value = journal_get(node, key);
+	json_t *record = value && *value ? json_loads(value, 0, NULL) : NULL;
+
+	free(value);
+	return record ? record : json_pack("{s:{}}", "links");
+}
+
+static int write_record(struct node *node, const char *key, const json_t *record)
+{
+	char *value = record ? json_dumps(record, JSON_COMPACT) : strdup("");
+	int err = value ? journal_set(node, key, value) : -ENOMEM;
+
+	free(value);
+	return err;
+}
+
+/* link NULL: only how it is. */
+static int keep_link(json_t *links, const char *interface, const json_t *link)
+{
+	json_t *entry = json_object_get(links, interface), *was;
+
+	if (!entry) {
+		was = ip_link(interface);
+		/* What is there and cannot be read must not be taken for new, and deleted. */
+		if (!was && if_nametoindex(interface))
+			return -EIO;
+		entry = json_pack("{s:o*, s:[]}", "was", was, "sets");
+		json_object_set_new(links, interface, entry);
+	}
+	if (link && !ip_listed(json_object_get(entry, "sets"), link))
+		json_array_append(json_object_get(entry, "sets"), (json_t *)link);
+	return 0;
+}
+
+static int keep_all(json_t *record, const json_t *held, const json_t *links)
+{
+	json_t *into = json_object_get(record, "links"), *entry, *routes;
+	const char *interface;
+	const json_t *link;
+	size_t i;
+	int err = 0;
+
+	json_object_foreach (json_object_get(held, "links"), interface, entry)
+		err = err ? err : keep_link(into, interface, NULL);
+	json_array_foreach (links, i, link) {
+		if (!err && *ip_text(link, "parent"))
+			err = keep_link(into, ip_text(link, "parent"), NULL);
+		if (!err)
+			err = keep_link(into, ip_text(link, "interface"), link);
+	}
+	if (err || json_object_get(record, "routes"))
+		return err;
+	routes = ip_routes();
+	return routes ? json_object_set_new(record, "routes", routes) : -EIO;
+}
+
+/* A try that was cut short knows better what was before than this one. */
+static int keep(struct work *work, const json_t *held, const json_t *links)
+{
+	json_t *record = read_record(work->node, TRY);
+	int err = keep_all(record, held, links);
+
+	if (err)
+		outcome_fail(&work->outcome, err,
+			     "ip does not say how the network is; nothing was "
+			     "changed");
+	else
+		err = write_record(work->node, TRY, record);
+	json_decref(record);
+	return err;
+}
+
+static const json_t *find_link(const json_t *links, const char *interface)
+{
+	const json_t *link;
+	size_t i;
+
+	json_array_foreach (links, i, link)
+		if (!strcmp(ip_text(link, "interface"), interface))
+			return link;
+	return NULL;
+}
+
+static bool is_parent(const json_t *links, const char *interface)
+{
+	const json_t *link;
+	size_t i;
+
+	json_array_foreach (links, i, link)
+		if (!strcmp(ip_text(link, "parent"), interface))
+			return true;
+	return false;
+}
+
+/* What the scheme before set and this one does not. */
+static int remove_stale(const json_t *held, const json_t *links, struct outcome *outcome)
+{
+	const json_t *routes = json_object_get(held, "routes"), *link;
+	const char *interface;
+	json_t *entry;
+	int err = 0;
+
+	json_object_foreach (json_object_get(held, "links"), interface, entry) {
+		link = find_link(links, interface);
+		if (link)
+			err = err ? err : ip_reduce(interface, entry, routes, link, outcome);
+		else if (!err && !is_parent(links, interface))
+			err = ip_put_back(interface, entry, routes, outcome);
+	}
+	return err;
+}
+
+int network_ip_apply(struct work *work, const json_t *links)
+{
+	json_t *held = read_record(work->node, HELD);
+	int err = keep(work, held, links);
+
+	if (!err)
+		err = remove_stale(held, links, &work->outcome);
+	if (!err)
+		err = ip_set_links(links, &work->outcome);
+	json_decref(held);
+	return err;
+}
+
+int network_ip_hold(struct node *node, const json_t *links)
+{
+	json_t *held = read_record(node, HELD), *tried = read_record(node, TRY), *entry, *before;
+	json_t *record = json_pack(
+		"{s:{}, s:O}", "links", "routes",
+		json_object_get(json_object_get(held, "routes") ? held : tried, "routes"));
+	const char *interface;
+	int err = 0;
+
+	json_object_foreach (json_object_get(tried, "links"), interface, entry) {
+		const json_t *link = find_link(links, interface);
+
+		if (!link && !is_parent(links, interface))
+			continue;
+		before = json_object_get(json_object_get(held, "links"), interface);
+		if (before && json_object_get(before, "was"))
+			json_object_set(entry, "was", json_object_get(before, "was"));
+		else if (before)
+			json_object_del(entry, "was");
+		json_array_clear(json_object_get(entry, "sets"));
+		if (link)
+			json_array_append(json_object_get(entry, "sets"), (json_t *)link);
+		json_object_set(json_object_get(record, "links"), interface, entry);
+	}
+	if (json_object_size(json_object_get(tried, "links")))
+		err = write_record(node, HELD, record);
+	json_decref(record);
+	json_decref(tried);
+	json_decref(held);
+	return err ? err : write_record(node, TRY, NULL);
+}
+
+/* Undoes what is recorded under the key, and forgets it. */
+static int undo(struct node *node, const char *key, struct outcome *outcome)
+{
+	json_t *record = read_record(node, key);
+	int err = ip_put_all_back(record, outcome);
+
+	json_decref(record);
+	return err ? err : write_record(node, key, NULL);
+}
+
+int network_ip_take_back(struct node *node, struct outcome *outcome)
+{
+	return undo(node, TRY, outcome);
+}
+
+int network_ip_remove(struct node *node, struct outcome *outcome)
+{
+	int err = undo(node, TRY, outcome);
+
+	return err ? err : undo(node, HELD, outcome);
+}
