@@ -187,6 +187,25 @@ report=$(db "SELECT '{\"events\": [{\"seq\": 100000, \"item\": \"one\", \"id\": 
 expect_has "$(cat "$LAB/seen" "$LAB/serve.log")" "?]0;owned? ??2J ???gpj" "what is left of it"
 expect_fails "the terminal hears nothing" grep -q $'[\e\a]\|\u009b\|\u202e' "$LAB/seen" "$LAB/serve.log"
 
+# One that invents items, runs and peers without end fills nothing.
+known=$(db "SELECT run FROM items WHERE node = 'n1' AND name = 'one'")
+for list in '.item = "x\($i)"' '.item = "y\($i)" | .run = (("0000000000000000" + ($i | tostring))[-16:])' \
+	'.state = (if $i % 2 == 0 then "sending" else "staged" end) | .sources = [{peer: "p\($i)", bytes: 1, pieces: 1, wrong: 0, failed: 0, why: ""}]'; do
+	jq -nc --arg run "$known" '{events: [range(1000) as $i | {seq: (200000 + $i), item: "one", id: ("0" * 32), run: $run, state: "sending", percent: 0} | '"$list"']}' |
+		on 1 tee /tmp/report >/dev/null
+	# shellcheck disable=SC2086 # words
+	expect_eq "$(ask 1 $mine "$U/v1/events" -d @/tmp/report)" 204 "a report of 1000 events"
+	db "UPDATE nodes SET events = 0 WHERE name = 'n1'"
+done
+expect_ge 320 "$(db "SELECT count(*) FROM items WHERE node = 'n1'")" "items of one node"
+expect_ge 500 "$(db "SELECT count(*) FROM events WHERE node = 'n1' AND item NOT LIKE 'x%'")" "what is kept of its changes"
+expect_ge 64 "$(db "SELECT count(*) FROM sources WHERE node = 'n1'")" "sources of one item"
+expect_eq "$(db "SELECT count(*) FROM events WHERE run LIKE '000000000000%'")" 0 "events of runs that there are not"
+jq -nc --arg run "$known" '{events: [{seq: 300000, item: "one", id: ("0" * 32), run: $run, state: "failed", percent: 0, message: ("x" * 2000)}]}' | on 1 tee /tmp/report >/dev/null
+# shellcheck disable=SC2086 # words
+expect_eq "$(ask 1 $mine "$U/v1/events" -d @/tmp/report)" 400 "a reason of 2000 bytes"
+db "DELETE FROM items WHERE node = 'n1'; DELETE FROM sources"
+
 # An impostor at the control machine's address, with a CA of its own: the agent does not talk to it.
 stop serve
 in_ns c openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$LAB/i.key" -out "$LAB/i.pem" \

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What nodes report. A node may be somebody else's by now: it writes of itself alone, of runs that
+ * there are, and so much of each that the database cannot be filled with what it invents.
+ */
 #include "events.h"
 
 #include <errno.h>
@@ -10,6 +14,12 @@
 
 #define EVENTS_MAX  1000
 #define SESSION_LEN 16
+#define MESSAGE_MAX 1000
+#define LOG_MAX	    8192
+
+#define NODE_ITEMS_MAX	 (2 * DESIRED_ITEMS_MAX) /* with those of bundles before */
+#define ITEM_EVENTS_MAX	 200
+#define ITEM_SOURCES_MAX (2 * DESIRED_PEERS_MAX)
 
 bool events_state_valid(const char *word)
 {
@@ -42,7 +52,38 @@ static bool valid(const json_t *event)
 	       name_hex_valid(text(event, "run"), DESIRED_RUN_LEN) &&
 	       events_state_valid(text(event, "state")) && number(event, "seq") > 0 &&
 	       number(event, "percent") >= 0 && number(event, "percent") <= 100 &&
-	       swarm_valid(event);
+	       strlen(text(event, "message")) <= MESSAGE_MAX &&
+	       strlen(text(event, "log")) <= LOG_MAX && swarm_valid(event);
+}
+
+/* Is there room for this item of the node, or is it there already? */
+static bool item_fits(struct state *state, const char *node, const char *item)
+{
+	int64_t fits = 0;
+
+	state_number(state, &fits,
+		     "SELECT EXISTS (SELECT 1 FROM items WHERE node = ? AND name = ?) OR"
+		     " (SELECT count(*) FROM items WHERE node = ?) < ?",
+		     "sssi", node, item, node, (int64_t)NODE_ITEMS_MAX);
+	return fits;
+}
+
+/* Of a run that there is, and not endlessly: both are true of what an agent reports. */
+static bool belongs(struct state *state, const char *node, const json_t *event)
+{
+	const char *run = text(event, "run"), *item = text(event, "item");
+	int64_t known = 0, events = 0, sources = 0;
+
+	state_number(state, &known, "SELECT count(*) FROM runs WHERE id = ?", "s", run);
+	if (known)
+		state_number(state, &events,
+			     "SELECT count(*) FROM events WHERE run = ? AND node = ? AND item = ?",
+			     "sss", run, node, item);
+	if (known && json_object_get(event, "sources"))
+		state_number(state, &sources,
+			     "SELECT count(*) FROM sources WHERE run = ? AND node = ? AND item = ?",
+			     "sss", run, node, item);
+	return known && events < ITEM_EVENTS_MAX && sources < ITEM_SOURCES_MAX;
 }
 
 static int take(struct state *state, const char *node, const json_t *event)
@@ -50,6 +91,8 @@ static int take(struct state *state, const char *node, const json_t *event)
 	int64_t now = state_now(), ago = number(event, "ago");
 	int err;
 
+	if (!item_fits(state, node, text(event, "item")))
+		return 0;
 	err = state_run(state, NULL,
 			"INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 			" ON CONFLICT (node, name) DO UPDATE SET id = excluded.id,"
@@ -61,13 +104,13 @@ static int take(struct state *state, const char *node, const json_t *event)
 			text(event, "run"), text(event, "state"), number(event, "percent"),
 			number(event, "bytes"), number(event, "rate"), text(event, "message"),
 			text(event, "log"), now);
+	if (err || !belongs(state, node, event))
+		return err;
 	/* When it was here, by this machine's clock, less how long ago it was there: nodes' clocks
 	 * differ, a duration does not, unless a clock was set meanwhile. */
 	if (ago < 0)
 		ago = 0;
-	if (!err)
-		err = state_run(
-			state, NULL,
+	err = state_run(state, NULL,
 			"INSERT INTO events (run, node, item, state, at) SELECT ?, ?, ?, ?, ?"
 			" WHERE ? NOT IN (SELECT state FROM events WHERE run = ? AND"
 			" node = ? AND item = ? ORDER BY id DESC LIMIT 1)",
@@ -149,7 +192,8 @@ int events_reconcile(struct state *state, const char *node, const json_t *facts)
 	json_object_foreach (items, name, item)
 		if (!err && desired_name_valid(name) && events_state_valid(text(item, "state")) &&
 		    name_hex_valid(text(item, "id"), DESIRED_ID_LEN) &&
-		    name_hex_valid(text(item, "run"), DESIRED_RUN_LEN))
+		    name_hex_valid(text(item, "run"), DESIRED_RUN_LEN) &&
+		    strlen(text(item, "why")) <= MESSAGE_MAX && item_fits(state, node, name))
 			err = state_run(state, NULL,
 					"INSERT INTO items VALUES (?, ?, ?, ?, ?, 0, 0, 0, ?, '',"
 					" ?) ON CONFLICT (node, name) DO UPDATE SET"

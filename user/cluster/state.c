@@ -51,7 +51,8 @@ static const char additions[] =
 	" run TEXT NOT NULL, node TEXT NOT NULL, item TEXT NOT NULL, peer TEXT NOT NULL,"
 	" bytes INTEGER NOT NULL, pieces INTEGER NOT NULL, wrong INTEGER NOT NULL,"
 	" failed INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY (run, node, item, peer))"
-	" STRICT, WITHOUT ROWID;";
+	" STRICT, WITHOUT ROWID;"
+	"CREATE INDEX IF NOT EXISTS events_item ON events (run, node, item);";
 
 int64_t state_now(void)
 {
