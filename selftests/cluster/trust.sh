@@ -23,6 +23,13 @@ for key in ca.key server.key control.key cluster.db; do
 	expect_eq "$(stat -c %a "$LAB/state/$key")" 600 "mode of $key"
 done
 expect_fails "a second init" ctl init --keys "$LAB/ops.pub" "$LAB/cluster.yaml"
+# What can be done next is said, and is there to be done.
+expect_exit 1 "a retry before any apply" ctl retry
+expect_has "$(cat "$LAB/expect.out")" "no bundle was given yet: --bundle FILE, with plan or apply" "what it says"
+expect_exit 1 "a report before any run" ctl report
+expect_has "$(cat "$LAB/expect.out")" "there was no run yet: sluice-cluster apply" "what it says"
+expect_exit 4 "an uninstall of machines that are none" ctl uninstall --wait 1
+expect_has "$(tail -n 1 "$LAB/expect.out")" "refused for the problems above" "what comes last"
 
 # A token is for its node, at its address, once.
 one=$(token_for n1)

@@ -368,7 +368,10 @@ static enum cluster_exit run_rollback(struct cluster *cluster, char **arguments,
 	enum cluster_exit status;
 
 	if (!run) {
-		cluster_complain("there is no such run; see: sluice-cluster report");
+		cluster_complain(
+			"%s", values.run
+				      ? "there is no such run; see: sluice-cluster report --list"
+				      : "nothing was applied yet: there is nothing to roll back");
 		return CLUSTER_ERROR;
 	}
 	say_kept(run);

@@ -49,6 +49,8 @@ void cluster_complain(const char *format, ...)
 	if (vasprintf(&text, format, args) < 0)
 		text = NULL;
 	va_end(args);
+	/* What it is about was said before it, also where both go to one file. */
+	fflush(stdout);
 	fputs("sluice-cluster: ", stderr);
 	text_put(stderr, text ? text : "out of memory");
 	fputc('\n', stderr);

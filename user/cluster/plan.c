@@ -29,9 +29,11 @@ struct bundle *plan_bundle(struct cluster *cluster, const char *path, char **ret
 	trust.least = version ? strtoull(version, NULL, 10) : 0;
 	paths[0] = absolute;
 	if (!path && !last)
-		cluster_complain("which bundle? give --bundle FILE");
+		cluster_complain("no bundle was given yet: --bundle FILE, with plan or apply");
 	else if (!absolute)
-		cluster_complain("%s: %s", path ? path : last, strerror(errno));
+		cluster_complain("%s: %s%s", path ? path : last, strerror(errno),
+				 path ? ""
+				      : ": bring it back, or give another: apply --bundle FILE");
 	else if (keys && bundle_open(paths, 1, &trust, &bundle, &error))
 		cluster_complain("%s", error.text);
 	free(keys);

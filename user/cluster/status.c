@@ -211,7 +211,9 @@ static enum cluster_exit run_report(struct cluster *cluster, char **arguments, u
 		return list_runs(cluster);
 	report = runs_read(cluster, count ? arguments[0] : NULL, NULL);
 	if (!report) {
-		cluster_complain("there is no such run; see: sluice-cluster report --list");
+		cluster_complain("%s",
+				 count ? "there is no such run; see: sluice-cluster report --list"
+				       : "there was no run yet: sluice-cluster apply");
 		return CLUSTER_ERROR;
 	}
 	if (values.timeline && !write_timeline(cluster, report)) {
