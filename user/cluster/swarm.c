@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of bytes, pieces and failures: what a node claims, in all of a run's rows, still has a sum. */
+#define NUMBER_MOST ((int64_t)1 << 50)
+
 static const char *text(const json_t *object, const char *key)
 {
 	const char *value = json_string_value(json_object_get(object, key));
@@ -81,7 +84,7 @@ static bool source_valid(const json_t *source)
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		if (!json_is_integer(json_object_get(source, numbers[i])) ||
-		    number(source, numbers[i]) < 0)
+		    number(source, numbers[i]) < 0 || number(source, numbers[i]) > NUMBER_MOST)
 			return false;
 	return config_name_valid(text(source, "peer")) && strlen(text(source, "why")) <= 250;
 }
@@ -111,15 +114,15 @@ int swarm_take(struct state *state, const char *node, const json_t *event)
 				state, NULL,
 				"INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 				" ON CONFLICT (run, node, item, peer) DO UPDATE SET"
-				" bytes = bytes + excluded.bytes,"
-				" pieces = pieces + excluded.pieces,"
-				" wrong = wrong + excluded.wrong,"
-				" failed = failed + excluded.failed,"
+				" bytes = min(?10, bytes + excluded.bytes),"
+				" pieces = min(?10, pieces + excluded.pieces),"
+				" wrong = min(?10, wrong + excluded.wrong),"
+				" failed = min(?10, failed + excluded.failed),"
 				" why = CASE excluded.why WHEN '' THEN why ELSE excluded.why END",
-				"ssssiiiis", text(event, "run"), node, text(event, "item"),
+				"ssssiiiisi", text(event, "run"), node, text(event, "item"),
 				text(source, "peer"), number(source, "bytes"),
 				number(source, "pieces"), number(source, "wrong"),
-				number(source, "failed"), text(source, "why"));
+				number(source, "failed"), text(source, "why"), NUMBER_MOST);
 	return err;
 }
 
