@@ -191,10 +191,119 @@ static void test_stalled(void)
 	CHECK(piece_choose(&view, PIECE_CONTROL, &index));
 }
 
+/* ---- many nodes, each with a few peers --------------------------------------------------- */
+
+#define CROWD_MAX 256
+#define LINK	  4 /* pieces in a round, in each direction, of nodes and of the control machine */
+#define STALL	  6 /* rounds */
+
+static const struct {
+	const char *what;
+	size_t nodes;
+	unsigned rounds, copies; /* at most; copies in percent of the whole */
+} crowds[] = {
+	{ "34 with a few peers each", 34, 90, 130 },
+	{ "48 with a few peers each", 48, 90, 130 },
+	{ "100 with a few peers each", 100, 95, 140 },
+	{ "256 with a few peers each", 256, 100, 150 },
+};
+
+static struct crowd {
+	char names[CROWD_MAX][24];
+	uint8_t have[CROWD_MAX][MAP], next[CROWD_MAX][MAP], want[MAP];
+	size_t uplink[CROWD_MAX], fed[CROWD_MAX]; /* fed: the round when a peer gave something */
+	size_t count, control, sent;
+} crowd;
+
+static size_t know(size_t self, struct piece_peer *peers, size_t *who)
+{
+	size_t known = 0;
+
+	for (size_t i = 0; i < crowd.count; i++) {
+		if (i == self || !piece_near(self, i, crowd.count))
+			continue;
+		who[known] = i;
+		peers[known++] =
+			(struct piece_peer){ crowd.names[i], true, crowd.have[i], crowd.want };
+	}
+	return known;
+}
+
+static void act_in_crowd(size_t self, size_t round)
+{
+	struct piece_peer peers[CROWD_MAX];
+	size_t who[CROWD_MAX], index, left = LINK;
+	uint8_t busy[MAP] = { 0 };
+	struct piece_view view = { .name = crowd.names[self],
+				   .count = PIECES,
+				   .have = crowd.have[self],
+				   .want = crowd.want,
+				   .busy = busy,
+				   .peers = peers,
+				   .peers_count = know(self, peers, who) };
+
+	CHECK(view.peers_count <= 32);
+	for (size_t i = 0; i < view.peers_count && left; i++) {
+		size_t at = (i + round + self) % view.peers_count;
+
+		if (!crowd.uplink[who[at]] || !piece_choose(&view, at, &index))
+			continue;
+		piece_put(busy, index);
+		piece_put(crowd.next[self], index);
+		crowd.uplink[who[at]]--;
+		crowd.fed[self] = round;
+		left--;
+	}
+	view.stalled = round - crowd.fed[self] > STALL;
+	if (left && crowd.control && piece_choose(&view, PIECE_CONTROL, &index)) {
+		piece_put(crowd.next[self], index);
+		crowd.control--;
+		crowd.sent++;
+	}
+}
+
+static bool crowd_round(size_t round)
+{
+	memcpy(crowd.next, crowd.have, sizeof(crowd.next));
+	crowd.control = LINK;
+	for (size_t i = 0; i < crowd.count; i++)
+		crowd.uplink[i] = LINK;
+	for (size_t i = 0; i < crowd.count; i++)
+		act_in_crowd((i + round * 7) % crowd.count, round);
+	memcpy(crowd.have, crowd.next, sizeof(crowd.have));
+	for (size_t i = 0; i < crowd.count; i++)
+		if (memcmp(crowd.have[i], crowd.want, MAP) != 0)
+			return false;
+	return true;
+}
+
+/* One copy through one link takes PIECES / LINK = 60 rounds: no way of sending is faster. */
+static void test_crowds(void)
+{
+	for (size_t k = 0; k < sizeof(crowds) / sizeof(crowds[0]); k++) {
+		size_t round = 0;
+
+		unit_case = crowds[k].what;
+		memset(&crowd, 0, sizeof(crowd));
+		memset(crowd.want, 0xff, MAP);
+		crowd.count = crowds[k].nodes;
+		for (size_t i = 0; i < crowd.count; i++)
+			snprintf(crowd.names[i], sizeof(crowd.names[i]), "n%zu", i + 1);
+		while (round < crowds[k].rounds && !crowd_round(round))
+			round++;
+		if (getenv("V"))
+			printf("%s: %zu rounds, %zu sent\n", unit_case, round, crowd.sent);
+		CHECK_THAT(round < crowds[k].rounds, "not whole after %zu rounds", round);
+		CHECK_THAT(crowd.sent * 100 <= crowds[k].copies * PIECES,
+			   "the control machine sent %zu of %d pieces", crowd.sent, PIECES);
+	}
+}
+
 int main(void)
 {
 	test_cuts();
 	test_models();
+	test_crowds();
 	test_owners();
 	test_stalled();
 	return unit_end();

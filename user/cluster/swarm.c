@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/piece.h"
+
 /* Of bytes, pieces and failures: what a node claims, in all of a run's rows, still has a sum. */
 #define NUMBER_MOST ((int64_t)1 << 50)
 
@@ -41,14 +43,6 @@ static json_t *make_peer(const struct schedule *schedule, const struct member *m
 	return peer;
 }
 
-/* Is the distance between two of count in a ring a power of two? */
-static bool near(size_t a, size_t b, size_t count)
-{
-	size_t there = (b + count - a) % count, back = (a + count - b) % count;
-
-	return !(there & (there - 1)) || !(back & (back - 1));
-}
-
 json_t *swarm_document(const struct schedule *schedule, const struct member *member)
 {
 	size_t count = 0, self = 0, at = 0;
@@ -65,7 +59,7 @@ json_t *swarm_document(const struct schedule *schedule, const struct member *mem
 	for (size_t i = 0; i < schedule->count; i++) {
 		if (!takes_part(&schedule->members[i]))
 			continue;
-		if (at != self && (count <= DESIRED_PEERS_MAX + 1 || near(self, at, count))) {
+		if (at != self && (count <= DESIRED_PEERS_MAX + 1 || piece_near(self, at, count))) {
 			peer = make_peer(schedule, &schedule->members[i]);
 			if (peer)
 				json_array_append_new(peers, peer);

@@ -86,6 +86,13 @@ uint64_t piece_weight(const char *node, size_t index)
 	return x ^ x >> 31;
 }
 
+bool piece_near(size_t a, size_t b, size_t count)
+{
+	size_t there = (b + count - a) % count, back = (a + count - b) % count;
+
+	return !(there & (there - 1)) || !(back & (back - 1));
+}
+
 static bool open_for(const struct piece_view *view, size_t index)
 {
 	return piece_in(view->want, index) && !piece_in(view->have, index) &&

@@ -68,6 +68,12 @@ static inline void piece_drop(uint8_t *map, size_t index)
 
 uint64_t piece_weight(const char *node, size_t index);
 
+/*
+ * Where nodes are too many for everybody to be everybody's peer: are two of them peers, by their
+ * places in the list? Yes at distances of 1, 2, 4 … in a ring; each reaches each in a few steps.
+ */
+bool piece_near(size_t a, size_t b, size_t count);
+
 /* What one node knows of itself and of others. */
 struct piece_peer {
 	const char *name;
