@@ -42,6 +42,41 @@ curl -sS -o "$LAB/index" "$at/Packages"
 expect_eq "$(grep -c '^Package: ' "$LAB/index")" $((PUBLIC + 2)) "packages in the index"
 curl -sS "$at/Packages.gz" | gzip -d | cmp - "$LAB/index" || fail "the compressed index is another"
 
+# A publish touches those who see something else than before, and makes no own part twice.
+generations() { "$REPO" publish --show --json | jq -r '.views[] | "\(.view) \(.generation)"' | sort; }
+inode() { stat -c %i "$STATE/published/tenant-$1/current/$2"; }
+generations >"$LAB/before"
+"$REPO" upload --quiet --visible t5 "$(make_deb another 1.0)" >/dev/null
+publish
+expect_eq "$(generations | comm -13 "$LAB/before" - | cut -d ' ' -f 1)" tenant-t5 "views that a tenant's package changed"
+part=$(inode t6 own-amd64)
+"$REPO" upload --quiet "$(make_deb two 1.0)" >/dev/null
+publish
+expect_eq "$(inode t6 own-amd64)" "$part" "a tenant's own part, after a public package came"
+expect_eq "$(curl -sS "$RELAY/repo/apt/dists/stable/main/binary-amd64/Packages" | sed -n 's/^Package: //p' | grep -cx 'two\|own1')" 2 \
+	"the public package and its own in a tenant's index"
+
+# Who sees the same shares the files of it, but not what one of them saw before.
+for n in 3 4; do
+	"$REPO" visibility "own$n" none >/dev/null
+	"$REPO" upload --quiet --visible "t$n" "$(make_deb "only-t$n" 1.0)" >/dev/null
+done
+publish
+"$REPO" upload --quiet --visible t3,t4 "$(make_deb shared 1.0)" >/dev/null
+for n in 3 4; do "$REPO" delete "only-t$n" 1.0 >/dev/null; done
+publish
+release=apt/dists/stable/InRelease
+expect_eq "$(inode t3 $release)" "$(inode t4 $release)" "the index of two that see the same"
+expect_ne "$(inode t5 $release)" "$(inode t6 $release)" "the index of two that do not"
+gpgv --keyring "$STATE/key.gpg" "$STATE/published/tenant-t4/current/$release" >/dev/null 2>&1 || fail "the shared index's signature"
+for n in 3 4; do
+	tree=$STATE/published/tenant-t$n/current
+	(cd "$tree/apt/dists/stable" && awk '/^SHA256:/ { on = 1; next } /^[^ ]/ { on = 0 } on { print $1 "  " $3 }' Release |
+		sha256sum --quiet -c -) || fail "the index of t$n is not whole"
+	grep -rqs "^Package: only-t$n\$" "$tree/apt/dists" || fail "clients of t$n that are half-way find their index no more"
+	! grep -rqs "only-t$((7 - n))" "$tree" || fail "t$n reads what only t$((7 - n)) could see"
+done
+
 # A public package becomes the tenant's alone, and public again: nobody reads half of it.
 "$REPO" visibility common3 t1 >/dev/null
 publish

@@ -14,6 +14,7 @@
 #include "catalog.h"
 
 #define VIEWS_MAX    4096
+#define BATCH	     32 /* views published together: their manifests are in memory */
 #define TENANT_START "tenant-"
 
 struct publisher {
@@ -21,8 +22,14 @@ struct publisher {
 	pthread_mutex_t lock; /* one publish at a time */
 };
 
+struct view {
+	char name[PUBLISH_VIEW_MAX];
+	uint64_t
+		own; /* of which packages that are not public it holds: equal ones are neighbours */
+};
+
 struct views {
-	char name[VIEWS_MAX][PUBLISH_VIEW_MAX];
+	struct view view[VIEWS_MAX];
 	unsigned count;
 };
 
@@ -60,15 +67,33 @@ uint64_t publish_generation(struct store *store, const char *view)
 	return name_number(target, UINT64_MAX / 2, &generation) ? 0 : generation;
 }
 
-static bool add_view(struct views *views, const char *name)
+/* NULL when there are too many. */
+static struct view *add_view(struct views *views, const char *name)
 {
+	struct view *view;
+
 	for (unsigned i = 0; i < views->count; i++)
-		if (!strcmp(views->name[i], name))
-			return true;
+		if (!strcmp(views->view[i].name, name))
+			return &views->view[i];
 	if (views->count == VIEWS_MAX)
-		return false;
-	snprintf(views->name[views->count++], PUBLISH_VIEW_MAX, "%s", name);
-	return true;
+		return NULL;
+	view = &views->view[views->count++];
+	snprintf(view->name, sizeof(view->name), "%s", name);
+	return view;
+}
+
+/* FNV-1a; what only looks equal is told apart by its manifest. */
+static void add_own(struct view *view, const char *sha256)
+{
+	for (; *sha256; sha256++)
+		view->own = (view->own ^ (unsigned char)*sha256) * 1099511628211u;
+}
+
+static int compare_views(const void *a, const void *b)
+{
+	const struct view *x = a, *y = b;
+
+	return x->own != y->own ? (x->own < y->own ? -1 : 1) : strcmp(x->name, y->name);
 }
 
 static int list_published(struct store *store, struct views *views)
@@ -92,7 +117,7 @@ static uint64_t newest_generation(struct store *store, const struct views *views
 	uint64_t newest = 0, generation;
 
 	for (unsigned i = 0; i < views->count; i++) {
-		generation = publish_generation(store, views->name[i]);
+		generation = publish_generation(store, views->view[i].name);
 		if (generation > newest)
 			newest = generation;
 	}
@@ -140,6 +165,8 @@ static int add_entry(const struct catalog_row *row, void *arg)
 static int collect_views(struct store *store, const struct publish_list *list, struct views *views)
 {
 	char name[PUBLISH_VIEW_MAX];
+	struct view *view;
+	int err;
 
 	add_view(views, "public");
 	for (size_t i = 0; i < list->count; i++) {
@@ -149,44 +176,86 @@ static int collect_views(struct store *store, const struct publish_list *list, s
 			size_t len = strcspn(tenant, ",");
 
 			snprintf(name, sizeof(name), TENANT_START "%.*s", (int)len, tenant);
-			if (!add_view(views, name))
+			view = add_view(views, name);
+			if (!view)
 				return -E2BIG;
+			add_own(view, list->entries[i].sha256);
 			tenant += len + (tenant[len] == ',');
 		}
 	}
-	return list_published(store, views);
+	err = list_published(store, views);
+	if (!err)
+		qsort(views->view + 1, views->count - 1, sizeof(*views->view), compare_views);
+	return err;
+}
+
+static int publish_together(struct publish_build *builds, unsigned count)
+{
+	const struct publish_build *before = NULL;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (publish_view_begin(&builds[i], before))
+			return -1;
+		if (builds[i].built)
+			before = &builds[i];
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (builds[i].built && publish_view_finish(&builds[i]))
+			return -1;
+	return publish_views_switch(builds, count);
+}
+
+static int publish_batch(struct publish_build *builds, unsigned count, json_t *changed)
+{
+	int result = publish_together(builds, count);
+
+	for (unsigned i = 0; i < count; i++) {
+		if (builds[i].switched)
+			json_array_append_new(changed,
+					      json_pack("{s:s, s:i, s:i, s:i}", "view",
+							builds[i].view, "debs", (int)builds[i].debs,
+							"rpms", (int)builds[i].rpms, "retired",
+							(int)builds[i].retired));
+		publish_view_end(&builds[i]);
+	}
+	return result;
 }
 
 static int publish_views(struct publisher *publisher, const struct publish_list *list,
 			 const struct views *views, const struct sign_keys *keys,
 			 uint64_t generation, json_t *changed, struct problem *problem)
 {
-	for (unsigned i = 0; i < views->count; i++) {
-		const char *view = views->name[i];
-		struct publish_build build = {
-			.repod = publisher->repod,
-			.packages = list,
-			.keys = keys,
-			.view = view,
-			.generation = generation,
-			.problem = problem,
-		};
-		int result;
+	struct publish_build *builds = calloc(BATCH, sizeof(*builds));
+	unsigned count = 0;
+	int result = builds ? 0 : problem_errno(problem, -ENOMEM, "publish");
+
+	for (unsigned i = 0; i < views->count && !result; i++) {
+		const char *view = views->view[i].name;
+		const char *tenant = NULL;
 
 		if (!strncmp(view, TENANT_START, strlen(TENANT_START)))
-			build.tenant = view + strlen(TENANT_START);
-		else if (strcmp(view, "public") != 0)
-			continue;
-		result = publish_view(&build);
-		if (result < 0)
-			return -1;
-		if (result > 0)
-			json_array_append_new(changed, json_pack("{s:s, s:i, s:i, s:i}", "view",
-								 view, "debs", (int)build.debs,
-								 "rpms", (int)build.rpms, "retired",
-								 (int)build.retired));
+			tenant = view + strlen(TENANT_START);
+		if (tenant || !strcmp(view, "public"))
+			builds[count++] = (struct publish_build){
+				.repod = publisher->repod,
+				.packages = list,
+				.keys = keys,
+				.view = view,
+				.tenant = tenant,
+				.dir = -1,
+				.old_dir = -1,
+				.public_dir = -1,
+				.generation = generation,
+				.problem = problem,
+			};
+		/* The public one, the first, is what the others begin with. */
+		if (!i || count == BATCH || i + 1 == views->count) {
+			result = publish_batch(builds, count, changed);
+			count = 0;
+		}
 	}
-	return 0;
+	free(builds);
+	return result;
 }
 
 static json_t *run_locked(struct publisher *publisher, const char *who, int64_t expected,
@@ -274,11 +343,11 @@ json_t *publish_show(struct publisher *publisher, struct problem *problem)
 		goto out;
 	}
 	for (unsigned i = 0; i < views->count; i++) {
-		uint64_t generation = publish_generation(store, views->name[i]);
+		uint64_t generation = publish_generation(store, views->view[i].name);
 
 		if (generation)
 			json_array_append_new(list,
-					      json_pack("{s:s, s:I}", "view", views->name[i],
+					      json_pack("{s:s, s:I}", "view", views->view[i].name,
 							"generation", (json_int_t)generation));
 	}
 	report = json_pack("{s:I, s:O}", "generation", (json_int_t)newest_generation(store, views),

@@ -60,7 +60,7 @@ struct publish_list {
 	size_t count, room;
 };
 
-/* One view being built. */
+/* One view being built; zeroed but for what the caller sets: repod to generation, and problem. */
 struct publish_build {
 	struct repod *repod;
 	const struct publish_list *packages;
@@ -72,6 +72,11 @@ struct publish_build {
 	char public_path[256];	   /* for a tenant's view: the public one that is current */
 	int public_dir;
 	uint64_t generation;
+	/* Of the same publish, not finished yet, with the same packages: its index files serve. */
+	const struct publish_build *like;
+	char *manifest;		     /* what it holds, as text */
+	uint64_t old_generation;     /* the current one's; 0 when there is none */
+	bool built, ready, switched; /* how far it is: switched is what clients see */
 	unsigned own_debs, own_rpms; /* of a tenant: those that are not public */
 	unsigned debs, rpms, retired;
 	struct problem *problem;
@@ -79,8 +84,18 @@ struct publish_build {
 
 /* The number behind VIEW/current; 0 when the view is not published. */
 uint64_t publish_generation(struct store *store, const char *view);
-/* Builds the view when it changed. 1 when it was switched, 0 when not, -1 and the problem. */
-int publish_view(struct publish_build *build);
+/*
+ * Several views are published together, so that the disk is waited for three times and not three
+ * times each: begin all, finish those that are built, switch those that are ready, end all.
+ *
+ * begin: builds the view when it changed; before: the one that was begun before this one, or NULL.
+ * finish: adds what clients half-way may still ask for. switch: all of it is on disk first, then
+ * each is switched to by itself. 0, or -1 and the problem. end: closes and clears up.
+ */
+int publish_view_begin(struct publish_build *build, const struct publish_build *before);
+int publish_view_finish(struct publish_build *build);
+int publish_views_switch(struct publish_build *builds, unsigned count);
+void publish_view_end(struct publish_build *build);
 
 bool publish_visible(const struct publish_entry *entry, const char *tenant);
 /* Where an entry lies within a tree: "apt/pool/ab/abcd…/x_1_all.deb". */

@@ -106,7 +106,7 @@ static int compress(struct publish_build *build, const char *tool, const char *d
 	return spawn_run(&spawn, NULL, &why) ? failed(build, why) : 0;
 }
 
-/* to becomes the public file of that name with own after it; own goes. */
+/* to becomes the public file of that name with own after it. */
 static int join(struct publish_build *build, const char *to, const char *own)
 {
 	int fd, err;
@@ -118,9 +118,92 @@ static int join(struct publish_build *build, const char *to, const char *own)
 	if (!err)
 		err = publish_append(build->dir, own, fd);
 	close(fd);
-	if (!err && unlinkat(build->dir, own, 0))
-		err = -errno;
 	return err ? failed_errno(build, err) : 0;
+}
+
+/*
+ * A tenant's own part of an index stays beside the tree, "own-ARCH" and "own-ARCH.gz", together
+ * with the packages that it is of ("own"): as long as those are the same it is not made again.
+ */
+static char *list_own(const struct publish_build *build)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	for (size_t i = 0; i < build->packages->count; i++) {
+		const struct publish_entry *entry = &build->packages->entries[i];
+
+		if (entry->kind == PACKAGE_DEB && !entry->is_public &&
+		    publish_visible(entry, build->tenant))
+			fprintf(out, "%s %s %s\n", entry->arch, entry->sha256, entry->filename);
+	}
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static bool same_own(const struct publish_build *build, const char *own)
+{
+	size_t len = strlen(own);
+	char *old = malloc(len + 1);
+	int fd = build->old_dir < 0 ? -1 : openat(build->old_dir, "own", O_RDONLY | O_CLOEXEC);
+	bool same = fd >= 0 && old && pread(fd, old, len + 1, 0) == (ssize_t)len &&
+		    !memcmp(old, own, len);
+
+	if (fd >= 0)
+		close(fd);
+	free(old);
+	return same;
+}
+
+static int write_own(struct publish_build *build, const char *own)
+{
+	int fd = openat(build->dir, "own", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	size_t len = strlen(own);
+	ssize_t n;
+
+	if (fd < 0)
+		return failed_errno(build, -errno);
+	n = write(fd, own, len);
+	close(fd);
+	return n == (ssize_t)len ? 0 : failed_errno(build, -ENOSPC);
+}
+
+/* The own part of one architecture: from the tree before where it is the same, else made. */
+static int own_index(struct publish_build *build, const char *arch, bool same)
+{
+	char own[48], packed[56];
+
+	snprintf(own, sizeof(own), "own-%s", arch);
+	snprintf(packed, sizeof(packed), "%s.gz", own);
+	if (same && !publish_link(build->old_dir, own, build->dir, own) &&
+	    !publish_link(build->old_dir, packed, build->dir, packed))
+		return 0;
+	unlinkat(build->dir, own, 0);
+	return write_packages(build, arch, own) || compress(build, "gzip", build->path, own) ? -1
+											     : 0;
+}
+
+static int own_indices(struct publish_build *build, const char *const *arches, unsigned count)
+{
+	char *own = list_own(build);
+	bool same;
+	int result = 0;
+
+	if (!own)
+		return failed_errno(build, -ENOMEM);
+	same = same_own(build, own);
+	for (unsigned i = 0; i < count && !result; i++)
+		result = own_index(build, arches[i], same);
+	if (!result)
+		result = write_own(build, own);
+	free(own);
+	return result;
 }
 
 /*
@@ -128,18 +211,34 @@ static int join(struct publish_build *build, const char *to, const char *own)
  * other, which spares compressing the public ones again; so does xz, but apt reads the first
  * alone: there is none.
  */
-static int join_index(struct publish_build *build, const char *directory, const char *relative,
-		      const char *arch)
+static int join_index(struct publish_build *build, const char *relative, const char *arch)
 {
-	char packed[280], own[280], own_packed[288];
+	char packed[280], own[48], own_packed[56];
 
 	snprintf(packed, sizeof(packed), "%s.gz", relative);
-	snprintf(own, sizeof(own), "%.*sOwn", (int)(strrchr(relative, '/') + 1 - relative),
-		 relative);
+	snprintf(own, sizeof(own), "own-%s", arch);
 	snprintf(own_packed, sizeof(own_packed), "%s.gz", own);
-	if (write_packages(build, arch, own) || compress(build, "gzip", directory, "Own"))
-		return -1;
 	return join(build, packed, own_packed) || join(build, relative, own) ? -1 : 0;
+}
+
+/* Of one with the same packages: its indices and signatures, and its own parts for the next time.
+ */
+static int share_apt(struct publish_build *build, const char *const *arches, unsigned count)
+{
+	char own[56];
+	int err = publish_link_tree(build->like->dir, build->dir, "apt/dists");
+
+	for (unsigned i = 0; build->own_debs && i < count && !err; i++) {
+		snprintf(own, sizeof(own), "own-%s", arches[i]);
+		err = publish_link(build->like->dir, own, build->dir, own);
+		if (err)
+			break;
+		snprintf(own, sizeof(own), "own-%s.gz", arches[i]);
+		err = publish_link(build->like->dir, own, build->dir, own);
+	}
+	if (!err && build->own_debs)
+		err = publish_link(build->like->dir, "own", build->dir, "own");
+	return err ? failed_errno(build, err) : 0;
 }
 
 static int write_index(struct publish_build *build, const char *arch)
@@ -166,7 +265,7 @@ static int write_index(struct publish_build *build, const char *arch)
 			       : 0;
 	}
 	if (build->own_debs)
-		return join_index(build, directory, relative, arch);
+		return join_index(build, relative, arch);
 	for (int i = 0; i < 3 && !err; i++) {
 		snprintf(file, sizeof(file), "%s%s", relative, names[i]);
 		err = publish_link(build->public_dir, file, build->dir, file);
@@ -274,6 +373,10 @@ int publish_apt(struct publish_build *build)
 	err = publish_make_parents(build->dir, "apt/pool/");
 	if (err)
 		return failed_errno(build, err);
+	if (build->like)
+		return share_apt(build, arches, count);
+	if (build->own_debs && own_indices(build, arches, count))
+		return -1;
 	for (unsigned i = 0; i < count; i++)
 		if (write_index(build, arches[i]))
 			return -1;

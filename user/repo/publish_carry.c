@@ -116,15 +116,32 @@ static int carry_file(struct carry *carry, const char *path)
 	return fprintf(carry->retired, "%lld %s\n", (long long)since, path) < 0 ? -EIO : 0;
 }
 
+/* Is the line, with its end, in the new manifest? Both have the same order, so the search goes on.
+ */
+static bool is_still_there(const char **from, const char *line, size_t len)
+{
+	const char *found = memmem(*from, strlen(*from), line, len);
+
+	if (!found || (found > *from && found[-1] != '\n'))
+		return false;
+	*from = found + len;
+	return true;
+}
+
 /* Did a package that the old tree listed become invisible to this viewer? */
 static bool find_revoked(const struct carry *carry)
 {
 	char *manifest = read_list(carry->build->old_dir, "manifest"), sha256[NAME_DIGEST_LEN + 1];
+	const char *from = carry->build->manifest;
 	bool revoked = false;
 
 	for (char *line = manifest; line && *line && !revoked;) {
 		char *end = line + strcspn(line, "\n");
 
+		if (*end && is_still_there(&from, line, (size_t)(end + 1 - line))) {
+			line = end + 1;
+			continue;
+		}
 		if (sscanf(line, "%*s %*s %64[0-9a-f]", sha256) == 1)
 			revoked = !catalog_digest_visible(carry->reader, sha256, carry->viewer);
 		line = *end ? end + 1 : end;

@@ -50,8 +50,12 @@ int publish_rpm(struct publish_build *build)
 		return err ? problem_errno(build->problem, err, "publish") : 0;
 	}
 	err = publish_make_parents(build->dir, "rpm/packages/");
+	if (!err && build->like)
+		err = publish_link_tree(build->like->dir, build->dir, "rpm/repodata");
 	if (err)
 		return problem_errno(build->problem, err, "publish");
+	if (build->like)
+		return 0;
 	snprintf(cwd, sizeof(cwd), "%s/rpm", build->path);
 	fault_point("publish-rpm");
 	err = run(build, cwd, build->old_dir >= 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One view: is it another one than what is published? Then it is built in VIEW/.new, synced,
- * given its number, and switched to.
+ * Views: is one another than what is published? Then it is built in VIEW/.new, synced, given its
+ * number, and switched to.
  */
 #include "../lib/fault.h"
 #include "publish.h"
@@ -102,8 +102,9 @@ static char *make_manifest(struct publish_build *build)
 	return text;
 }
 
-static bool same_manifest(const struct publish_build *build, const char *manifest)
+static bool same_manifest(const struct publish_build *build)
 {
+	const char *manifest = build->manifest;
 	size_t len = strlen(manifest);
 	bool same = false;
 	char *old;
@@ -121,7 +122,7 @@ static bool same_manifest(const struct publish_build *build, const char *manifes
 	return same;
 }
 
-static bool same_as_current(const struct publish_build *build, const char *manifest)
+static bool same_as_current(const struct publish_build *build)
 {
 	struct stat status;
 
@@ -130,7 +131,7 @@ static bool same_as_current(const struct publish_build *build, const char *manif
 	    status.st_size &&
 	    db_now() - status.st_mtim.tv_sec >= build->repod->settings->publish.grace)
 		return false;
-	return same_manifest(build, manifest);
+	return same_manifest(build);
 }
 
 /*
@@ -194,8 +195,9 @@ static int link_packages(struct publish_build *build)
 	return 0;
 }
 
-static int write_manifest(struct publish_build *build, const char *manifest)
+static int write_manifest(struct publish_build *build)
 {
+	const char *manifest = build->manifest;
 	int fd = openat(build->dir, "manifest", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	size_t len = strlen(manifest);
 	ssize_t n;
@@ -207,42 +209,7 @@ static int write_manifest(struct publish_build *build, const char *manifest)
 	return n == (ssize_t)len ? 0 : problem_errno(build->problem, -ENOSPC, "publish");
 }
 
-/* Everything is on disk before the one rename that makes it current. */
-static int switch_view(struct publish_build *build)
-{
-	struct store *store = build->repod->store;
-	char number[24], from[PUBLISH_VIEW_MAX + 32], to[PUBLISH_VIEW_MAX + 32];
-	int view_dir, err = 0;
-
-	fault_point("publish-sync");
-	if (syncfs(build->dir))
-		return problem_errno(build->problem, -errno, "publish");
-	snprintf(number, sizeof(number), "%06llu", (unsigned long long)build->generation);
-	snprintf(from, sizeof(from), "%s/" BUILDING, build->view);
-	snprintf(to, sizeof(to), "%s/%s", build->view, number);
-	fault_point("publish-rename");
-	if (renameat(store->published, from, store->published, to))
-		return problem_errno(build->problem, -errno, "publish");
-	view_dir = openat(store->published, build->view, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (view_dir < 0)
-		return problem_errno(build->problem, -errno, "publish");
-	if (unlinkat(view_dir, ".current", 0) && errno != ENOENT)
-		err = -errno;
-	if (!err && symlinkat(number, view_dir, ".current"))
-		err = -errno;
-	if (!err)
-		err = store_sync(view_dir, "publish-view-sync");
-	fault_point("publish-switch");
-	if (!err && renameat(view_dir, ".current", view_dir, "current"))
-		err = -errno;
-	fault_point("publish-switched");
-	if (!err)
-		err = store_sync(view_dir, "publish-switch-sync");
-	close(view_dir);
-	return err ? problem_errno(build->problem, err, "publish") : 0;
-}
-
-static int build_view(struct publish_build *build, const char *manifest)
+static int build_view(struct publish_build *build)
 {
 	struct store *store = build->repod->store;
 	char relative[PUBLISH_VIEW_MAX + 16];
@@ -261,10 +228,7 @@ static int build_view(struct publish_build *build, const char *manifest)
 	if (build->dir < 0)
 		return problem_errno(build->problem, -errno, "publish");
 	fault_point("publish-begin");
-	if (link_packages(build) || publish_apt(build) || publish_rpm(build) ||
-	    publish_carry(build) || write_manifest(build, manifest))
-		return -1;
-	return 0;
+	return link_packages(build) || publish_apt(build) || publish_rpm(build) ? -1 : 0;
 }
 
 /* A tenant that has nothing of its own (any more) falls back to the public view. */
@@ -301,50 +265,144 @@ static int open_current(const struct publish_build *build, const char *view, cha
 	return openat(store->published, relative, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Builds what changed and switches to it: 1; or finds that there is nothing to do: 0. */
-static int renew_view(struct publish_build *build, const char *manifest)
+/*
+ * Has the one before the same packages, and was its Release made in another second than the one
+ * that clients of this view read now (see await_next_second())?
+ */
+static bool is_like(const struct publish_build *build, const struct publish_build *before)
 {
-	bool own = !build->tenant || build->own_debs || build->own_rpms;
+	struct stat made, read;
+	char path[160];
 
-	if (same_as_current(build, manifest))
+	if (!before || !before->built || !build->tenant || !before->tenant ||
+	    strcmp(before->manifest, build->manifest) != 0)
+		return false;
+	snprintf(path, sizeof(path), "apt/dists/%s/Release", build->repod->settings->publish.suite);
+	if (fstatat(before->dir, path, &made, 0))
+		return false;
+	return build->old_dir < 0 || (!fstatat(build->old_dir, "manifest", &read, 0) &&
+				      made.st_mtim.tv_sec > read.st_mtim.tv_sec);
+}
+
+int publish_view_begin(struct publish_build *build, const struct publish_build *before)
+{
+	bool own;
+
+	build->dir = -1;
+	build->old_generation = publish_generation(build->repod->store, build->view);
+	build->old_dir = open_current(build, build->view, build->old_path);
+	build->public_dir = build->tenant ? open_current(build, "public", build->public_path) : -1;
+	build->manifest = make_manifest(build);
+	if (!build->manifest)
+		return problem_errno(build->problem, -ENOMEM, "publish");
+	own = !build->tenant || build->own_debs || build->own_rpms;
+	if (same_as_current(build))
 		return 0;
 	if (!own && build->old_dir < 0)
 		return drop_view(build);
-	await_next_second(build);
-	if (build_view(build, manifest))
+	if (is_like(build, before))
+		build->like = before;
+	else
+		await_next_second(build);
+	if (build_view(build))
+		return -1;
+	build->built = true;
+	return 0;
+}
+
+int publish_view_finish(struct publish_build *build)
+{
+	bool own = !build->tenant || build->own_debs || build->own_rpms;
+
+	if (publish_carry(build) || write_manifest(build))
 		return -1;
 	/*
 	 * Nothing of its own, nothing retired: the tenant needs no view any more. Not before its
 	 * index is the public one word for word: a date could make a client keep the other.
 	 */
-	if (!own && !build->retired && same_manifest(build, manifest))
+	if (!own && !build->retired && same_manifest(build))
 		return drop_view(build);
-	return switch_view(build) ? -1 : 1;
+	build->ready = true;
+	return 0;
 }
 
-int publish_view(struct publish_build *build)
+/* What is built gets its number, and the link that is going to be "current". */
+static int number_view(const struct publish_build *build)
 {
 	struct store *store = build->repod->store;
-	uint64_t old = publish_generation(store, build->view);
-	char *manifest;
-	int result;
+	char number[24], from[PUBLISH_VIEW_MAX + 32], to[PUBLISH_VIEW_MAX + 32];
 
-	build->dir = -1;
-	build->old_dir = open_current(build, build->view, build->old_path);
-	build->public_dir = build->tenant ? open_current(build, "public", build->public_path) : -1;
-	manifest = make_manifest(build);
-	result = manifest ? renew_view(build, manifest)
-			  : problem_errno(build->problem, -ENOMEM, "publish");
-	free(manifest);
+	snprintf(number, sizeof(number), "%06llu", (unsigned long long)build->generation);
+	snprintf(from, sizeof(from), "%s/" BUILDING, build->view);
+	snprintf(to, sizeof(to), "%s/%s", build->view, number);
+	fault_point("publish-rename");
+	if (renameat(store->published, from, store->published, to))
+		return -errno;
+	snprintf(to, sizeof(to), "%s/.current", build->view);
+	if (unlinkat(store->published, to, 0) && errno != ENOENT)
+		return -errno;
+	return symlinkat(number, store->published, to) ? -errno : 0;
+}
+
+static int make_current(struct publish_build *build)
+{
+	struct store *store = build->repod->store;
+	char from[PUBLISH_VIEW_MAX + 32], to[PUBLISH_VIEW_MAX + 32];
+
+	snprintf(from, sizeof(from), "%s/.current", build->view);
+	snprintf(to, sizeof(to), "%s/current", build->view);
+	fault_point("publish-switch");
+	if (renameat(store->published, from, store->published, to))
+		return -errno;
+	build->switched = true;
+	fault_point("publish-switched");
+	return 0;
+}
+
+static int sync_all(const struct publish_build *build, const char *step)
+{
+	fault_point(step);
+	return syncfs(build->repod->store->published) ? -errno : 0;
+}
+
+/* Everything is on disk before the one rename that makes it current. */
+int publish_views_switch(struct publish_build *builds, unsigned count)
+{
+	struct publish_build *build, *end = builds + count;
+	bool any = false;
+	int err;
+
+	for (build = builds; build < end; build++)
+		any |= build->ready;
+	if (!any)
+		return 0;
+	err = sync_all(builds, "publish-sync");
+	for (build = builds; build < end && !err; build++)
+		if (build->ready)
+			err = number_view(build);
+	if (!err)
+		err = sync_all(builds, "publish-view-sync");
+	for (build = builds; build < end && !err; build++)
+		if (build->ready)
+			err = make_current(build);
+	if (!err)
+		err = sync_all(builds, "publish-switch-sync");
+	return err ? problem_errno(builds->problem, err, "publish") : 0;
+}
+
+void publish_view_end(struct publish_build *build)
+{
+	struct store *store = build->repod->store;
+
+	if (build->switched)
+		collect_garbage(store, build->view, build->generation, build->old_generation);
+	else if (build->dir >= 0)
+		remove_tree(store, build->view, BUILDING);
 	if (build->dir >= 0)
 		close(build->dir);
 	if (build->old_dir >= 0)
 		close(build->old_dir);
 	if (build->public_dir >= 0)
 		close(build->public_dir);
-	if (result < 0)
-		remove_tree(store, build->view, BUILDING);
-	else if (result > 0)
-		collect_garbage(store, build->view, build->generation, old);
-	return result;
+	free(build->manifest);
 }
