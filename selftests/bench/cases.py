@@ -43,6 +43,7 @@ CASES = {
     "32x1K-keepalive": Case([("/1K", 32)], ["rps"], 256, "32 connections, 1 KiB bodies"),
     "32x1K-new": Case([("/1K", 32)], ["rps"], 256, "32 at a time, 1 KiB, a connection each",
                       new=True),
+    "1000x1K": Case([("/1K", 1000)], ["rps"], 1000, "1,000 connections, 1 KiB bodies"),
     "1x1K": Case([("/1K", 1)], ["rps"], 32, "one connection, 1 KiB bodies"),
     "8x16M": Case([("/16M", 8)], ["gibs"], 8, "8 connections, 16 MiB bodies: the next alone"),
     "mixed": Case([("/1K", 1), ("/16M", 8)], ["gibs", "p50_us"], 16,

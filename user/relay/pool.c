@@ -19,6 +19,12 @@
 /* A FRONT worker's idle streams to BACK workers. */
 #define BRIDGE_IDLE    64
 #define BRIDGE_IDLE_MS 60000
+/*
+ * Beyond pool_size: where more ask at once than that, each would have a connection of its own
+ * opened and closed for each request. What was in use a moment ago is kept for another moment.
+ */
+#define EXTRA_MAX 1024 /* of all services together */
+#define EXTRA_MS  1000
 
 static void *reserve(size_t len)
 {
@@ -35,6 +41,7 @@ int pool_init(struct relay *relay, uint32_t max)
 	bool front = relay->role == PROTO_ROLE_FRONT;
 
 	*pool = (struct pool){ .service_count = front ? 1 : conf->services_count };
+	max += EXTRA_MAX;
 	if (front)
 		max += BRIDGE_IDLE;
 	for (unsigned i = 0; !front && i < conf->services_count; i++)
@@ -134,6 +141,7 @@ static void unlink_idle(struct pool *pool, struct origin *origin)
 		origin->next->prev = origin->prev;
 	origin->prev = origin->next = NULL;
 	service->idle_count--;
+	pool->extra -= origin->extra;
 }
 
 void pool_close(struct relay *relay, struct origin *origin)
@@ -233,12 +241,26 @@ static void hand_over(struct relay *relay, struct pool_service *service, struct 
 	conn_defer(relay, conn, CONN_TODO_CONNECT);
 }
 
+/* pool_size 0: none is ever kept. */
+static bool may_keep(const struct relay *relay, const struct pool_service *service)
+{
+	if (relay->draining || !service->size)
+		return false;
+	return service->idle_count < service->size || relay->pool.extra < EXTRA_MAX;
+}
+
 static void put_idle(struct relay *relay, struct pool_service *service, struct origin *origin)
 {
-	if (relay->draining || service->idle_count >= service->size) {
+	uint32_t keep_ms = service->idle_ms;
+
+	if (!may_keep(relay, service)) {
 		pool_close(relay, origin);
 		return;
 	}
+	origin->extra = service->idle_count >= service->size;
+	relay->pool.extra += origin->extra;
+	if (origin->extra && keep_ms > EXTRA_MS)
+		keep_ms = EXTRA_MS;
 	origin->state = ORIGIN_IDLE;
 	origin->reused = true;
 	origin->conn = NULL;
@@ -247,7 +269,7 @@ static void put_idle(struct relay *relay, struct pool_service *service, struct o
 		service->idle->prev = origin;
 	service->idle = origin;
 	service->idle_count++;
-	timer_set(&relay->wheel, &origin->timer, relay->now_ms + service->idle_ms);
+	timer_set(&relay->wheel, &origin->timer, relay->now_ms + keep_ms);
 	/* It stays watched when it is taken: the first thing it says is the response. */
 	if (!(origin->end.polling & 1 << RING_READABLE)) {
 		origin->end.polling |= 1 << RING_READABLE;

@@ -35,6 +35,7 @@ struct origin {
 	uint32_t service;
 	uint32_t index; /* of the service's origins */
 	bool reused;	/* has served a request, or waited for one */
+	bool extra;	/* idle beyond its service's size, for a moment */
 	struct conn *conn;
 	struct origin *prev, *next; /* in the service's idle list */
 	struct timer timer;
@@ -56,6 +57,7 @@ struct pool {
 	struct pool_service *services;
 	uint32_t service_count;
 	uint32_t asked;
+	uint32_t extra; /* idle connections of all services that are kept beyond their sizes */
 	uint32_t next_id;
 	bool stalled;	     /* the parent's socket is full */
 	int64_t orphaned_ms; /* when the last parent was lost */
