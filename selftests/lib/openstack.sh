@@ -55,7 +55,7 @@ uuid() { printf '%08x-0000-4000-8000-%012d\n' "$(cksum <<<"$SL_ID" | cut -d ' ' 
 # make_gateway TENANT NUMBER NAMESPACE INTERFACE: a tenant's gateway as neutron names them, and its VM,
 # which is instance NUMBER
 make_gateway() {
-	local tenant=$1 number=$2 name=$3 interface=$4
+	local tenant=$1 number=$2 name=$3 interface=$4 server
 	make_tenant "$tenant"
 	ns_ip "$tenant" link set qr0 down
 	ns_ip "$tenant" link set qr0 name "$interface"
@@ -64,6 +64,10 @@ make_gateway() {
 	ns_ip "$tenant-vm" link set eth0 address "$(instance_mac "$number")" addrgenmode eui64
 	ns_ip "$tenant-vm" link set eth0 up
 	ns_ip "$tenant-vm" route replace default via "$GATEWAY_IP"
+	# No name server is there, which cloud-init learns at once: it would wait for each of its names.
+	while read -r server; do
+		ns_ip "$tenant-vm" route add unreachable "$server"
+	done < <(sed -n 's/^nameserver[[:space:]]*\([0-9a-f.:]*\).*/\1/p' /etc/resolv.conf | grep -v '^127\.\|^::1$')
 	touch "/run/netns/$name"
 	mount --bind "$(ns_path "$tenant")" "/run/netns/$name"
 	NAMESPACES+=("$name")
