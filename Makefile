@@ -204,7 +204,7 @@ check-cluster: deps ## the cluster at full size: machines that boot, etcd, Postg
 	@BUILD=$(BUILD) CLUSTER=1 selftests/run 'cluster/*'
 
 # Whole programs beside run's cases: CASE names any of both kinds, and all run without one.
-BENCH_WHOLE := tenants moments scale flood raise packet cluster
+BENCH_WHOLE := tenants moments scale flood raise packet agents cluster
 BENCH_CASES := $(filter-out $(BENCH_WHOLE),$(CASE))
 bench: deps ## compare with the direct path and with peers (root; CASE= SUBJECT= ROUNDS=)
 	@$(MAKE) --no-print-directory programs tools $(BENCH_BIN) $(BUILD)/selftests/prog/test_speed

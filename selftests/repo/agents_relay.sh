@@ -33,30 +33,7 @@ start_sluiced
 attach blue
 
 ulimit -n 65536 2>/dev/null || true
-start polls in_ns blue-vm "$PYTHON" -u -c '
-import asyncio, sys
-count = int(sys.argv[1])
-async def poll(asked):
-    reader, writer = await asyncio.open_connection("169.254.169.254", 80)
-    writer.write(b"GET /sluice/v1/desired?generation=0&wait=50 HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n")
-    await writer.drain()
-    asked.release()
-    line = await reader.readline()
-    print("answer", line.split()[1].decode() if line else "cut")
-    writer.close()
-async def main():
-    asked = asyncio.Semaphore(0)
-    polls = []
-    for number in range(count):
-        polls.append(asyncio.create_task(poll(asked)))
-        if number % 50 == 49:
-            await asyncio.sleep(0.1)
-    for _ in range(count):
-        await asked.acquire()
-    print("waiting")
-    await asyncio.gather(*polls)
-    print("ended")
-asyncio.run(main())' "$AGENTS"
+start polls in_ns blue-vm "$PYTHON" "$HERE/polls.py" "$AGENTS" 50
 wait_for 60 "all to ask" grep -q '^waiting' "$LAB/polls.log"
 # The last of them are still on their way.
 at_repod() { [ "$(grep -c " $LAB/tenants.sock$" /proc/net/unix)" -gt "$AGENTS" ]; }
