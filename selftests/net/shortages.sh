@@ -9,19 +9,19 @@
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
-path_lab 1024 $((4 * MIB))
+path_lab 1024 $((4 * MIB)) $((16 * MIB))
 WORKERS=1
 RELAY_YAML=$'pipes_small: 1\npipes_large: 1'
-# without_pipes ENGINE BRIDGE: eight bodies for two pipes
+# without_pipes ENGINE BRIDGE: eight bodies for two pipes, more than sockets hold: each waits for its client
 without_pipes() {
 	local engine=$1 bridge=$2 i
 	for i in 1 2 3 4 5 6 7 8; do
-		start "many-$i" in_ns "$bridge-vm" curl -qsS --fail --noproxy '*' --limit-rate 4M \
-			-o "$LAB/many-$i" "$META/$((4 * MIB))"
+		start "many-$i" in_ns "$bridge-vm" curl -qsS --fail --noproxy '*' --limit-rate 8M \
+			-o "$LAB/many-$i" "$META/$((16 * MIB))"
 	done
 	for i in 1 2 3 4 5 6 7 8; do
 		collect "many-$i" || fail "body $i without pipes ($engine, $bridge)"
-		expect_eq "$(sha256sum <"$LAB/many-$i" | cut -d ' ' -f 1)" "${SUM[$((4 * MIB))]}" \
+		expect_eq "$(sha256sum <"$LAB/many-$i" | cut -d ' ' -f 1)" "${SUM[$((16 * MIB))]}" \
 			"body $i without pipes ($engine, $bridge)"
 	done
 	[ "$engine" = copy ] || wait_for 5 "shortages of $bridge to be counted ($engine)" short_of_pipes "$bridge"
