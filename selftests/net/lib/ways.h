@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Runs a table of cases against a worker, once for each engine and bridge. A case is a
+ * Runs a table of cases against a worker, for each engine and bridge at once. A case is a
  * name and a function; it says what a user would notice with expect().
  */
 #ifndef SELFTEST_WAYS_H
