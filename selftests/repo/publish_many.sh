@@ -47,7 +47,9 @@ generations() { "$REPO" publish --show --json | jq -r '.views[] | "\(.view) \(.g
 inode() { stat -c %i "$STATE/published/tenant-$1/current/$2"; }
 generations >"$LAB/before"
 "$REPO" upload --quiet --visible t5 "$(make_deb another 1.0)" >/dev/null
+begin=$EPOCHREALTIME
 publish
+say "one tenant's package: $(seconds "$begin" "$EPOCHREALTIME") s"
 expect_eq "$(generations | comm -13 "$LAB/before" - | cut -d ' ' -f 1)" tenant-t5 "views that a tenant's package changed"
 part=$(inode t6 own-amd64)
 "$REPO" upload --quiet "$(make_deb two 1.0)" >/dev/null
