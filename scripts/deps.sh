@@ -7,11 +7,11 @@ set -eu
 
 packages="
 	gcc make clang llvm libclang-rt-dev pkg-config bpftool
-	libc6-dev linux-libc-dev libbpf-dev libelf-dev zlib1g-dev
+	libc6-dev linux-libc-dev libbpf-dev libelf-dev
 	libnl-3-dev libnl-route-3-dev liburing-dev libcyaml-dev libyaml-dev
 	libssl-dev libjansson-dev libseccomp-dev
 	libmicrohttpd-dev libgnutls28-dev libsqlite3-dev libarchive-dev libcurl4-gnutls-dev
-	iproute2 iputils-ping ethtool procps util-linux libcap2-bin
+	iproute2 iputils-ping procps util-linux
 	nginx-light haproxy curl openssl socat jq python3
 	dosfstools xfsprogs lvm2 containerd
 	dnsmasq-base busybox nftables libnftables-dev iptables

@@ -17,7 +17,7 @@ SUITE_MODULES="virtio_ring virtio virtio_pci virtio_rng veth cls_u32 act_gact tu
 SUITE_PROGRAMS="bash sh env cat cp mv rm ln mkdir rmdir chmod chown touch ls head tail tac tr cut sort uniq wc tee
 	mktemp dirname basename sleep timeout stat seq id nproc date dd sha256sum cmp diff sed grep awk find
 	xargs shuf sync true false uname mount umount mountpoint nsenter unshare setpriv flock prlimit
-	pkill pgrep ps sysctl ip tc ss ping bpftool ethtool jq curl nginx openssl socat modprobe insmod kill od
+	pkill pgrep ps sysctl ip tc ss ping bpftool jq curl nginx openssl socat modprobe insmod kill od
 	tsort comm expr printf readlink realpath"
 
 # suite_run SUITE PATTERN…: tests that match, on the kernel of that Debian suite
