@@ -63,6 +63,8 @@ control_rate 3mbit
 start apply in_ns c "$CLUSTER" apply --state "$LAB/state" --bundle "$LAB/1.sluice" --json
 wait_for 60 "pieces arrive at n2" begun 2
 agent_kill 2
+# Silent at first, then somebody else: for n1 that is another story than somebody else at once.
+sleep 1
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=n2 \
 	-keyout "$LAB/other.key" -out "$LAB/other.pem" 2>/dev/null
 start impostor in_ns n2 openssl s_server -quiet -accept 8444 -key "$LAB/other.key" -cert "$LAB/other.pem" -www

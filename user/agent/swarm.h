@@ -141,6 +141,7 @@ struct tally {
 struct source {
 	struct swarm_peer peer; /* key empty: the control machine */
 	bool alive, met, shunned;
+	bool foreign; /* another machine's key answered there last */
 	struct transfer piece, map;
 	size_t index; /* of the piece under way */
 	int64_t begun, retry_at, ask_at;

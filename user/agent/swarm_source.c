@@ -152,10 +152,12 @@ int source_ask_map(struct source *source, CURLM *multi, const struct swarm *swar
 	return run(&source->map, multi, url);
 }
 
-/* Whoever answers there is not the peer: said once, and looked at again later. */
+/* Whoever answers there is not the peer: said once, and looked at again later. The peer itself may
+ * have been silent before. */
 static void refuse_key(struct source *source)
 {
-	if (!source->failures) {
+	if (!source->foreign) {
+		source->foreign = true;
 		log_warn("swarm: the key that answers at %s is not %s's", source->peer.address,
 			 source->peer.name);
 		source->tally.failed++;
@@ -169,13 +171,15 @@ long source_ended(struct transfer *transfer, CURLM *multi, CURLcode result)
 	struct source *source = transfer->source;
 	long status = -1;
 
-	if (result == CURLE_OK)
+	if (result == CURLE_OK) {
 		curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
-	else if (result == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
+		source->foreign = false;
+	} else if (result == CURLE_SSL_PINNEDPUBKEYNOTMATCH) {
 		refuse_key(source);
-	else
+	} else {
 		snprintf(source->why, sizeof(source->why), "%.190s",
 			 *transfer->error ? transfer->error : curl_easy_strerror(result));
+	}
 	curl_multi_remove_handle(multi, transfer->curl);
 	transfer->running = false;
 	return status;
