@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A directory in memory for a target's files, gone when it ends. */
+/* A directory, in memory where there is one, for a target's files, gone when it ends. */
 #ifndef SELFTESTS_FUZZ_PLACE_H
 #define SELFTESTS_FUZZ_PLACE_H
 
@@ -26,7 +26,8 @@ static void place_remove(void)
 
 static inline const char *place_make(void)
 {
-	strcpy(place, "/dev/shm/sluice-fuzz.XXXXXX");
+	snprintf(place, sizeof(place), "%s/sluice-fuzz.XXXXXX",
+		 access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
 	assert(mkdtemp(place));
 	assert(!atexit(place_remove));
 	return place;
