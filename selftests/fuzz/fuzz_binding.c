@@ -74,6 +74,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int err = bindings_parse("f", text, size, &list, &why);
 
 	assert(err == 0 || (err == -EINVAL && why && *why && !list.list));
+	if (err) {
+		json_t *shown = json_string(why);
+
+		assert(shown);
+		json_decref(shown);
+	}
 	free(why);
 	if (!err)
 		check_list(&list);

@@ -20,7 +20,10 @@ class Theirs(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 http.server.HTTPServer(("169.254.169.254", 80), Theirs).serve_forever()
 PY
-start theirs in_ns $vm "$PYTHON" "$LAB/theirs.py"
+# A process is named by whoever starts it: in no character set, to change a terminal, or cut.
+odd=$'th\xff\e[31m'
+ln -s "$(readlink -f "$PYTHON")" "$LAB/$odd"
+start theirs in_ns $vm "$LAB/$odd" "$LAB/theirs.py"
 theirs() { [ "$(vm_curl $vm --max-time 5 "$META/whoami")" = theirs ]; }
 wait_for 5 "their server" theirs
 
@@ -28,6 +31,7 @@ start_sluiced
 sluice tenant attach $vm --netns "$(ns_name $vm)" --interface qr0 >>"$LAB/attach.log" 2>&1 || true
 expect_eq "$(tenant $vm .state)" conflict "state beside another owner"
 expect_has "$(tenant $vm .reason)" 169.254.169.254 "the reason"
+expect_has "$(tenant $vm .reason)" "th??[31m" "who holds it"
 for i in 1 2 3; do
 	theirs || fail "their server no longer answers ($i)"
 done

@@ -68,6 +68,13 @@ static void test_copy(void)
 	CHECK(!strcmp(out, "a\nb"));
 }
 
+static void test_plain(void)
+{
+	unit_case = "plain";
+	CHECK(text_is_plain("") && text_is_plain("qr-1 \xc3\xbc"));
+	CHECK(!text_is_plain("qr\n") && !text_is_plain("\xffqr") && !text_is_plain("qr\xc3"));
+}
+
 static void test_json(void)
 {
 	json_t *json = json_pack("{s:[s, i], s:s}", "list", "\033[2J", 7, "why", "x\xc2\x9by");
@@ -87,6 +94,7 @@ int main(void)
 {
 	test_clean();
 	test_copy();
+	test_plain();
 	test_json();
 	return unit_end();
 }

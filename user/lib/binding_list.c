@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "text.h"
+
 #define MISTAKES_MAX 20 /* listed at once */
 
 /* ---- lists ------------------------------------------------------------------------------------
@@ -153,9 +155,7 @@ __attribute__((format(printf, 3, 4))) static void complain(struct reader *reader
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
 	/* It quotes the file: one line stays one line. */
-	for (char *c = message; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
+	text_clean(message, strlen(message), false);
 	if (asprintf(&text, "%s%s%s:%zu: %s", reader->why ? reader->why : "",
 		     reader->why ? "\n" : "", reader->name, line, message) < 0) {
 		reader->oom = true;

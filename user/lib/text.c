@@ -47,6 +47,16 @@ void text_clean(char *text, size_t len, bool lines)
 	}
 }
 
+bool text_is_plain(const char *text)
+{
+	size_t left = strlen(text), bytes;
+	bool plain = true;
+
+	for (; plain && left; text += bytes, left -= bytes)
+		bytes = next(text, left, &plain);
+	return plain;
+}
+
 void text_copy(char *out, size_t size, const char *text, bool lines)
 {
 	size_t len = strnlen(text, size - 1);

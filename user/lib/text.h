@@ -17,6 +17,8 @@ struct json_t;
 void text_clean(char *text, size_t len, bool lines);
 /* As much of it as fits into size with the NUL, cleaned, no character cut in two. */
 void text_copy(char *out, size_t size, const char *text, bool lines);
+/* There is nothing to clean. */
+bool text_is_plain(const char *text);
 /* Prints it cleaned. */
 void text_put(FILE *out, const char *text);
 /* A copy in which every string is cleaned, keys excepted; NULL: out of memory. */

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../lib/text.h"
+
 json_t *control_error(const char *code, const char *hint, const char *format, ...)
 {
 	char message[1024];
@@ -15,6 +17,8 @@ json_t *control_error(const char *code, const char *hint, const char *format, ..
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
+	/* It may quote what was asked, cut anywhere. */
+	text_clean(message, strlen(message), true);
 	return json_pack("{s:b, s:{s:s, s:s, s:s}}", "ok", 0, "error", "code", code, "message",
 			 message, "hint", hint);
 }

@@ -214,37 +214,6 @@ static void collect_link(const char *name, uint32_t ifindex, void *arg)
 	list->links[list->count++].ifindex = ifindex;
 }
 
-/*
- * What namespace and interface are by the first rule that matches them: false, or *ret_want,
- * whose strings are in name, network and the arguments.
- */
-static bool apply_rules(const struct conf *conf, char *netns, char *interface, char *name,
-			char *network, size_t size, struct tenant_want *ret_want)
-{
-	static struct log_limit limit = LOG_LIMIT(60000, 10);
-	uint32_t left_out;
-
-	for (unsigned i = 0; i < conf->discover_count; i++) {
-		const struct conf_discover *rule = &conf->discover[i];
-		struct glob_captures captures = { 0 };
-
-		if (!glob_match(rule->namespaces, netns, &captures) ||
-		    !glob_match(rule->interfaces, interface, &captures))
-			continue;
-		if (!glob_expand(rule->tenant, netns, interface, &captures, name, size) &&
-		    want_name_valid(name) &&
-		    !glob_expand(rule->network, netns, interface, &captures, network, size) &&
-		    !want_from_rule(ret_want, conf, rule, name, network, netns, interface))
-			return true;
-		if (log_allowed(&limit, &left_out))
-			log_error("%s in %s matches rule %u of discover, but its template makes no "
-				  "name for a tenant (63 letters, digits, '.', '_', '-')",
-				  interface, netns, i + 1);
-		return false;
-	}
-	return false;
-}
-
 static void serve(struct discover *discover, struct space *space, const char *interface)
 {
 	struct tenants *tenants = discover->sluiced->tenants;
@@ -255,8 +224,8 @@ static void serve(struct discover *discover, struct space *space, const char *in
 	uint32_t left_out;
 	bool fresh;
 
-	if (!apply_rules(discover->sluiced->generation->conf, space->name, (char *)interface, name,
-			 network, sizeof(name), &want))
+	if (!want_discovered(&want, discover->sluiced->generation->conf, space->name,
+			     (char *)interface, name, network, sizeof(name)))
 		return;
 	/* Somebody asked for this interface in so many words: theirs. */
 	while ((tenant = tenants_next_in(tenants, space->name, tenant)))

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../lib/log.h"
+#include "../lib/text.h"
 #include "binder.h"
 #include "discover.h"
 #include "generation.h"
@@ -175,12 +176,16 @@ static struct gate *neighbour(struct tenants *tenants, const struct gate *gate, 
 }
 
 /* Sets state and reason; a line in the log when either is new. */
-static void set_state(struct tenant *tenant, enum tenant_state state, const char *reason)
+static void set_state(struct tenant *tenant, enum tenant_state state, const char *why)
 {
+	char reason[sizeof(tenant->reason)];
+
+	/* It may name a process, whose name is anybody's. */
+	text_copy(reason, sizeof(reason), why, false);
 	if (state == tenant->state && !strcmp(reason, tenant->reason))
 		return;
 	tenant->state = state;
-	snprintf(tenant->reason, sizeof(tenant->reason), "%s", reason);
+	strcpy(tenant->reason, reason);
 	if (state == TENANT_ATTACHED)
 		log_info("tenant %s: attached to %s in %s", tenant->want.name,
 			 tenant->gate.interface, tenant->want.netns);

@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/glob.h"
+#include "../lib/log.h"
+#include "../lib/text.h"
+
 static int copy_string(char **ret, const char *from)
 {
 	if (!from)
@@ -81,9 +85,9 @@ int want_from_conf(struct tenant_want *ret, const struct conf *conf, const struc
 	return err;
 }
 
-int want_from_rule(struct tenant_want *ret, const struct conf *conf,
-		   const struct conf_discover *rule, char *name, char *network, char *netns,
-		   char *interface)
+static int from_rule(struct tenant_want *ret, const struct conf *conf,
+		     const struct conf_discover *rule, char *name, char *network, char *netns,
+		     char *interface)
 {
 	*ret = (struct tenant_want){
 		.name = name,
@@ -98,6 +102,34 @@ int want_from_rule(struct tenant_want *ret, const struct conf *conf,
 	return rule->ports_count
 		       ? want_set_ports(ret, rule->ports, rule->ports_count)
 		       : want_set_ports(ret, conf->listen.ports, conf->listen.ports_count);
+}
+
+bool want_discovered(struct tenant_want *ret, const struct conf *conf, char *netns, char *interface,
+		     char *name, char *network, size_t size)
+{
+	static struct log_limit limit = LOG_LIMIT(60000, 10);
+	uint32_t left_out;
+
+	for (unsigned i = 0; i < conf->discover_count; i++) {
+		const struct conf_discover *rule = &conf->discover[i];
+		struct glob_captures captures = { 0 };
+
+		if (!glob_match(rule->namespaces, netns, &captures) ||
+		    !glob_match(rule->interfaces, interface, &captures))
+			continue;
+		if (text_is_plain(netns) && text_is_plain(interface) &&
+		    !glob_expand(rule->tenant, netns, interface, &captures, name, size) &&
+		    want_name_valid(name) &&
+		    !glob_expand(rule->network, netns, interface, &captures, network, size) &&
+		    !from_rule(ret, conf, rule, name, network, netns, interface))
+			return true;
+		if (log_allowed(&limit, &left_out))
+			log_error("%s in %s matches rule %u of discover, but is no plain text, or "
+				  "makes no tenant's name (63 letters, digits, '.', '_', '-')",
+				  interface, netns, i + 1);
+		return false;
+	}
+	return false;
 }
 
 const char *want_network(const char *netns)

@@ -31,10 +31,12 @@ struct tenant_want {
 int want_copy(struct tenant_want *ret, const struct tenant_want *from);
 int want_from_conf(struct tenant_want *ret, const struct conf *conf,
 		   const struct conf_tenant *from);
-/* For a namespace and interface that a rule matches; the strings are the caller's: copy it. */
-int want_from_rule(struct tenant_want *ret, const struct conf *conf,
-		   const struct conf_discover *rule, char *name, char *network, char *netns,
-		   char *interface);
+/*
+ * What namespace and interface are by the first rule that matches them: false, or *ret, whose
+ * strings are name and network, of size bytes each, and the arguments: copy it.
+ */
+bool want_discovered(struct tenant_want *ret, const struct conf *conf, char *netns, char *interface,
+		     char *name, char *network, size_t size);
 /* The name by which a namespace is known: the last part of a path; NULL for a process's. */
 const char *want_network(const char *netns);
 /* What a namespace is called wherever it stands: its name under /run/netns, else as it is written.
