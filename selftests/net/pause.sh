@@ -19,7 +19,7 @@ check() {
 	expect_pattern "$vm" /odd/drip/50/5 50 "drip ($engine, $bridge)"
 	expect_pattern "$vm" /odd/delay/70000/300 70000 "delay ($engine, $bridge)"
 
-	start patient in_ns "$vm-vm" "$PYTHON" "$TOOLS/rawhttp.py" --timeout 60 get /odd/delay/1000/$((2000 * SLOW))
+	start patient in_ns "$vm-vm" "$PYTHON" "$TOOLS/rawhttp.py" --timeout 60 get /odd/delay/1000/2500
 	wait_for 5 "a request that waits ($engine, $bridge)" has_open "$vm"
 	expect_document "$vm" 1024 "beside a waiting request ($engine, $bridge)"
 	[ ! -s "$LAB/patient.log" ] || fail "a small document waited for one that waits ($engine, $bridge)"
