@@ -276,7 +276,7 @@ static void await_ready(struct parent *parent)
 		while (!worker->ready) {
 			struct pollfd fd = { .fd = worker->sock, .events = POLLIN };
 
-			if (poll(&fd, 1, 10000) <= 0) {
+			if (poll(&fd, 1, 30000) <= 0) {
 				fprintf(stderr, "worker %u is not ready\n", i);
 				exit(1);
 			}
