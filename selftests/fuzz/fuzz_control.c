@@ -13,6 +13,7 @@
 #include "fuzz.h"
 
 static unsigned changes;
+static bool no_memory;
 
 static uint16_t ports[] = { 80, 8080 };
 static struct conf conf = { .listen = { .ports = ports, .ports_count = 2, .ipv6 = true } };
@@ -60,7 +61,7 @@ json_t *ports_report(const struct ports *table)
 
 json_t *report_top(struct sluiced *sluiced)
 {
-	return json_object();
+	return no_memory ? NULL : json_object();
 }
 
 int doctor_run_start(struct doctor_run *run, const char *tenant)
@@ -162,6 +163,7 @@ static void ask(enum control_access access, const uint8_t *data, size_t size)
 
 	free(line);
 	assert(rest.fd == -1);
+	assert(!rest.tenant || json_is_true(ok));
 	assert(json_is_boolean(ok));
 	assert(json_is_true(ok) == (json_object_get(reply, "data") != NULL));
 	json_decref(reply);
@@ -172,6 +174,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	changes = 0;
 	ask(CONTROL_DENIED, data, size);
 	ask(CONTROL_READ, data, size);
+	no_memory = true;
+	ask(CONTROL_READ, data, size);
+	no_memory = false;
 	assert(!changes);
 	ask(CONTROL_ADMIN, data, size);
 	assert(changes <= 1);

@@ -29,3 +29,17 @@ for engine in $ENGINES; do
 	in_ns port-vm ping -q -c 1 -W 2 192.168.0.11 >/dev/null || fail "VMs of the bridge are apart"
 	stop_sluiced
 done
+
+# A name that JSON cannot carry would keep the whole status from being told: refused, with the reason.
+odd=$'br\xff'
+ns_ip port link set br0 down
+ns_ip port link set br0 name "$odd"
+ns_ip port link set "$odd" up
+start_sluiced
+expect_fails "attach below a bridge of an odd name" sluice tenant attach port --netns "$(ns_name port)" --interface vp0
+expect_has "$(cat "$LAB/expect.out")" "no plain text; rename it" "why"
+ns_ip port link set "$odd" down
+ns_ip port link set "$odd" name br0
+ns_ip port link set br0 up
+sluice tenant attach port --netns "$(ns_name port)" --interface vp0 >"$LAB/attach.log" ||
+	fail "the attach after it was renamed"

@@ -104,10 +104,32 @@ static void test_equal(void)
 	CHECK(!copy.name);
 }
 
+/* Names of interfaces come from the kernel, which takes any bytes. */
+static void test_discovered(void)
+{
+	char spaces[] = "qrouter-*", interfaces[] = "qr*", tenant[] = "blue", net[] = "n";
+	struct conf_discover rule = {
+		.namespaces = spaces, .interfaces = interfaces, .tenant = tenant, .network = net
+	};
+	uint16_t port = 80;
+	struct conf conf = { .listen = { .ports = &port, .ports_count = 1 },
+			     .discover = &rule,
+			     .discover_count = 1 };
+	char space[] = "qrouter-1", good[] = "qr-1", odd[] = "qr\xff", name[SL_NAME_MAX],
+	     network[SL_NAME_MAX];
+	struct tenant_want want;
+
+	unit_case = "discovered";
+	CHECK(want_discovered(&want, &conf, space, good, name, network, sizeof(name)) &&
+	      !strcmp(want.name, "blue") && want.interface == good);
+	CHECK(!want_discovered(&want, &conf, space, odd, name, network, sizeof(name)));
+}
+
 int main(void)
 {
 	test_ports();
 	test_names();
 	test_equal();
+	test_discovered();
 	return unit_end();
 }

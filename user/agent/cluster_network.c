@@ -4,7 +4,7 @@
  * applied now, by networkd where it runs, else by ip (cluster_network_ip.c). A scheme that cuts
  * this machine off from its control machine is taken back.
  */
-#include "cluster.h"
+#include "cluster_network_ip.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -40,28 +40,6 @@ __attribute__((format(printf, 2, 3))) static void append(char *out, const char *
 	va_start(args, format);
 	vsnprintf(out + len, FILE_TEXT - len, format, args);
 	va_end(args);
-}
-
-static bool listed(const json_t *links, const char *interface)
-{
-	const json_t *link;
-	size_t i;
-
-	json_array_foreach (links, i, link)
-		if (!strcmp(text(link, "interface"), interface))
-			return true;
-	return false;
-}
-
-static bool has_vlan(const json_t *links, const char *parent)
-{
-	const json_t *link;
-	size_t i;
-
-	json_array_foreach (links, i, link)
-		if (text(link, "parent") && !strcmp(text(link, "parent"), parent))
-			return true;
-	return false;
 }
 
 /* The VLANs on top of an interface. */
@@ -116,7 +94,7 @@ static int write_vlan(struct work *work, const json_t *links, const json_t *link
 	append(out, "[NetDev]\nName=%s\nKind=vlan\n\n[VLAN]\nId=%u\n", text(link, "interface"),
 	       number(link, "vlan"));
 	err = put(work, text(link, "interface"), "netdev", out);
-	if (err || listed(links, parent))
+	if (err || ip_find(links, parent))
 		return err;
 	*out = '\0';
 	append(out, "[Match]\nName=%s\n\n[Network]\nKeepConfiguration=yes\n", parent);
@@ -158,7 +136,7 @@ static int remove_stale(struct work *work, const json_t *links)
 
 		snprintf(interface, sizeof(interface), "%.*s",
 			 (int)(strrchr(name, '.') ? strrchr(name, '.') - name : 0), name);
-		if (!listed(links, interface) && !has_vlan(links, interface) && unlink(path) &&
+		if (!ip_find(links, interface) && !ip_is_parent(links, interface) && unlink(path) &&
 		    errno != ENOENT)
 			err = outcome_fail(&work->outcome, -errno, "%s: %s", path, strerror(errno));
 	}

@@ -38,6 +38,28 @@ bool ip_listed(const json_t *list, const json_t *value)
 	return false;
 }
 
+const json_t *ip_find(const json_t *links, const char *interface)
+{
+	const json_t *link;
+	size_t i;
+
+	json_array_foreach (links, i, link)
+		if (!strcmp(ip_text(link, "interface"), interface))
+			return link;
+	return NULL;
+}
+
+bool ip_is_parent(const json_t *links, const char *interface)
+{
+	const json_t *link;
+	size_t i;
+
+	json_array_foreach (links, i, link)
+		if (!strcmp(ip_text(link, "parent"), interface))
+			return true;
+	return false;
+}
+
 /* Takes value. */
 static void add_new(json_t *list, json_t *value)
 {

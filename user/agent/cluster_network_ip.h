@@ -16,6 +16,9 @@
 /* "" when there is none. */
 const char *ip_text(const json_t *object, const char *key);
 bool ip_listed(const json_t *list, const json_t *value);
+/* The document's link of this interface, or NULL; has it a VLAN on top? */
+const json_t *ip_find(const json_t *links, const char *interface);
+bool ip_is_parent(const json_t *links, const char *interface);
 
 /* How it is: a "was"; NULL: there is no such interface. */
 json_t *ip_link(const char *interface);

@@ -82,34 +82,11 @@ static int keep(struct work *work, const json_t *held, const json_t *links)
 
 	if (err)
 		outcome_fail(&work->outcome, err,
-			     "ip does not say how the network is; nothing was "
-			     "changed");
+			     "ip does not say how the network is; nothing was changed");
 	else
 		err = write_record(work->node, TRY, record);
 	json_decref(record);
 	return err;
-}
-
-static const json_t *find_link(const json_t *links, const char *interface)
-{
-	const json_t *link;
-	size_t i;
-
-	json_array_foreach (links, i, link)
-		if (!strcmp(ip_text(link, "interface"), interface))
-			return link;
-	return NULL;
-}
-
-static bool is_parent(const json_t *links, const char *interface)
-{
-	const json_t *link;
-	size_t i;
-
-	json_array_foreach (links, i, link)
-		if (!strcmp(ip_text(link, "parent"), interface))
-			return true;
-	return false;
 }
 
 /* What the scheme before set and this one does not. */
@@ -121,10 +98,10 @@ static int remove_stale(const json_t *held, const json_t *links, struct outcome 
 	int err = 0;
 
 	json_object_foreach (json_object_get(held, "links"), interface, entry) {
-		link = find_link(links, interface);
+		link = ip_find(links, interface);
 		if (link)
 			err = err ? err : ip_reduce(interface, entry, routes, link, outcome);
-		else if (!err && !is_parent(links, interface))
+		else if (!err && !ip_is_parent(links, interface))
 			err = ip_put_back(interface, entry, routes, outcome);
 	}
 	return err;
@@ -153,9 +130,9 @@ int network_ip_hold(struct node *node, const json_t *links)
 	int err = 0;
 
 	json_object_foreach (json_object_get(tried, "links"), interface, entry) {
-		const json_t *link = find_link(links, interface);
+		const json_t *link = ip_find(links, interface);
 
-		if (!link && !is_parent(links, interface))
+		if (!link && !ip_is_parent(links, interface))
 			continue;
 		before = json_object_get(json_object_get(held, "links"), interface);
 		if (before && json_object_get(before, "was"))

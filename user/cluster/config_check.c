@@ -234,15 +234,13 @@ void config_check(const struct config *config, struct conf_doc *doc, struct conf
 	/* Who waits for less fails what is well: PAUSE_MOST of the agent. */
 	if (config->deadline < CONFIG_DEADLINE_LEAST)
 		complain(&check, "deadline",
-			 "deadline is %u s; write %d or more: after a moment without a link an "
-			 "agent "
-			 "is silent for up to 15 s",
+			 "deadline is %u s; write %d or more: after a moment without a link "
+			 "an agent is silent for up to 15 s",
 			 config->deadline, CONFIG_DEADLINE_LEAST);
 	if (config->step_deadline < CONFIG_STEP_DEADLINE_LEAST)
 		complain(&check, "step_deadline",
-			 "step_deadline is %u s; write %d or more: a step that is well may say "
-			 "nothing "
-			 "for that long",
+			 "step_deadline is %u s; write %d or more: a step that is well may "
+			 "say nothing for that long",
 			 config->step_deadline, CONFIG_STEP_DEADLINE_LEAST);
 	check_items(&check, config->components, config->components_count, "components");
 	check_items(&check, config->software, config->software_count, "software");

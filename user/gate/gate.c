@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../lib/text.h"
 #include "link.h"
 #include "listen.h"
 #include "netns.h"
@@ -62,6 +63,13 @@ static int find_links(struct gate *gate, const struct gate_spec *spec, struct li
 				 spec->interface, strerror(-err));
 		else if (carries_addresses(master.kind))
 			l3 = master;
+	}
+	/* The state file and what the control socket says are UTF-8. */
+	if (!err && !text_is_plain(l3.name)) {
+		snprintf(why, GATE_WHY_MAX,
+			 "the bridge of %s has a name that is no plain text; rename it",
+			 spec->interface);
+		err = -EILSEQ;
 	}
 	if (err)
 		return err;

@@ -387,6 +387,9 @@ static json_t *run_request(struct sluiced *sluiced, enum control_access access, 
 	none = json_object();
 	reply = run_command(sluiced, command, arguments ? arguments : none, ret_rest);
 	json_decref(none);
+	/* An error has no list to go on with. */
+	if (!json_is_true(json_object_get(reply, "ok")))
+		ret_rest->tenant = NULL;
 	return reply;
 }
 
