@@ -325,6 +325,38 @@ static void test_size_limit(void)
 	CHECK_THAT(result.status == 431, "%u %s", result.status, result.text);
 }
 
+/* Every byte at every place of values whose heads end at every alignment. */
+static void test_bytes(void)
+{
+	static struct http_head head;
+	char bytes[128];
+
+	unit_case = "bytes of a value";
+	for (int len = 1; len <= 36; len++) {
+		int start = snprintf(bytes, sizeof(bytes), GET "X: "), end = start + len;
+
+		memset(bytes + start, 'x', len);
+		memcpy(bytes + end, "\r\n\r\n", 4);
+		for (int at = start; at < end; at++) {
+			for (int c = 0; c < 256; c++) {
+				bool fine = c == '\t' || (c >= 0x20 && c != 0x7f);
+				struct http_refusal refusal = { 0 };
+				enum http_verdict verdict;
+				size_t scanned = 0;
+
+				bytes[at] = c;
+				verdict = http_request_parse(unit_guarded(bytes, end + 4), end + 4,
+							     &scanned, &limits, &head, &refusal);
+				CHECK_THAT(fine ? verdict == HTTP_OK
+						: verdict == HTTP_REFUSED && refusal.status == 400,
+					   "byte 0x%02x at %d of %d: verdict %d", c, at - start,
+					   len, verdict);
+			}
+			bytes[at] = 'x';
+		}
+	}
+}
+
 static void test_fields(void)
 {
 	static const char bytes[] = GET "X-A:  one \r\nx-a: two\r\n\r\n";
@@ -349,6 +381,7 @@ int main(void)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		test_case(&cases[i]);
 	test_size_limit();
+	test_bytes();
 	test_fields();
 	return unit_end();
 }

@@ -8,22 +8,26 @@
 
 #include "http_field.h"
 
-static bool is_alnum(unsigned char c)
-{
-	return http_is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
+#define BOTH (HTTP_IN_TOKEN | HTTP_IN_HOST)
+const unsigned char http_class[256] = {
+	['0' ... '9'] = BOTH,  ['A' ... 'Z'] = BOTH,  ['a' ... 'z'] = BOTH,  ['!'] = BOTH,
+	['$'] = BOTH,	       ['%'] = BOTH,	      ['&'] = BOTH,	     ['\''] = BOTH,
+	['*'] = BOTH,	       ['+'] = BOTH,	      ['-'] = BOTH,	     ['.'] = BOTH,
+	['_'] = BOTH,	       ['~'] = BOTH,	      ['#'] = HTTP_IN_TOKEN, ['^'] = HTTP_IN_TOKEN,
+	['`'] = HTTP_IN_TOKEN, ['|'] = HTTP_IN_TOKEN, ['('] = HTTP_IN_HOST,  [')'] = HTTP_IN_HOST,
+	[':'] = HTTP_IN_HOST,  [';'] = HTTP_IN_HOST,  ['='] = HTTP_IN_HOST,  ['['] = HTTP_IN_HOST,
+	[']'] = HTTP_IN_HOST,  [' '] = HTTP_BLANK,    ['\t'] = HTTP_BLANK,
+};
+#undef BOTH
 
 bool http_is_tchar(unsigned char c)
 {
-	static const bool tchar[256] = {
-		['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['!'] = true,
-		['#'] = true,	      ['$'] = true,	    ['%'] = true,	  ['&'] = true,
-		['\''] = true,	      ['*'] = true,	    ['+'] = true,	  ['-'] = true,
-		['.'] = true,	      ['^'] = true,	    ['_'] = true,	  ['`'] = true,
-		['|'] = true,	      ['~'] = true,
-	};
+	return http_is(c, HTTP_IN_TOKEN);
+}
 
-	return tchar[c];
+static bool is_alnum(unsigned char c)
+{
+	return http_is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
 
 static unsigned char to_lower(unsigned char c)
@@ -39,10 +43,39 @@ bool http_case_equal(const char *a, const char *b, size_t n)
 	return true;
 }
 
-/* n bytes at text are exactly word, letter case aside. */
-static bool is_word(const char *text, size_t n, const char *word)
+static uint64_t eight_bytes(const char *text)
 {
-	return n == strlen(word) && http_case_equal(text, word, n);
+	uint64_t bytes;
+
+	memcpy(&bytes, text, sizeof(bytes));
+	return bytes;
+}
+
+/*
+ * n bytes of a scanned head are word, letter case aside. word is lower-case letters, digits
+ * and '-': bit 0x20 makes them of their upper case and of control bytes alone, and the scan
+ * has left none of those in a name or value.
+ */
+static bool folds_to(const char *text, const char *word, size_t n)
+{
+	const uint64_t cases = UINT64_C(0x2020202020202020);
+
+	if (n >= 8) {
+		for (size_t i = 0; i < n - 8; i += 8)
+			if ((eight_bytes(text + i) | cases) != eight_bytes(word + i))
+				return false;
+		return (eight_bytes(text + n - 8) | cases) == eight_bytes(word + n - 8);
+	}
+	for (size_t i = 0; i < n; i++)
+		if ((text[i] | 0x20) != word[i])
+			return false;
+	return true;
+}
+
+/* The same, lengths included. */
+static inline bool is_word(const char *text, size_t n, const char *word)
+{
+	return n == strlen(word) && folds_to(text, word, n);
 }
 
 enum http_verdict http_refuse(struct http_refusal *ret, unsigned status, const char *reason)
@@ -52,69 +85,36 @@ enum http_verdict http_refuse(struct http_refusal *ret, unsigned status, const c
 	return HTTP_REFUSED;
 }
 
-/* Takes the next line, without its CRLF. The final empty line has length 0. */
-struct http_span http_line(struct http_text *text)
+static bool is_blank(char c)
 {
-	const char *line = text->buf + text->at;
-	const char *cr = memchr(line, '\r', text->end - text->at);
-	struct http_span span = { text->at, cr - line };
-
-	text->at += span.len + 2;
-	return span;
-}
-
-bool http_is_token(const char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (!http_is_tchar(text[i]))
-			return false;
-	return len > 0;
-}
-
-static struct http_span trim(const char *buf, size_t at, size_t end)
-{
-	while (at < end && (buf[at] == ' ' || buf[at] == '\t'))
-		at++;
-	while (end > at && (buf[end - 1] == ' ' || buf[end - 1] == '\t'))
-		end--;
-	return (struct http_span){ at, end - at };
+	return http_is(c, HTTP_BLANK);
 }
 
 static enum http_name name_id(const char *name, size_t len)
 {
-#define NAME(text, id)                                                                             \
-	{                                                                                          \
-		text, sizeof(text) - 1, id                                                         \
-	}
+	/* By length: two at most have the same. */
 	static const struct {
-		const char *name;
-		size_t len;
+		char name[20];
 		enum http_name id;
-	} known[] = {
-		NAME("connection", HTTP_NAME_CONNECTION),
-		NAME("content-length", HTTP_NAME_CONTENT_LENGTH),
-		NAME("expect", HTTP_NAME_EXPECT),
-		NAME("host", HTTP_NAME_HOST),
-		NAME("http2-settings", HTTP_NAME_HTTP2_SETTINGS),
-		NAME("keep-alive", HTTP_NAME_KEEP_ALIVE),
-		NAME("proxy-authenticate", HTTP_NAME_PROXY_AUTHENTICATE),
-		NAME("proxy-authorization", HTTP_NAME_PROXY_AUTHORIZATION),
-		NAME("proxy-connection", HTTP_NAME_PROXY_CONNECTION),
-		NAME("te", HTTP_NAME_TE),
-		NAME("trailer", HTTP_NAME_TRAILER),
-		NAME("transfer-encoding", HTTP_NAME_TRANSFER_ENCODING),
-		NAME("upgrade", HTTP_NAME_UPGRADE),
+	} known[20][2] = {
+		[2] = { { "te", HTTP_NAME_TE } },
+		[4] = { { "host", HTTP_NAME_HOST } },
+		[6] = { { "expect", HTTP_NAME_EXPECT } },
+		[7] = { { "trailer", HTTP_NAME_TRAILER }, { "upgrade", HTTP_NAME_UPGRADE } },
+		[10] = { { "connection", HTTP_NAME_CONNECTION },
+			 { "keep-alive", HTTP_NAME_KEEP_ALIVE } },
+		[14] = { { "content-length", HTTP_NAME_CONTENT_LENGTH },
+			 { "http2-settings", HTTP_NAME_HTTP2_SETTINGS } },
+		[16] = { { "proxy-connection", HTTP_NAME_PROXY_CONNECTION } },
+		[17] = { { "transfer-encoding", HTTP_NAME_TRANSFER_ENCODING } },
+		[18] = { { "proxy-authenticate", HTTP_NAME_PROXY_AUTHENTICATE } },
+		[19] = { { "proxy-authorization", HTTP_NAME_PROXY_AUTHORIZATION } },
 	};
-#undef NAME
-	char first = len ? (char)(name[0] | 0x20) : '\0';
+	char first = name[0] | 0x20;
 
-	/* Most fields begin like none of them. */
-	if (!first || !strchr("cehkptu", first))
-		return HTTP_NAME_OTHER;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (known[i].len == len && known[i].name[0] == first &&
-		    http_case_equal(name, known[i].name, len))
-			return known[i].id;
+	for (int i = 0; len < 20 && i < 2; i++)
+		if (known[len][i].name[0] == first && folds_to(name, known[len][i].name, len))
+			return known[len][i].id;
 	return HTTP_NAME_OTHER;
 }
 
@@ -162,16 +162,22 @@ static enum http_verdict parse_connection(const char *buf, struct http_span list
 	size_t at = list.at, end = list.at + list.len;
 
 	while (at < end) {
-		const char *comma = memchr(buf + at, ',', end - at);
-		size_t stop = comma ? (size_t)(comma - buf) : end;
-		struct http_span name = trim(buf, at, stop);
+		struct http_span name;
 
-		at = stop + 1;
-		if (!name.len) /* RFC 9110 5.6.1.2: empty elements are ignored */
-			continue;
-		if (!http_is_token(buf + name.at, name.len))
+		while (at < end && is_blank(buf[at]))
+			at++;
+		name.at = at;
+		while (at < end && http_is(buf[at], HTTP_IN_TOKEN))
+			at++;
+		name.len = at - name.at;
+		while (at < end && is_blank(buf[at]))
+			at++;
+		if (at < end && buf[at] != ',')
 			return http_refuse(refusal, 400,
 					   "Connection lists something that is no name.");
+		at++;
+		if (!name.len) /* RFC 9110 5.6.1.2: empty elements are ignored */
+			continue;
 		if (head->nconnection == HTTP_CONNECTION_MAX)
 			return http_refuse(refusal, 400, "Connection lists too many names.");
 		head->connection[head->nconnection++] = name;
@@ -186,13 +192,9 @@ enum http_verdict http_host_parse(const char *buf, struct http_span value, struc
 {
 	if (head->has_host)
 		return http_refuse(refusal, 400, "Host stands more than once.");
-	for (uint32_t i = 0; i < value.len; i++) {
-		unsigned char c = buf[value.at + i];
-
-		/* RFC 3986 3.2.2 without ',', which only joined duplicates hold. */
-		if (!is_alnum(c) && !strchr("-._~!$&'()*+;=:[]%", c))
+	for (uint32_t i = 0; i < value.len; i++)
+		if (!http_is(buf[value.at + i], HTTP_IN_HOST))
 			return http_refuse(refusal, 400, "Host is not a name or address.");
-	}
 	head->has_host = true;
 	head->host = value;
 	return HTTP_OK;
@@ -231,37 +233,57 @@ static enum http_verdict parse_known(const char *buf, const struct http_field *f
 	}
 }
 
+/* A field's value, from behind the colon; *ret_end is where the line ends. */
+static struct http_span parse_value(const struct http_text *text, size_t at, size_t *ret_end)
+{
+	size_t end;
+
+	while (is_blank(text->buf[at]))
+		at++;
+	*ret_end = end = http_line_end(text, at);
+	while (end > at && is_blank(text->buf[end - 1]))
+		end--;
+	return (struct http_span){ at, end - at };
+}
+
 /* The fields up to the final empty line. In trailers no name has a meaning. */
 enum http_verdict http_fields_parse(struct http_text *text, enum http_text_kind kind, uint32_t max,
 				    struct http_head *head, struct http_facts *facts,
 				    struct http_refusal *refusal)
 {
 	const char *buf = text->buf;
-	struct http_span line;
+	size_t at = text->at, end;
 
 	if (max > HTTP_FIELDS_MAX)
 		max = HTTP_FIELDS_MAX;
-	for (line = http_line(text); line.len; line = http_line(text)) {
-		const char *name = buf + line.at;
-		const char *colon = memchr(name, ':', line.len);
-		size_t name_len = colon ? (size_t)(colon - name) : 0;
+	/* Every line ends with a CR, which is in no token: no name runs over its line. */
+	for (; buf[at] != '\r'; at = end + 2) {
 		struct http_field *field = &head->fields[head->nfields];
+		const char *name = buf + at;
 		enum http_verdict verdict;
+		size_t len = 0;
 
-		if (*name == ' ' || *name == '\t')
-			return http_refuse(refusal, 400, "A field is folded over two lines.");
-		if (!colon || !http_is_token(name, name_len))
-			return http_refuse(refusal, 400, "A line of the head is no field.");
+		while (http_is(name[len], HTTP_IN_TOKEN))
+			len++;
+		if (name[len] != ':' || !len)
+			return http_refuse(refusal, 400,
+					   is_blank(*name) ? "A field is folded over two lines."
+							   : "A line of the head is no field.");
 		if (head->nfields == max)
 			return http_refuse(refusal, 431, "The head has too many fields.");
-		field->name = (struct http_span){ line.at, name_len };
-		field->value = trim(buf, line.at + name_len + 1, line.at + line.len);
-		field->id = name_id(name, name_len);
+		field->name.at = at;
+		field->name.len = len;
+		field->value = parse_value(text, at + len + 1, &end);
+		field->id = name_id(name, len);
 		head->nfields++;
 		if (kind == HTTP_TEXT_TRAILERS)
 			continue;
-		if (field->id == HTTP_NAME_OTHER && name_is_deceptive(name, name_len))
-			return http_refuse(refusal, 400, "A field name imitates a framing field.");
+		if (field->id == HTTP_NAME_OTHER) {
+			if (name_is_deceptive(name, len))
+				return http_refuse(refusal, 400,
+						   "A field name imitates a framing field.");
+			continue;
+		}
 		verdict = parse_known(buf, field, head, facts, refusal);
 		if (verdict != HTTP_OK)
 			return verdict;
@@ -278,8 +300,11 @@ enum http_verdict http_fields_parse(struct http_text *text, enum http_text_kind 
 const struct http_field *http_head_find(const struct http_head *head, const char *buf,
 					const char *name)
 {
+	size_t len = strlen(name);
+
 	for (uint32_t i = 0; i < head->nfields; i++)
-		if (is_word(buf + head->fields[i].name.at, head->fields[i].name.len, name))
+		if (head->fields[i].name.len == len &&
+		    http_case_equal(buf + head->fields[i].name.at, name, len))
 			return &head->fields[i];
 	return NULL;
 }

@@ -7,29 +7,9 @@
  *
  * Data comes from connection buffers (relay/), goes to a struct http_head of offsets.
  */
-#include <endian.h>
 #include <string.h>
 
 #include "http_field.h"
-
-/*
- * How many of eight bytes stand before the first control byte. Subtracting 0x20 from each
- * byte, and 1 from each difference to 0x7f, borrows into the high bit of those looked for
- * (and perhaps of bytes behind the first of them, which does not matter).
- */
-static size_t count_plain(const char *bytes)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
-	uint64_t word, below, delete, found;
-
-	memcpy(&word, bytes, sizeof(word));
-	word = le64toh(word);
-	below = (word - ones * 0x20) & ~word;
-	delete = word ^ ones * 0x7f;
-	delete = (delete - ones) & ~delete;
-	found = (below | delete) & highs;
-	return found ? (size_t)__builtin_ctzll(found) / 8 : 8;
-}
 
 /*
  * First pass, from *scanned on. HTTP_OK: *ret_start is where the first line begins,
@@ -42,27 +22,29 @@ static enum http_verdict head_scan(const char *buf, size_t len, size_t *scanned,
 	size_t limit =
 		limits->head_size < HTTP_HEAD_SIZE_MAX ? limits->head_size : HTTP_HEAD_SIZE_MAX;
 	size_t stop = len < limit ? len : limit;
-	bool behind_cr = *scanned && buf[*scanned - 1] == '\r';
-	size_t i = *scanned;
+	/* A CR that was the last byte is looked at again with what follows it. */
+	size_t i = *scanned && buf[*scanned - 1] == '\r' ? *scanned - 1 : *scanned;
 
-	while (i < stop) {
-		size_t plain = !behind_cr && stop - i >= 8 ? count_plain(buf + i) : 0;
-		unsigned char c;
-
-		i += plain;
-		if (plain == 8)
+	for (;;) {
+		i = http_skip_plain(buf, i, stop);
+		if (i >= stop)
+			break;
+		if (buf[i] != '\r') {
+			if (buf[i] == '\n')
+				return http_refuse(refusal, 400,
+						   "A line ends with LF alone; end it with CRLF.");
+			if (buf[i] != '\t')
+				return http_refuse(refusal, 400,
+						   "The head contains a control byte.");
+			i++;
 			continue;
-		c = buf[i];
-		if (behind_cr != (c == '\n'))
-			return http_refuse(refusal, 400,
-					   c == '\n'
-						   ? "A line ends with LF alone; end it with CRLF."
-						   : "A CR stands without LF.");
-		behind_cr = c == '\r';
-		i++;
-		if ((c < 0x20 && c != '\t' && c != '\r' && c != '\n') || c == 0x7f)
-			return http_refuse(refusal, 400, "The head contains a control byte.");
-		if (c != '\n' || (i > 2 && buf[i - 3] != '\n'))
+		}
+		if (i + 1 == stop)
+			break;
+		if (buf[i + 1] != '\n')
+			return http_refuse(refusal, 400, "A CR stands without LF.");
+		i += 2;
+		if (i > 2 && buf[i - 3] != '\n')
 			continue;
 		/* An empty line: it ends the head, unless it stands before a request. */
 		if (kind == HTTP_TEXT_REQUEST && i == 2)
@@ -84,6 +66,8 @@ static enum http_verdict head_scan(const char *buf, size_t len, size_t *scanned,
 /* 0 and 1 for HTTP/1.0 and HTTP/1.1; -1: another version; -2: no version at all. */
 static int parse_version(const char *text, size_t len)
 {
+	if (len == 8 && !memcmp(text, "HTTP/1.1", 8))
+		return 1;
 	if (len != 8 || memcmp(text, "HTTP/", 5) || !http_is_digit(text[5]) || text[6] != '.' ||
 	    !http_is_digit(text[7]))
 		return -2;
@@ -106,6 +90,12 @@ static enum http_method method_id(const char *text, size_t len)
 	return HTTP_OTHER;
 }
 
+/* The target's bytes: what may stand in a request line between two spaces. */
+static bool in_target(unsigned char c)
+{
+	return c > 0x20 && c < 0x7f;
+}
+
 /*
  * Which form the target has (RFC 9112 3.2). For absolute-form head->target becomes what
  * follows the authority, and *ret_authority the authority; its len is 0 otherwise.
@@ -116,14 +106,6 @@ static enum http_verdict parse_target(const char *buf, struct http_head *head,
 	const char *target = buf + head->target.at;
 	size_t len = head->target.len, authority = 7;
 
-	*ret_authority = (struct http_span){ 0, 0 };
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = target[i];
-
-		if (c <= 0x20 || c >= 0x7f)
-			return http_refuse(refusal, 400,
-					   "The target holds bytes that need escaping.");
-	}
 	if (target[0] == '/')
 		return HTTP_OK;
 	if (len == 1 && target[0] == '*' && head->method == HTTP_OPTIONS) {
@@ -146,36 +128,45 @@ static enum http_verdict parse_request_line(struct http_text *text, struct http_
 					    struct http_span *ret_authority,
 					    struct http_refusal *refusal)
 {
-	struct http_span line = http_line(text);
-	const char *start = text->buf + line.at, *end = start + line.len;
-	const char *method_end = memchr(start, ' ', line.len);
-	const char *target_end = NULL;
+	static const char no_request[] = "The request line is not METHOD TARGET HTTP/1.1.";
+	const char *start = text->buf + text->at, *end, *method_end = start;
+	const char *target, *target_end, *odd; /* the first byte that stands in no target */
 	int minor;
 
-	if (method_end)
-		target_end = memchr(method_end + 1, ' ', end - method_end - 1);
-	if (!target_end || target_end == method_end + 1 ||
-	    !http_is_token(start, method_end - start))
-		return http_refuse(refusal, 400, "The request line is not METHOD TARGET HTTP/1.1.");
+	*ret_authority = (struct http_span){ 0, 0 };
+	while (http_is(*method_end, HTTP_IN_TOKEN))
+		method_end++;
+	if (*method_end != ' ' || method_end == start)
+		return http_refuse(refusal, 400, no_request);
+	target = odd = method_end + 1;
+	while (in_target(*odd))
+		odd++;
+	end = text->buf + http_line_end(text, odd - text->buf);
+	target_end = *odd == ' ' ? odd : memchr(odd, ' ', end - odd);
+	if (!target_end || target_end == target)
+		return http_refuse(refusal, 400, no_request);
 	minor = parse_version(target_end + 1, end - target_end - 1);
 	if (minor == -2)
-		return http_refuse(refusal, 400, "The request line is not METHOD TARGET HTTP/1.1.");
+		return http_refuse(refusal, 400, no_request);
 	if (minor == -1)
 		return http_refuse(refusal, 505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
 	head->minor = minor;
-	head->method_at = (struct http_span){ line.at, method_end - start };
+	head->method_at = (struct http_span){ text->at, method_end - start };
 	head->method = method_id(start, method_end - start);
-	head->target =
-		(struct http_span){ method_end + 1 - text->buf, target_end - method_end - 1 };
+	head->target = (struct http_span){ target - text->buf, target_end - target };
+	text->at = end + 2 - text->buf;
 	if ((head->method_at.len == 7 && !memcmp(start, "CONNECT", 7)) ||
 	    (head->method_at.len == 5 && !memcmp(start, "TRACE", 5)))
 		return http_refuse(refusal, 501, "CONNECT and TRACE are not served here.");
+	if (odd != target_end)
+		return http_refuse(refusal, 400, "The target holds bytes that need escaping.");
 	return parse_target(text->buf, head, ret_authority, refusal);
 }
 
 static void head_reset(struct http_head *head)
 {
-	memset(head, 0, offsetof(struct http_head, fields));
+	/* What stands behind is valid as far as it is counted. */
+	memset(head, 0, offsetof(struct http_head, connection));
 }
 
 static enum http_verdict check_request(const char *buf, struct http_head *head,
@@ -235,7 +226,7 @@ enum http_verdict http_request_parse(const char *buf, size_t len, size_t *scanne
 static enum http_verdict parse_status_line(struct http_text *text, struct http_head *head,
 					   struct http_refusal *refusal)
 {
-	struct http_span line = http_line(text);
+	struct http_span line = { text->at, http_line_end(text, text->at) - text->at };
 	const char *start = text->buf + line.at;
 	int minor = line.len >= 12 ? parse_version(start, 8) : -2;
 
@@ -248,6 +239,7 @@ static enum http_verdict parse_status_line(struct http_text *text, struct http_h
 		return http_refuse(refusal, 502, "The status is outside 100 to 599.");
 	if (head->status == 101)
 		return http_refuse(refusal, 502, "The origin switched protocols unasked.");
+	text->at += line.len + 2;
 	if (line.len > 13)
 		head->reason = (struct http_span){ line.at + 13, line.len - 13 };
 	return HTTP_OK;
