@@ -74,6 +74,11 @@ static const struct request_case {
 	  "GET /x HTTP/1.1\r\nHost: 169.254.169.254\r\nAccept: a\r\n" OUR "\r\n" },
 	{ "HTTP/1.0 with a URL", "GET http://n/x HTTP/1.0\r\n\r\n",
 	  "GET /x HTTP/1.1\r\nHost: n\r\n" OUR "\r\n" },
+	{ "what stays, what goes and what is written anew, in turn",
+	  "GET /x HTTP/1.1\r\nA: 1\r\nB:2\r\nTE: x\r\nC: 3\r\nHost: h\r\nX-Sluice-A: 4\r\n"
+	  "D:\t5\r\nE: 6 \r\nF:\r\nG: \r\nUpgrade: y\r\nH: 7\r\n\r\n",
+	  "GET /x HTTP/1.1\r\nA: 1\r\nB: 2\r\nC: 3\r\nHost: h\r\nD: 5\r\nE: 6\r\nF: \r\nG: \r\n"
+	  "H: 7\r\n" OUR "\r\n" },
 	{ "Via is left alone", GET "Via: 1.1 p\r\n\r\n", GET "Via: 1.1 p\r\n" OUR "\r\n" },
 };
 
@@ -98,6 +103,13 @@ static const struct response_case {
 	  OK "Connection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: x\r\nProxy-Connection: y\r\n"
 	     "Upgrade: h2\r\nContent-Length: 5\r\n\r\n",
 	  OK "Content-Length: 5\r\n\r\n" },
+	{ "what stays, what goes and what is written anew, in turn", V11, HTTP_GET,
+	  OK "A: 1\r\nContent-Length: 05\r\nB: 2\r\nConnection: x-c\r\nX-C: 3\r\nD:4\r\nE: 5\r\n"
+	     "Keep-Alive: x\r\n\r\n",
+	  OK "A: 1\r\nContent-Length: 5\r\nB: 2\r\nD: 4\r\nE: 5\r\n\r\n" },
+	{ "status line without a reason", V11, HTTP_GET,
+	  "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
+	  "HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n" },
 	{ "client that closes", V11_CLOSE, HTTP_GET, OK "Content-Length: 5\r\n\r\n",
 	  OK "Content-Length: 5\r\nConnection: close\r\n\r\n" },
 	{ "relay that closes", RELAY_CLOSES, HTTP_GET, OK "Content-Length: 5\r\n\r\n",

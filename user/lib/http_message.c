@@ -9,25 +9,58 @@
 
 #include "http_message.h"
 
-/* A bounded buffer; once something did not fit, nothing more goes in. */
+/*
+ * A bounded buffer; once something did not fit, nothing more goes in. Lines that pass
+ * unchanged and stand side by side are kept as a run, and copied with what is put next.
+ */
 struct out {
-	char *buf;
-	size_t size, len;
+	char *at, *start, *end;
+	const char *run, *run_end;
 	bool full;
 };
 
-static void put(struct out *out, const char *bytes, size_t len)
+static void out_begin(struct out *out, char *buffer, size_t size)
 {
-	if (out->full || len > out->size - out->len) {
+	*out = (struct out){ .at = buffer, .start = buffer, .end = buffer + size };
+}
+
+static void copy(struct out *out, const char *bytes, size_t len)
+{
+	if (out->full || len > (size_t)(out->end - out->at)) {
 		out->full = true;
 		return;
 	}
-	if (len)
-		memcpy(out->buf + out->len, bytes, len);
-	out->len += len;
+	memcpy(out->at, bytes, len);
+	out->at += len;
 }
 
-static void put_text(struct out *out, const char *text)
+static void end_run(struct out *out)
+{
+	if (out->run == out->run_end)
+		return;
+	copy(out, out->run, out->run_end - out->run);
+	out->run = out->run_end = NULL;
+}
+
+static void put(struct out *out, const char *bytes, size_t len)
+{
+	end_run(out);
+	if (len)
+		copy(out, bytes, len);
+}
+
+/* bytes[0..len) of the head as it came. */
+static void pass(struct out *out, const char *bytes, size_t len)
+{
+	if (bytes != out->run_end) {
+		end_run(out);
+		out->run = bytes;
+	}
+	out->run_end = bytes + len;
+}
+
+/* Inline, so that the length of a literal is known. */
+static inline void put_text(struct out *out, const char *text)
 {
 	put(out, text, strlen(text));
 }
@@ -44,8 +77,8 @@ static void put_number(struct out *out, uint64_t number)
 	put(out, digits + at, sizeof(digits) - at);
 }
 
-/* The field as it came. */
-static void put_field(struct out *out, const char *buf, const struct http_field *field)
+/* One blank before the value, none behind it. */
+static void put_tidied(struct out *out, const char *buf, const struct http_field *field)
 {
 	put(out, buf + field->name.at, field->name.len);
 	put_text(out, ": ");
@@ -53,37 +86,55 @@ static void put_field(struct out *out, const char *buf, const struct http_field 
 	put_text(out, "\r\n");
 }
 
+/* The field as it came, but for the blanks around its value. */
+static inline void put_field(struct out *out, const char *buf, const struct http_field *field)
+{
+	const char *name = buf + field->name.at, *value = buf + field->value.at;
+	const char *colon = name + field->name.len, *end = value + field->value.len;
+
+	if (value == colon + 2 && colon[1] == ' ' && *end == '\r')
+		pass(out, name, end + 2 - name);
+	else
+		put_tidied(out, buf, field);
+}
+
 /* Content-Length under the name it came with, its number as it was understood. */
 static void put_length(struct out *out, const char *buf, const struct http_field *field,
 		       uint64_t length)
 {
+	/* Only leading zeros make a number look different. */
+	if (buf[field->value.at] != '0' || field->value.len == 1) {
+		put_field(out, buf, field);
+		return;
+	}
 	put(out, buf + field->name.at, field->name.len);
 	put_text(out, ": ");
 	put_number(out, length);
 	put_text(out, "\r\n");
 }
 
-static int out_end(const struct out *out)
+static int out_end(struct out *out)
 {
-	return out->full ? -E2BIG : (int)out->len;
+	end_run(out);
+	return out->full ? -E2BIG : (int)(out->at - out->start);
 }
 
-/* name without letter case and with '-' for all punctuation equals pattern; a '*' at the
- * pattern's end matches any rest. */
+/* Letter case aside, and all punctuation is '-'. */
+static unsigned char fold(unsigned char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c | 0x20;
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '-';
+}
+
+/* name folded equals pattern; a '*' at the pattern's end matches any rest. */
 static bool name_matches(const char *name, size_t len, const char *pattern)
 {
 	size_t i;
 
-	for (i = 0; i < len && pattern[i] && pattern[i] != '*'; i++) {
-		unsigned char c = name[i];
-
-		if (c >= 'A' && c <= 'Z')
-			c |= 0x20;
-		else if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9'))
-			c = '-';
-		if (c != (unsigned char)pattern[i])
+	for (i = 0; i < len && pattern[i] && pattern[i] != '*'; i++)
+		if (fold(name[i]) != (unsigned char)pattern[i])
 			return false;
-	}
 	return pattern[i] == '*' || (i == len && !pattern[i]);
 }
 
@@ -97,8 +148,9 @@ static bool name_is_one_of(const char *name, size_t len, const char *const *patt
 
 bool http_name_is_identity(const char *name, size_t len)
 {
-	/* Who asks, as proxies and metadata agents tell it. */
+	/* Each begins with f, p, t or x and has three bytes before a '*': see below. */
 	static const char *const ours[] = {
+		/* Who asks, as proxies and metadata agents tell it. */
 		"forwarded",
 		"x-forwarded*",
 		"x-real-ip",
@@ -121,11 +173,25 @@ bool http_name_is_identity(const char *name, size_t len)
 		/* CGI programs find it in HTTP_PROXY, and ask through it (httpoxy). */
 		"proxy",
 	};
+	unsigned char third;
 
 	/* Most names need no further look. */
-	if (!len || !strchr("xXfFtTpP", name[0]))
+	if (len < 3)
 		return false;
-	return name_is_one_of(name, len, ours, sizeof(ours) / sizeof(ours[0]));
+	switch (fold(name[0])) {
+	case 'f':
+	case 'p':
+	case 't':
+	case 'x':
+		break;
+	default:
+		return false;
+	}
+	third = fold(name[2]);
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if ((unsigned char)ours[i][2] == third && name_matches(name, len, ours[i]))
+			return true;
+	return false;
 }
 
 static bool named_in_connection(const struct http_head *head, const char *buf,
@@ -186,6 +252,14 @@ static bool put_framing(struct out *out, const struct http_head *head, const cha
 	}
 }
 
+static bool has_host_field(const struct http_head *head)
+{
+	for (uint32_t i = 0; i < head->nfields; i++)
+		if (head->fields[i].id == HTTP_NAME_HOST) /* there is one at most */
+			return head->fields[i].value.len > 0;
+	return false;
+}
+
 static void put_host(struct out *out, const struct http_head *head, const char *buf,
 		     const char *host)
 {
@@ -193,42 +267,39 @@ static void put_host(struct out *out, const struct http_head *head, const char *
 	if (head->host.len)
 		put(out, buf + head->host.at, head->host.len);
 	else
-		put_text(out, host);
+		put(out, host, strlen(host));
 	put_text(out, "\r\n");
 }
 
 int http_request_write(const struct http_head *head, const char *buf,
 		       const struct http_request_plan *plan, char *buffer, size_t size)
 {
-	struct out out = { .buf = buffer, .size = size };
 	const struct http_field *field, *end = head->fields + head->nfields;
-	bool has_host = false;
+	bool has_host = has_host_field(head);
+	struct out out;
 
+	out_begin(&out, buffer, size);
 	put(&out, buf + head->method_at.at, head->method_at.len);
 	put_text(&out, " ");
 	put(&out, plan->target, plan->target_len);
 	put_text(&out, " HTTP/1.1\r\n");
-	for (field = head->fields; field < end; field++)
-		has_host |= field->id == HTTP_NAME_HOST && field->value.len;
 	if (!has_host)
 		put_host(&out, head, buf, plan->host);
 	for (field = head->fields; field < end; field++) {
-		const char *name = buf + field->name.at;
-
 		if (field->id == HTTP_NAME_HOST) {
 			if (has_host)
 				put_field(&out, buf, field);
 			continue;
 		}
-		if (put_framing(&out, head, buf, field, head->framing,
-				head->framing == HTTP_FRAMING_LENGTH))
+		if (field->id != HTTP_NAME_OTHER &&
+		    (put_framing(&out, head, buf, field, head->framing,
+				 head->framing == HTTP_FRAMING_LENGTH) ||
+		     is_hop_by_hop(field->id) ||
+		     (field->id == HTTP_NAME_EXPECT && !head->expect_continue)))
 			continue;
-		if (is_hop_by_hop(field->id) || named_in_connection(head, buf, &field->name) ||
-		    http_name_is_identity(name, field->name.len))
-			continue;
-		if (field->id == HTTP_NAME_EXPECT && !head->expect_continue)
-			continue;
-		put_field(&out, buf, field);
+		if (!named_in_connection(head, buf, &field->name) &&
+		    !http_name_is_identity(buf + field->name.at, field->name.len))
+			put_field(&out, buf, field);
 	}
 	put(&out, plan->identity, plan->identity_len);
 	put_text(&out, "\r\n");
@@ -260,26 +331,39 @@ static void put_persistence(struct out *out, bool close, bool keep_alive)
 		put_text(out, "Connection: keep-alive\r\n");
 }
 
+static void put_status_line(struct out *out, const struct http_head *head, const char *buf)
+{
+	/* A response's head begins with its status line; the reason ends it. */
+	if (head->minor == 1 && head->reason.len) {
+		pass(out, buf, head->reason.at + head->reason.len + 2);
+		return;
+	}
+	put_text(out, "HTTP/1.1 ");
+	put_number(out, head->status);
+	put_text(out, " ");
+	put(out, buf + head->reason.at, head->reason.len);
+	put_text(out, "\r\n");
+}
+
 int http_response_write(const struct http_head *head, const char *buf,
 			const struct http_response_plan *plan, char *buffer, size_t size)
 {
-	struct out out = { .buf = buffer, .size = size };
 	const struct http_field *field, *end = head->fields + head->nfields;
 	/* RFC 9110 8.6: HEAD and 304 tell a length without a body, 1xx and 204 never. */
 	bool with_length =
 		plan->framing == HTTP_FRAMING_LENGTH ||
 		(plan->framing == HTTP_FRAMING_NONE && head->status >= 200 && head->status != 204);
+	struct out out;
 
-	put_text(&out, "HTTP/1.1 ");
-	put_number(&out, head->status);
-	put_text(&out, " ");
-	put(&out, buf + head->reason.at, head->reason.len);
-	put_text(&out, "\r\n");
+	out_begin(&out, buffer, size);
+	put_status_line(&out, head, buf);
 	for (field = head->fields; field < end; field++) {
-		if (put_framing(&out, head, buf, field, plan->framing, with_length) ||
-		    is_hop_by_hop(field->id) || named_in_connection(head, buf, &field->name))
+		if (field->id != HTTP_NAME_OTHER &&
+		    (put_framing(&out, head, buf, field, plan->framing, with_length) ||
+		     is_hop_by_hop(field->id)))
 			continue;
-		put_field(&out, buf, field);
+		if (!named_in_connection(head, buf, &field->name))
+			put_field(&out, buf, field);
 	}
 	put_persistence(&out, plan->close, plan->keep_alive);
 	put_text(&out, "\r\n");
@@ -310,8 +394,9 @@ int http_trailers_write(const struct http_head *trailers, const char *buf, char 
 		"warning",	 "www-authenticate",
 		"x-aws-*",	 "x-auth-*",
 	};
-	struct out out = { .buf = buffer, .size = size };
+	struct out out;
 
+	out_begin(&out, buffer, size);
 	for (uint32_t i = 0; i < trailers->nfields; i++) {
 		const struct http_field *field = &trailers->fields[i];
 		const char *name = buf + field->name.at;
@@ -358,10 +443,11 @@ static int own_answer(unsigned status)
 
 int http_error_write(const struct http_error *error, char *buffer, size_t size)
 {
-	struct out out = { .buf = buffer, .size = size };
 	int i = own_answer(error->status);
 	const char *body = error->reason ? error->reason : i < 0 ? "" : own_answers[i].advice;
+	struct out out;
 
+	out_begin(&out, buffer, size);
 	put_text(&out, "HTTP/1.1 ");
 	put_number(&out, error->status);
 	put_text(&out, " ");
