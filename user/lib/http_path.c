@@ -9,15 +9,24 @@
 
 #include "http_path.h"
 
-static bool is_alnum(unsigned char c)
-{
-	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
+/* What a byte of a path is. */
+enum {
+	RAW = 1,     /* may stand raw in a segment: pchar of RFC 3986 3.3 without escapes */
+	DECODED = 2, /* loses its escape: unreserved characters but '~' */
+};
+#define BOTH (RAW | DECODED)
+static const unsigned char class[256] = {
+	['0' ... '9'] = BOTH, ['A' ... 'Z'] = BOTH, ['a' ... 'z'] = BOTH, ['-'] = BOTH,
+	['.'] = BOTH,	      ['_'] = BOTH,	    ['~'] = RAW,	  ['!'] = RAW,
+	['$'] = RAW,	      ['&'] = RAW,	    ['\''] = RAW,	  ['('] = RAW,
+	[')'] = RAW,	      ['*'] = RAW,	    ['+'] = RAW,	  [','] = RAW,
+	[';'] = RAW,	      ['='] = RAW,	    [':'] = RAW,	  ['@'] = RAW,
+};
+#undef BOTH
 
-/* What may stand raw in a path segment: pchar of RFC 3986 3.3 without escapes. */
-static bool is_raw(unsigned char c)
+static bool is(unsigned char c, unsigned what)
 {
-	return is_alnum(c) || strchr("-._~!$&'()*+,;=:@", c);
+	return class[c] & what;
 }
 
 static int hex_value(unsigned char c)
@@ -58,7 +67,7 @@ static size_t put(char *out, unsigned char c, bool escaped)
 {
 	static const char hex[] = "0123456789ABCDEF";
 
-	if (escaped ? is_alnum(c) || c == '-' || c == '.' || c == '_' : is_raw(c)) {
+	if (is(c, escaped ? DECODED : RAW)) {
 		*out = c;
 		return 1;
 	}
@@ -109,9 +118,14 @@ static int normalise_path(const char *text, size_t len, char *out, size_t size,
 		return -E2BIG;
 	out[at++] = '/';
 	for (i = 1; i <= len; i++) {
-		unsigned char c = i < len ? text[i] : '/';
-		bool escaped = c == '%';
+		unsigned char c;
+		bool escaped;
 
+		/* Most bytes stay as they are; room for an escape is asked for all. */
+		while (i < len && at + 3 <= size && is(text[i], RAW))
+			out[at++] = text[i++];
+		c = i < len ? text[i] : '/';
+		escaped = c == '%';
 		if (c == '/') {
 			*ret_why = close_segment(out, start, &at);
 			if (*ret_why)
