@@ -222,13 +222,16 @@ bool route_host_allowed(const struct route_table *table, const char *host, size_
 			uint16_t local_port)
 {
 	static const char usual[] = "169.254.169.254"; /* in every table: collect_addresses() */
-	bool literal = len && host[0] == '[';
-	const char *end = literal ? memchr(host, ']', len) : memchr(host, ':', len);
-	size_t name_len = end ? (size_t)(end - host) : len;
-	const char *rest = host + name_len;
+	const char *end, *rest;
+	size_t name_len;
+	bool literal;
 
 	if (len == sizeof(usual) - 1 && !memcmp(host, usual, len))
 		return true;
+	literal = len && host[0] == '[';
+	end = memchr(host, literal ? ']' : ':', len);
+	name_len = end ? (size_t)(end - host) : len;
+	rest = host + name_len;
 	if (literal) {
 		if (!end)
 			return false;
