@@ -20,12 +20,13 @@ void measure_begin(struct conn *conn)
 
 void measure_answered(struct relay *relay, struct conn *conn)
 {
-	int64_t took = now_us() - conn->began_us;
 	struct latency *latency;
+	int64_t took;
 
 	/* The half of a stream bridge that has the client measures. */
 	if (!conn->began_us || conn->client_stats == &relay->unseen || !relay->latency)
 		return;
+	took = now_us() - conn->began_us;
 	conn->began_us = 0;
 	latency = &relay->latency[conn->stats_slot];
 	latency->count[latency_bucket(took > 0 ? (uint64_t)took : 0)]++;
