@@ -19,6 +19,7 @@
 #include "../../bpf/abi.h"
 
 #define BACKLOG 4096
+#define DEFER_S 1 /* less than supervise.c goes on accepting for what a reload leaves over */
 
 static int set_int(int sock, int level, int name, int value)
 {
@@ -77,6 +78,9 @@ static int set_options(int sock, const struct listen_spec *spec, bool claim)
 			 : set_int(sock, IPPROTO_IP, IP_TTL, (int)spec->hop_limit);
 	if (!err && spec->save_syn)
 		err = listen_save_syn(sock, true);
+	/* A worker hears of a connection with its first bytes, of a silent one after a second. */
+	if (!err)
+		err = set_int(sock, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_S);
 	/* A kernel that has no such algorithm goes on with its own. */
 	if (!err && spec->congestion)
 		setsockopt(sock, IPPROTO_TCP, TCP_CONGESTION, spec->congestion,

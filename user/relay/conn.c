@@ -189,11 +189,25 @@ void conn_defer(struct relay *relay, struct conn *conn, uint8_t todo)
 	table->ready_tail = &conn->next_ready;
 }
 
+static bool is_flying(const struct conn *conn)
+{
+	return conn->flow[CLIENT].flying || conn->flow[ORIGIN].flying;
+}
+
+/* The ring may still need the descriptor: its completions come back first. */
+static void close_client(struct conn *conn)
+{
+	if (conn->client.fd < 0 || conn->client.polling || is_flying(conn))
+		return;
+	close(conn->client.fd);
+	conn->client.fd = -1;
+}
+
 /* Closes what the connection owned; everything in flight has come back. */
 static void conn_free(struct relay *relay, struct conn *conn)
 {
 	assert(conn->state == CONN_CLOSING);
-	assert(!conn->client.polling && !conn->flow[CLIENT].flying && !conn->flow[ORIGIN].flying);
+	assert(!conn->client.polling && !is_flying(conn));
 	if (conn->origin)
 		pool_close(relay, conn->origin);
 	for (int side = 0; side < SIDES; side++) {
@@ -201,7 +215,7 @@ static void conn_free(struct relay *relay, struct conn *conn)
 		buf_put(&conn->in[side]);
 		buf_put(&conn->head[side]);
 	}
-	close(conn->client.fd);
+	close_client(conn);
 	conn->origin = NULL;
 	if (conn->counted) {
 		clients_remove(&relay->clients, conn->tenant, &conn->payer);
@@ -213,8 +227,7 @@ static void conn_free(struct relay *relay, struct conn *conn)
 static void conn_run(struct relay *relay, struct conn *conn, uint8_t todo)
 {
 	if (conn->state == CONN_CLOSING) {
-		if (!conn->client.polling && !conn->flow[CLIENT].flying &&
-		    !conn->flow[ORIGIN].flying)
+		if (!conn->client.polling && !is_flying(conn))
 			conn_free(relay, conn);
 		return;
 	}
@@ -381,9 +394,10 @@ void conn_close(struct relay *relay, struct conn *conn, enum conn_reason reason)
 		if (conn->client.polling & 1 << op)
 			ring_poll_cancel(&relay->ring, conn_tag(conn, CLIENT, (enum ring_op)op));
 	/* The origin learns at once; a splice in flight still needs its socket. */
-	if (conn->origin && !conn->flow[CLIENT].flying && !conn->flow[ORIGIN].flying) {
+	if (conn->origin && !is_flying(conn)) {
 		pool_close(relay, conn->origin);
 		conn->origin = NULL;
 	}
+	close_client(conn);
 	conn_defer(relay, conn, CONN_TODO_END);
 }

@@ -145,6 +145,9 @@ static void hang_up(struct relay *relay, struct conn *conn)
 	char unread[256];
 
 	conn->state = CONN_LINGER;
+	/* It is closed at once only when the ring holds no poll on it. */
+	if (conn->flow[ORIGIN].corked && conn->client.polling)
+		io_shutdown(conn->client.fd);
 	/* close(2) with unread bytes sends a reset, which can overtake the answer. */
 	if (pump_complete(&conn->flow[CLIENT]) && buf_len(&conn->in[CLIENT]) == 0 &&
 	    (!conn->keep_alive || io_recv(conn->client.fd, unread, sizeof(unread)) <= 0)) {

@@ -99,6 +99,19 @@ static void body_taken(struct flow *flow, uint64_t n)
 	}
 }
 
+/*
+ * Is this send the connection's last? Then its bytes wait for the FIN that shutdown(2) adds to
+ * their segment: one packet, its acknowledgement and one wakeup of the client less.
+ */
+static bool ends_with(const struct conn *conn, enum side from, uint32_t body)
+{
+	const struct flow *flow = &conn->flow[from];
+
+	return from == ORIGIN && conn->closing && !conn->flow[CLIENT].flying &&
+	       (flow->framing == HTTP_FRAMING_NONE ||
+		(flow->framing == HTTP_FRAMING_LENGTH && flow->left == body));
+}
+
 /* Sends what waits in user memory with one call. */
 static enum pump_result send_buffered(struct conn *conn, enum side from, int64_t *budget)
 {
@@ -107,6 +120,7 @@ static enum pump_result send_buffered(struct conn *conn, enum side from, int64_t
 	uint32_t frame = (uint32_t)flow->frame_len - flow->frame_sent;
 	uint32_t head_len = buf_len(head), body = sendable(flow, in);
 	bool piped = flow->pipe && flow->pipe->held;
+	bool last = !piped && ends_with(conn, from, body);
 	struct iovec parts[3];
 	size_t count = 0, sent;
 	ssize_t n;
@@ -118,8 +132,9 @@ static enum pump_result send_buffered(struct conn *conn, enum side from, int64_t
 		parts[count++] = (struct iovec){ flow->frame + flow->frame_sent, frame };
 	if (body)
 		parts[count++] = (struct iovec){ in->data + in->start, body };
-	/* Only with a full pipe is it certain that the next call sends at once. */
-	n = io_send(sink_fd(conn, from), parts, count, piped);
+	flow->corked = last;
+	/* Only with a full pipe, or a FIN, is it certain that the next call sends at once. */
+	n = io_send(sink_fd(conn, from), parts, count, piped || last);
 	if (n == -EAGAIN)
 		return PUMP_WRITE;
 	if (n < 0)

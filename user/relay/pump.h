@@ -50,6 +50,7 @@ struct flow {
 	bool shortage;		   /* a pipe was missing, and it was counted */
 	bool acked;		   /* TCP_QUICKACK was set for this body */
 	bool framed;		   /* chunk_out: a chunk has been sent before */
+	bool corked;		   /* what was sent last waits for the FIN */
 	uint8_t frame_len, frame_sent;
 	char frame[HTTP_CHUNK_HEAD_MAX]; /* chunk_out: goes before what is in pipe or buffer */
 	struct pipe *pipe;

@@ -34,7 +34,10 @@
 #define BACKOFF_MAX  10000
 #define FAREWELL_MS  1000
 #define DRAIN_MARGIN 2000
-/* How long a surplus slot's worker goes on accepting what was on its way to its listeners. */
+/*
+ * How long a surplus slot's worker goes on accepting what was on its way to its listeners: longer
+ * than the kernel keeps a silent connection to itself (DEFER_S in gate/listen.c).
+ */
 #define RETIRE_MS 2000
 
 struct slot {

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# A connection for each request: the answer's end and the FIN are one segment, whatever the engine;
+# who connects and says nothing for a while is served when it does, and is counted before.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+path_lab 0 1024 200000
+
+# segments TENANT: what its gateway's sockets have sent
+# shellcheck disable=SC2016 # awk's fields
+segments() { in_ns "$1" awk '/^Tcp:/ && $2 ~ /^[0-9]/ { print $12 }' /proc/net/snmp; }
+
+check() {
+	local engine=$1 bridge=$2 vm=$3 before size i
+	for size in 0 1024 200000; do
+		expect_eq "$(vm_sum "$vm" -H 'Connection: close' "$META/$size")" "${SUM[$size]}" \
+			"$size bytes ($engine, $bridge)"
+	done
+	before=$(segments "$bridge")
+	for ((i = 0; i < 20; i++)); do
+		vm_curl "$vm" -H 'Connection: close' "$META/1024" >"$LAB/one" || fail "request $i ($engine, $bridge)"
+	done
+	# For each: SYN-ACK, two acknowledgements, the answer with its FIN. A FIN apart would make it five.
+	expect_le $(($(segments "$bridge") - before)) 88 "segments for 20 answers ($engine, $bridge)"
+}
+each_path check
+
+start_sluiced
+tenant=${BRIDGES%% *}
+attach "$tenant"
+ask() {
+	in_ns "$tenant-vm" timeout 20 bash -c 'exec 3<>/dev/tcp/169.254.169.254/80
+		sleep 2.5
+		printf "GET /1024 HTTP/1.1\r\nHost: 169.254.169.254\r\nConnection: close\r\n\r\n" >&3
+		sed "1,/^\r$/d" <&3 | sha256sum'
+}
+expect_eq "$(ask | cut -d ' ' -f 1)" "${SUM[1024]}" "the answer to who was silent first"
+# A reload to fewer workers loses none that had connected and said nothing yet.
+for i in 1 2 3 4 5 6 7 8; do
+	ask >"$LAB/silent.$i" &
+	askers[i]=$!
+done
+sleep 0.3
+WORKERS=1
+sluice_yaml | sed "/^ *$/d" >"$LAB/sluiced.yaml"
+sluice reload >"$LAB/reload.log" || fail "the reload to one worker"
+one_left() { [ "$(worker_pids | wc -l)" = 1 ]; }
+wait_for 20 "one worker to be left" one_left
+for i in 1 2 3 4 5 6 7 8; do
+	wait "${askers[i]}" || fail "a connection that was silent during the reload"
+	expect_eq "$(cut -d ' ' -f 1 "$LAB/silent.$i")" "${SUM[1024]}" "the answer to who was silent during a reload"
+done
+accepted() { tenant "$tenant" .relay.accepted; }
+before=$(accepted)
+vm_raw "$tenant" --timeout 30 hold 6 3 >"$LAB/hold" 2>&1 &
+holder=$!
+three_more() { [ "$(accepted)" -ge $((before + 3)) ]; }
+wait_for 15 "silent connections to be counted" three_more
+wait "$holder" || fail "silent connections: $(cat "$LAB/hold")"
