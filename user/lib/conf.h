@@ -153,7 +153,8 @@ struct conf_relay {
 	uint32_t pipes_small;		 /* 256 KiB pipes per worker; default 64 */
 	uint32_t pipes_large;		 /* 1 MiB pipes per worker; default 16 */
 	uint32_t turn_budget;		 /* bytes per connection per turn; default 262144 */
-	uint32_t copy_below;	/* bodies with less than this left are copied; default 32768 */
+	uint32_t busy_poll;  /* us of looking before a sleep, for one that is alone; default 50 */
+	uint32_t copy_below; /* bodies with less than this left are copied; default 32768 */
 	uint32_t drain_timeout; /* an old generation's deadline; default 60000 */
 };
 

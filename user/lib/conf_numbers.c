@@ -20,6 +20,7 @@ const struct conf_number conf_numbers[CONF_NUMBERS] = {
 	OF(conf, relay.pipes_small,             64,       0,       1024),
 	OF(conf, relay.pipes_large,             16,       0,        256),
 	OF(conf, relay.turn_budget,         262144,    4096,   16 * MIB),
+	OF(conf, relay.busy_poll,               50,       0,       1000),
 	OF(conf, relay.copy_below,           32768,       0,   16 * MIB),
 	OF(conf, relay.drain_timeout,        60000,       0,     DAY_MS),
 	/*

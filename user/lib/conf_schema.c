@@ -45,6 +45,7 @@ static const cyaml_schema_field_t relay_fields[] = {
 	UINT("pipes_small", struct conf_relay, pipes_small),
 	UINT("pipes_large", struct conf_relay, pipes_large),
 	UINT("turn_budget", struct conf_relay, turn_budget),
+	UINT("busy_poll", struct conf_relay, busy_poll),
 	UINT("copy_below", struct conf_relay, copy_below),
 	UINT("drain_timeout", struct conf_relay, drain_timeout),
 	CYAML_FIELD_END

@@ -26,6 +26,7 @@
 #include "proto.h"
 #include "ring.h"
 #include "route.h"
+#include "spin.h"
 #include "timer.h"
 
 struct relay {
@@ -50,6 +51,7 @@ struct relay {
 	struct sl_relay unseen;
 
 	struct ring ring;
+	struct spin spin;
 	unsigned events_left; /* taken from the ring, not yet dispatched */
 	struct timer_wheel wheel;
 	struct buf_pool heads; /* heads and small bodies */

@@ -322,6 +322,19 @@ static void read_messages(struct relay *relay)
 	await_message(relay);
 }
 
+/* Whose event is it? A body on its way is nothing to look out for: it keeps the worker busy. */
+static uint32_t spin_slot(const struct relay *relay, struct ring_tag tag)
+{
+	const struct conn *conn;
+
+	if (tag.op != RING_READABLE)
+		return SPIN_NOBODY;
+	conn = tag.side == ORIGIN ? relay->pool.origins[tag.slot].conn
+				  : &relay->conns.conns[tag.slot];
+	return conn && (conn->state == CONN_IDLE || conn->state == CONN_RESPONSE) ? conn->slot
+										  : SPIN_NOBODY;
+}
+
 static void dispatch(struct relay *relay, const struct ring_event *event)
 {
 	struct origin *origin;
@@ -418,6 +431,23 @@ static uint32_t wait_ms(const struct relay *relay)
 	return wait;
 }
 
+/* Until something has come or is due. 0 or -errno. */
+static int await_events(struct relay *relay)
+{
+	uint32_t wait = wait_ms(relay), window_us = relay->conf->relay.busy_poll;
+	int rc;
+
+	if (wait && window_us && spin_pays(&relay->spin, relay->now_ms)) {
+		/* What is queued for the ring goes there first. */
+		rc = ring_wait(&relay->ring, 0);
+		if (rc < 0)
+			return rc;
+		if (spin_run(&relay->spin, &relay->ring, window_us, relay->now_ms))
+			wait = 0;
+	}
+	return ring_wait(&relay->ring, wait);
+}
+
 /* Until drained. 0 or -errno. */
 static int serve(struct relay *relay)
 {
@@ -426,11 +456,14 @@ static int serve(struct relay *relay)
 	int rc;
 
 	while (!relay->draining || relay->conns.open || relay->listeners.open) {
-		rc = ring_wait(&relay->ring, wait_ms(relay));
+		spin_wait(&relay->spin);
+		rc = await_events(relay);
 		if (rc < 0)
 			return rc;
 		relay->now_ms = timer_now_ms();
 		count = ring_reap(&relay->ring, events, EVENTS_MAX);
+		spin_came(&relay->spin, count == 1 ? spin_slot(relay, events[0].tag) : SPIN_NOBODY,
+			  relay->conf->relay.busy_poll);
 		for (unsigned i = 0; i < count; i++) {
 			relay->events_left = count - i - 1;
 			dispatch(relay, &events[i]);
@@ -503,6 +536,7 @@ int worker_main(void)
 		.now_ms = timer_now_ms(),
 	};
 	handover_init(&relay->handover);
+	spin_init(&relay->spin);
 	signal(SIGPIPE, SIG_IGN);
 	/* Meant for the parent, but often sent to all of a service's processes. */
 	signal(SIGHUP, SIG_IGN);
