@@ -35,7 +35,7 @@ struct relay;
 struct origin;
 
 /*
- * What is awaited. Every state owns the client's socket; "ends" says what takes the
+ * What is awaited. Every state but CLOSING owns the client's socket; "ends" says what takes the
  * connection out of it beside conn_close(), which any failure calls.
  */
 enum conn_state {

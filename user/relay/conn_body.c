@@ -145,8 +145,8 @@ static void hang_up(struct relay *relay, struct conn *conn)
 	char unread[256];
 
 	conn->state = CONN_LINGER;
-	/* It is closed at once only when the ring holds no poll on it. */
-	if (conn->flow[ORIGIN].corked && conn->client.polling)
+	/* A close that finds something unread would throw away what waits for the FIN. */
+	if (conn->flow[ORIGIN].corked)
 		io_shutdown(conn->client.fd);
 	/* close(2) with unread bytes sends a reset, which can overtake the answer. */
 	if (pump_complete(&conn->flow[CLIENT]) && buf_len(&conn->in[CLIENT]) == 0 &&

@@ -512,6 +512,6 @@ enum pump_result pump_run(struct relay *relay, struct conn *conn, enum side from
 			budget = relay->conf->relay.turn_budget;
 			turns++;
 		}
-	} while (result == PUMP_AGAIN && budget > 0);
+	} while (result == PUMP_AGAIN && (budget > 0 || flow->corked));
 	return result;
 }

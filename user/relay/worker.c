@@ -322,17 +322,18 @@ static void read_messages(struct relay *relay)
 	await_message(relay);
 }
 
-/* Whose event is it? A body on its way is nothing to look out for: it keeps the worker busy. */
+/* Whose event is it? Bodies on their way are nothing to look out for. */
 static uint32_t spin_slot(const struct relay *relay, struct ring_tag tag)
 {
+	bool origin = tag.side == ORIGIN;
 	const struct conn *conn;
 
 	if (tag.op != RING_READABLE)
 		return SPIN_NOBODY;
-	conn = tag.side == ORIGIN ? relay->pool.origins[tag.slot].conn
-				  : &relay->conns.conns[tag.slot];
-	return conn && (conn->state == CONN_IDLE || conn->state == CONN_RESPONSE) ? conn->slot
-										  : SPIN_NOBODY;
+	conn = origin ? relay->pool.origins[tag.slot].conn : &relay->conns.conns[tag.slot];
+	if (!conn || conn->state != (origin ? CONN_RESPONSE : CONN_IDLE))
+		return SPIN_NOBODY;
+	return conn->slot;
 }
 
 static void dispatch(struct relay *relay, const struct ring_event *event)
