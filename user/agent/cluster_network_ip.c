@@ -55,7 +55,7 @@ bool ip_is_parent(const json_t *links, const char *interface)
 	size_t i;
 
 	json_array_foreach (links, i, link)
-		if (!strcmp(ip_text(link, "parent"), interface))
+		if (*interface && !strcmp(ip_text(link, "parent"), interface))
 			return true;
 	return false;
 }
