@@ -353,6 +353,8 @@ if os.environ.get("OTHER"):
 
 def missing(name, build):
     """Why a subject cannot run here, or None."""
+    if name == "sluice-other":
+        build = os.environ["OTHER"]
     if name.startswith("sluice-"):
         for program in ("sluiced", "sluice"):
             if not os.access(os.path.join(build, program), os.X_OK):
