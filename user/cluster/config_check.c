@@ -140,7 +140,8 @@ static void check_store(struct check *check, const struct config_store *store, c
 		complain(check, path, "fs is '%s'; write ext4 or xfs", store->fs);
 	if (!store->group != !store->volume)
 		complain(check, path, "a logical volume has both group and volume");
-	if (store->group && (!word_valid(store->group, "_-.") || !word_valid(store->volume, "_-.")))
+	if ((store->group && !word_valid(store->group, "_-.")) ||
+	    (store->volume && !word_valid(store->volume, "_-.")))
 		complain(check, path, "the names of group and volume have letters, digits and _-.");
 	if (store->size && (!store->group || !word_valid(store->size, "%")))
 		complain(check, path, "size is of a logical volume, like 20G or 100%%FREE");
