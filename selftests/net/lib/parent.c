@@ -130,13 +130,31 @@ static void configure(struct parent *parent, struct worker *worker, unsigned ind
 	send_pipes(worker, setup->pipes, 1 << 20);
 }
 
-/* Everything is made before the fork, so that the child inherits and closes it. */
+#define WORKER_VARIABLE "SLUICE_TEST_WORKER"
+
+/* In the process that fork_worker() makes of this program anew. */
+__attribute__((constructor)) static void become_worker(void)
+{
+	if (!getenv(WORKER_VARIABLE))
+		return;
+	unsetenv(WORKER_VARIABLE);
+	log_init("worker", LOG_WARN);
+	_exit(worker_main());
+}
+
+/*
+ * Everything is made before the fork, so that the child inherits and closes it. Other threads run
+ * here: what they hold in the allocator stays held in a child, which therefore begins anew.
+ */
 static void fork_worker(struct parent *parent, struct worker *worker)
 {
+	static char path[] = "/proc/self/exe";
+	char *const arguments[] = { path, NULL };
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		fail("socketpair");
+	setenv(WORKER_VARIABLE, "1", 1);
 	fflush(NULL);
 	worker->pid = fork();
 	if (worker->pid < 0)
@@ -145,9 +163,10 @@ static void fork_worker(struct parent *parent, struct worker *worker)
 		if (dup2(pair[1], PROTO_WORKER_FD) < 0)
 			_exit(1);
 		close_range(PROTO_WORKER_FD + 1, ~0u, 0);
-		log_init("worker", LOG_WARN);
-		_exit(worker_main());
+		execv(path, arguments);
+		_exit(1);
 	}
+	unsetenv(WORKER_VARIABLE);
 	close(pair[1]);
 	worker->sock = pair[0];
 }
