@@ -100,8 +100,8 @@ static void body_taken(struct flow *flow, uint64_t n)
 }
 
 /*
- * Is this send the connection's last? Then its bytes wait for the FIN that shutdown(2) adds to
- * their segment: one packet, its acknowledgement and one wakeup of the client less.
+ * Is this send the connection's last? Then its bytes wait for the FIN that hang_up()'s
+ * shutdown(2) adds to their segment: one packet less.
  */
 static bool ends_with(const struct conn *conn, enum side from, uint32_t body)
 {
