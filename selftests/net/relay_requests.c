@@ -321,6 +321,23 @@ static void stale_origin(struct bench *bench)
 	client_close(client);
 }
 
+/* Urgent data is no part of the stream, and stops no other. */
+static void urgent(struct bench *bench)
+{
+	struct client *client = client_open(bench->port);
+	char *body = malloc(1000000);
+
+	body_fill(0, body, 1000000);
+	client_send(client, "PUT /upload HTTP/1.1\r\n" HOST "Content-Length: 1000000\r\n\r\n");
+	client_send_bytes(client, body, 300000);
+	expect(bench, send(client->fd, "!", 1, MSG_OOB) == 1);
+	client_send_bytes(client, body + 300000, 700000);
+	client_read(client, false, &got);
+	expect(bench, uploaded(1000000));
+	client_close(client);
+	free(body);
+}
+
 static const struct ways_case cases[] = {
 	{ "keep-alive with mixed sizes", mixed_sizes },
 	{ "ten requests pipelined", pipelined },
@@ -328,6 +345,7 @@ static const struct ways_case cases[] = {
 	{ "half-closed clients", half_close },
 	{ "request bodies with Content-Length", uploads },
 	{ "request bodies in chunks", chunked_uploads },
+	{ "a request body with urgent data", urgent },
 	{ "100-continue", expect_continue },
 	{ "an answer before the body is through", early_answer },
 	{ "a request body that is cut", upload_cut },

@@ -266,6 +266,7 @@ static void filled(struct conn *conn, enum side from, uint32_t n)
 
 	flow->pipe->held += n;
 	flow->spliced = true;
+	flow->starved = false;
 	count_read(conn, from, n);
 	if (flow->framing == HTTP_FRAMING_CHUNKED)
 		http_chunk_passed(&flow->chunk, n);
@@ -274,6 +275,21 @@ static void filled(struct conn *conn, enum side from, uint32_t n)
 	flow->data += n;
 	if (flow->chunk_out)
 		frame_piece(flow, n);
+}
+
+/*
+ * A splice found nothing at the source. When that is so again, the source is asked itself: splice
+ * stops before urgent data, which poll reports and recv steps over (net/ipv4/tcp.c, tcp_read_sock).
+ */
+static enum pump_result source_waits(struct relay *relay, struct conn *conn, enum side from)
+{
+	struct flow *flow = &conn->flow[from];
+
+	/* Others may need the pipe while this source has nothing to say. */
+	pump_release(relay, flow);
+	flow->copying = flow->starved && io_peek(end_of(conn, from)->fd) > 0;
+	flow->starved = true;
+	return flow->copying ? PUMP_AGAIN : PUMP_READ;
 }
 
 static enum pump_result fill_pipe(struct relay *relay, struct conn *conn, enum side from)
@@ -287,11 +303,8 @@ static enum pump_result fill_pipe(struct relay *relay, struct conn *conn, enum s
 	if (want > relay->conf->relay.turn_budget)
 		want = relay->conf->relay.turn_budget;
 	n = io_splice(end_of(conn, from)->fd, flow->pipe->write_fd, want);
-	if (n == -EAGAIN) {
-		/* Others may need the pipe while this source has nothing to say. */
-		pump_release(relay, flow);
-		return PUMP_READ;
-	}
+	if (n == -EAGAIN)
+		return source_waits(relay, conn, from);
 	if (n == -EINVAL) {
 		flow->copying = true;
 		pump_release(relay, flow);
@@ -406,8 +419,9 @@ void pump_completed(struct relay *relay, struct conn *conn, const struct ring_ev
 }
 
 /* What a round in the ring came to. PUMP_AGAIN: go on. */
-static enum pump_result land(struct relay *relay, struct flow *flow)
+static enum pump_result land(struct relay *relay, struct conn *conn, enum side from)
 {
+	struct flow *flow = &conn->flow[from];
 	uint8_t landed = flow->landed;
 	int fill = flow->result[FLY_FILL], spill = flow->result[FLY_SPILL];
 
@@ -419,10 +433,8 @@ static enum pump_result land(struct relay *relay, struct flow *flow)
 			return PUMP_SINK_ERROR;
 	}
 	if (landed & 1 << FLY_FILL && fill <= 0 && fill != -EINTR && fill != -ECANCELED) {
-		if (fill == -EAGAIN) {
-			pump_release(relay, flow);
-			return PUMP_READ;
-		}
+		if (fill == -EAGAIN)
+			return source_waits(relay, conn, from);
 		if (fill != -EINVAL)
 			return source_ended(flow, fill);
 		flow->copying = true;
@@ -502,7 +514,7 @@ enum pump_result pump_run(struct relay *relay, struct conn *conn, enum side from
 	if (flow->flying)
 		return PUMP_FLYING;
 	if (flow->landed) {
-		result = land(relay, flow);
+		result = land(relay, conn, from);
 		if (result != PUMP_AGAIN)
 			return result;
 	}

@@ -49,6 +49,7 @@ struct flow {
 	bool gathered;		   /* the source was asked before the head was sent */
 	bool shortage;		   /* a pipe was missing, and it was counted */
 	bool acked;		   /* TCP_QUICKACK was set for this body */
+	bool starved;		   /* the last splice found nothing at the source */
 	bool framed;		   /* chunk_out: a chunk has been sent before */
 	bool corked;		   /* what was sent last waits for the FIN */
 	uint8_t frame_len, frame_sent;
