@@ -13,7 +13,7 @@ _sluice_repod() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	*) words='--config --state --fsck --repair --check --verbose --version --help' ;;
+	*) words='--config --state --fsck --repair --check-config --verbose --version --help' ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }

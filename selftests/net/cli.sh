@@ -97,8 +97,12 @@ expect_has "$(cli version)" "sluice " "version without a daemon"
 
 say "usage"
 said 2 "a command is missing; try 'sluice --help'" "$BUILD/sluice"
-said 2 "no command 'tennant' exists" "$BUILD/sluice" tennant
-said 2 "no command 'tenant lits' exists" "$BUILD/sluice" tenant lits
+said 2 "no command 'tennant lits' exists; did you mean 'tenant list'?" "$BUILD/sluice" tennant lits
+said 2 "no command 'tenant lits' exists; did you mean 'tenant list'?" "$BUILD/sluice" tenant lits
+said 2 "no command 'statsu' exists; did you mean 'status'?" "$BUILD/sluice" statsu --json
+said 2 "no command 'restart' exists; try 'sluice --help'" "$BUILD/sluice" restart
+said 2 "no option --jsno exists; did you mean --json? Try 'sluice help status'" "$BUILD/sluice" status --jsno
+said 2 "--in is short for several options: --interval, --instance" "$BUILD/sluice" top --in 3
 said 2 "'tenant' needs one more word" "$BUILD/sluice" tenant
 said 2 "--netns is missing" "$BUILD/sluice" tenant attach a
 said 2 "--interface is missing" "$BUILD/sluice" tenant attach a --netns n
@@ -117,3 +121,27 @@ if [ -w /dev/full ]; then
 	"$BUILD/sluice" help status >/dev/full 2>"$LAB/err" || got=$?
 	expect_eq "$got" 1 "exit status when the output cannot be written"
 fi
+
+# The other programs of many commands are no different: what was meant, and common options anywhere.
+say "sluice-repo, sluice-bundle, sluice-cluster"
+said 2 "there is no command 'uplaod'; did you mean 'upload'?" "$BUILD/sluice-repo" uplaod x
+said 2 "there is no command 'token creat'; did you mean 'token create'?" "$BUILD/sluice-repo" token creat x
+said 2 "'token' needs one more word: token create, token list, token revoke" "$BUILD/sluice-repo" token
+said 2 "there is no command 'frobnicate'; try 'sluice-repo --help'" "$BUILD/sluice-repo" frobnicate
+said 2 "no option --visble exists; did you mean --visible? Try 'sluice-repo upload --help'" \
+	"$BUILD/sluice-repo" upload --visble blue x
+said 2 "did you mean 'verify'?" "$BUILD/sluice-bundle" verfy x
+said 2 "no command 'aply' exists; did you mean 'apply'?" "$BUILD/sluice-cluster" aply
+said 2 "NODE... is missing" "$BUILD/sluice-cluster" revoke
+for program in sluice-repo sluice-bundle sluice-cluster; do
+	got=0
+	"$BUILD/$program" >"$LAB/out" 2>"$LAB/err" || got=$?
+	expect_eq "$got" 2 "exit status of $program alone"
+	[ ! -s "$LAB/out" ] || fail "$program alone prints on stdout"
+	"$BUILD/$program" help | diff - "$LAB/err" || fail "$program help"
+	"$BUILD/$program" --json --help | diff - "$LAB/err" || fail "$program --json --help"
+done
+expect_eq "$("$BUILD/sluice-repo" help upload)" "$("$BUILD/sluice-repo" upload --help)" "help of a command"
+expect_eq "$("$BUILD/sluice-cluster" help plan)" "$("$BUILD/sluice-cluster" plan -h)" "help of a command"
+said 1 "$LAB/none holds no cluster" "$BUILD/sluice-cluster" --state "$LAB/none" status
+said 1 "there is no $LAB/none.sluice, and no $LAB/none.sluice.001" "$BUILD/sluice-bundle" --quiet inspect "$LAB/none.sluice"

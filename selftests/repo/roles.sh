@@ -107,19 +107,30 @@ cmp "$LAB/tls.bin" "$LAB/tls.back"
 expect_fails "a certificate that is not trusted" "$REPO" list "--server=https://127.0.0.1:$PORT"
 expect_fails "plain HTTP" curl -sSf "$URL/v1/packages"
 
-# Mistakes in the configuration are named.
+# Mistakes in the configuration are named, with their place.
 while IFS='|' read -r line want; do
 	printf '%b\n' "$line" >"$LAB/bad.yaml"
-	expect_exit 1 "configuration '$line'" "$REPOD" --check --config "$LAB/bad.yaml"
-	expect_has "$(cat "$LAB/expect.out")" "$want" "configuration '$line'"
+	expect_exit 1 "configuration '$line'" "$REPOD" --check-config --config "$LAB/bad.yaml"
+	expect_has "$(cat "$LAB/expect.out")" "$LAB/bad.yaml:$want" "configuration '$line'"
 done <<-TABLE
-	state: relative|absolute path
-	nonsense: 1|nonsense
-	listen: [{address: "tcp:localhost:1"}]|is no address
-	listen: [{address: "unix:/x", for: tenants}]|secret_file
-	listen: [{address: "tcp:127.0.0.1:1", tls: true}]|tls.certificate
-	peers: [{user: nobody, role: king}]|reader, uploader or admin
-	peers: [{user: no-such-user, role: admin}]|no user
-	anonymous: everybody|public or none
-	publish: {suite: "../x"}|one word
+	state: relative|1:8: state is 'relative'; write an absolute path
+	nonsense: 1|1:1: no key 'nonsense' exists here
+	listn: []|1:1: no key 'listn' exists here; did you mean 'listen'?
+	suite: x|1:1: no key 'suite' exists here; it belongs into: publish
+	limits: {threads: 2k}|1:19: threads is '2k'; write a whole number
+	limits: {threads: 65}|1:19: threads is 65; write up to 64
+	listen: [{address: "tcp:localhost:1"}]|1:20: 'tcp:localhost:1' is no address
+	listen: [{address: "unix:/x", for: tenants}]|1:36: 'for: tenants' needs the secret
+	listen: [{address: "tcp:127.0.0.1:1", tls: true}]|1:44: tls needs a certificate
+	peers: [{user: nobody, role: king}]|1:30: role is 'king'; write reader, uploader or admin
+	peers: [{user: no-such-user, role: admin}]|1:16: there is no user 'no-such-user'
+	anonymous: everybody|1:12: anonymous is 'everybody'; write public or none
+	publish: {suite: "../x"}|1:18: suite is '../x'; write one word
+	tenants: {secret_file: /nonexistent}|1:24: /nonexistent: No such file
+	state: /x\nstate: /y|2:1: 'state' is given twice
+	state:\t/x\n\tlisten: []|2:1: found character that cannot start any token; indent with spaces
 TABLE
+printf 'anonymous: none\nlimits: {threads: 65}\npublish: {suite: a b}\n' >"$LAB/bad.yaml"
+expect_exit 1 "three mistakes" "$REPOD" --check-config --config "$LAB/bad.yaml"
+expect_eq "$(wc -l <"$LAB/expect.out")" 2 "mistakes told at once"
+expect_eq "$("$REPOD" --check-config --config "$CONF")" "$CONF: ok" "a configuration without mistake"

@@ -86,6 +86,8 @@ static const struct {
 	{ "--nothing a", "prog: no option --nothing exists" },
 	{ "--nothing=1 a", "prog: no option --nothing exists" },
 	{ "-x a", "prog: no option -x exists" },
+	{ "--numbre 1 a", "prog: no option --numbre exists; did you mean --number? Try 'prog" },
+	{ "--Number=1 a", "prog: no option --Number exists; did you mean --number?" },
 	{ "--flag=1 a", "prog: --flag takes no value" },
 	{ "a --text", "prog: --text needs a value (TEXT)" },
 	{ "a -t", "prog: --text needs a value (TEXT)" },

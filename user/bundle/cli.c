@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "../lib/progress.h"
 #include "cleanup.h"
 
 static const struct opt common_options[] = {
@@ -37,7 +38,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argc, cha
 	signal(SIGXFSZ, SIG_IGN);
 	if (cleanup_start())
 		return cli_fail("no thread can be started");
-	cli->progress = !cli->options.quiet && isatty(STDERR_FILENO);
+	cli->progress = !cli->options.quiet && progress_terminal(STDERR_FILENO);
 	return command->run(cli, argc, argv);
 }
 

@@ -245,7 +245,7 @@ static int find(struct http *http, const char *url, struct bundle_error *error)
 		err = open_parts(http, url, error);
 		if (err == -ENOENT && !http->count)
 			bundle_failed(error, err, "%s: the server has no such file, and no %s", url,
-				      is_first_part(url) ? "first part" : "….001");
+				      is_first_part(url) ? "first part" : ".001 beside it");
 	}
 	return err;
 }

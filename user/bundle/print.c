@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "../lib/clock.h"
+#include "../lib/progress.h"
 #include "cli.h"
 #include "file.h"
 
-#define BAR_WIDTH 24
-#define KEYS_MAX  (64 * 1024)
+#define KEYS_MAX (64 * 1024)
 
 int cli_fail_bundle(const struct cli *cli, int err, const struct bundle_error *error)
 {
@@ -74,9 +74,8 @@ void cli_bar_start(struct cli_bar *bar, const struct cli *cli, const char *label
 int cli_bar_move(uint64_t bytes, void *arg)
 {
 	struct cli_bar *bar = arg;
+	char rate[16], rest[20];
 	int64_t now, spent;
-	unsigned percent;
-	char line[BAR_WIDTH + 1], rate[16];
 
 	bar->done += bytes;
 	if (!bar->cli->progress)
@@ -86,25 +85,20 @@ int cli_bar_move(uint64_t bytes, void *arg)
 		return 0;
 	bar->drawn_ms = now;
 	spent = now - bar->started_ms;
-	percent = bar->total ? (unsigned)(bar->done * 100 / bar->total) : 100;
-	if (percent > 100)
-		percent = 100;
-	memset(line, '.', BAR_WIDTH);
-	memset(line, '#', percent * BAR_WIDTH / 100);
-	line[BAR_WIDTH] = '\0';
 	cli_print_size(spent > 0 ? bar->done * 1000 / (uint64_t)spent : bar->done, rate);
-	fprintf(stderr, "\r%.40s [%s] %3u %%  %s/s\033[K", bar->label, line, percent, rate);
+	snprintf(rest, sizeof(rest), "%s/s", rate);
+	progress_draw(bar->label, bar->total ? (unsigned)(bar->done * 100 / bar->total) : 100,
+		      rest);
 	return 0;
 }
 
 void cli_bar_end(struct cli_bar *bar)
 {
-	if (bar->cli->progress)
-		fputs("\r\033[K", stderr);
+	progress_clear();
 }
 
 void cli_say(const struct cli *cli, const char *what, const char *name)
 {
 	if (cli->progress)
-		fprintf(stderr, "\r%s %.60s\033[K", what, name);
+		progress_say(what, name);
 }

@@ -9,6 +9,7 @@
 #include "../lib/digest.h"
 #include "../lib/file.h"
 #include "../lib/log.h"
+#include "../lib/nearest.h"
 #include "../lib/opt.h"
 #include "../lib/text.h"
 #include "cluster.h"
@@ -120,6 +121,18 @@ static const struct cluster_command *find(const char *name)
 	return NULL;
 }
 
+static void refuse_command(const char *name)
+{
+	struct nearest nearest = { .typed = name };
+
+	for (size_t i = 0; i < COMMANDS; i++)
+		nearest_offer(&nearest, commands[i]->name);
+	if (nearest.word)
+		cluster_complain("no command '%s' exists; did you mean '%s'?", name, nearest.word);
+	else
+		cluster_complain("no command '%s' exists; try 'sluice-cluster --help'", name);
+}
+
 static enum cluster_exit run(const struct cluster_command *command, const struct options *options,
 			     char **arguments, unsigned count)
 {
@@ -142,61 +155,104 @@ static enum cluster_exit run(const struct cluster_command *command, const struct
 	}
 	status = command->run(&cluster, arguments, count);
 	state_close(&cluster.state);
+	if (status == CLUSTER_DONE && fflush(stdout)) {
+		cluster_complain("standard output cannot be written: %s", strerror(errno));
+		status = CLUSTER_ERROR;
+	}
 	return status;
 }
 
-int main(int argc, char **argv)
-{
-	const struct cluster_command *command = argc > 1 ? find(argv[1]) : NULL;
-	struct options options = { .state = "/var/lib/sluice-cluster" };
-	char program[64], help[80], *why = NULL;
-	struct opt_spec spec;
-	int first;
+#define COMMON_GROUP(target)                                                                       \
+	{                                                                                          \
+		"Options of all commands", option_table,                                           \
+			sizeof(option_table) / sizeof(option_table[0]), target                     \
+	}
 
-	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-		usage(stdout);
-		return CLUSTER_DONE;
-	}
-	if (argc > 1 && !strcmp(argv[1], "--version")) {
-		puts("sluice-cluster " SLUICE_VERSION);
-		return CLUSTER_DONE;
-	}
-	if (!command) {
-		if (argc > 1)
-			cluster_complain("no command '%s' exists; try 'sluice-cluster --help'",
-					 argv[1]);
-		else
-			usage(stderr);
-		return CLUSTER_USAGE;
-	}
-	snprintf(program, sizeof(program), "sluice-cluster %s", command->name);
-	snprintf(help, sizeof(help), "%s --help", program);
-	spec = (struct opt_spec){
-		.program = program,
+static struct opt_spec spec_of(const struct cluster_command *command, struct options *options,
+			       char name[64], char help[80])
+{
+	snprintf(name, 64, "sluice-cluster %s", command->name);
+	snprintf(help, 80, "%s --help", name);
+	return (struct opt_spec){
+		.program = name,
 		.arguments = command->arguments,
 		.summary = command->summary,
 		.help = help,
 		.groups = { { "Options", command->options, command->options_count,
 			      command->values },
-			    { "Options of all commands", option_table,
-			      sizeof(option_table) / sizeof(option_table[0]), &options } },
+			    COMMON_GROUP(options) },
+		.arguments_min = command->least,
 		.arguments_max = command->most,
 	};
-	if (opt_parse(&spec, argc - 1, argv + 1, &first, &why)) {
+}
+
+/* Options of all commands may stand before the command: 0 with *ret_first, or CLUSTER_USAGE. */
+static int parse_common(struct options *options, int argc, char **argv, int *ret_first)
+{
+	const struct opt_spec spec = {
+		.program = "sluice-cluster",
+		.arguments = "COMMAND",
+		.help = "sluice-cluster --help",
+		.groups = { COMMON_GROUP(options) },
+		.stop_early = true,
+	};
+	char *why = NULL;
+
+	if (!opt_parse(&spec, argc, argv, ret_first, &why))
+		return 0;
+	fprintf(stderr, "%s\n", why ? why : "out of memory");
+	free(why);
+	return CLUSTER_USAGE;
+}
+
+static int main_command(const struct cluster_command *command, struct options *options, int argc,
+			char **argv)
+{
+	char name[64], help[80], *why = NULL;
+	struct opt_spec spec = spec_of(command, options, name, help);
+	int first;
+
+	/* Help is help, also where an argument is missing. */
+	for (int i = 1; i < argc; i++)
+		options->help |= !strcmp(argv[i], "--help") || !strcmp(argv[i], "-h");
+	if (options->help) {
+		opt_usage(&spec, stdout);
+		return CLUSTER_DONE;
+	}
+	if (opt_parse(&spec, argc, argv, &first, &why)) {
 		fprintf(stderr, "%s\n", why ? why : "out of memory");
 		free(why);
 		return CLUSTER_USAGE;
 	}
-	if (options.help) {
-		opt_usage(&spec, stdout);
+	log_init("sluice-cluster", options->verbose ? LOG_DEBUG : LOG_INFO);
+	signal(SIGPIPE, SIG_IGN);
+	return (int)run(command, options, argv + first, (unsigned)(argc - first));
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { .state = "/var/lib/sluice-cluster" };
+	const struct cluster_command *command;
+	int first;
+
+	if (parse_common(&options, argc, argv, &first))
+		return CLUSTER_USAGE;
+	if (options.version) {
+		puts("sluice-cluster " SLUICE_VERSION);
 		return CLUSTER_DONE;
 	}
-	if ((unsigned)(argc - 1 - first) < command->least) {
-		cluster_complain("%s: %s is missing; try '%s'", command->name, command->arguments,
-				 help);
+	if (first < argc && !strcmp(argv[first], "help")) {
+		options.help = true;
+		first++;
+	}
+	if (first == argc) {
+		usage(options.help ? stdout : stderr);
+		return options.help ? CLUSTER_DONE : CLUSTER_USAGE;
+	}
+	command = find(argv[first]);
+	if (!command) {
+		refuse_command(argv[first]);
 		return CLUSTER_USAGE;
 	}
-	log_init("sluice-cluster", options.verbose ? LOG_DEBUG : LOG_INFO);
-	signal(SIGPIPE, SIG_IGN);
-	return (int)run(command, &options, argv + 1 + first, (unsigned)(argc - 1 - first));
+	return main_command(command, &options, argc - first, argv + first);
 }

@@ -3,10 +3,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../lib/progress.h"
 #include "../lib/text.h"
 #include "swarm.h"
 
-#define BAR_WIDTH 20
+#define BAR_WIDTH   20
+#define COLUMNS_BAR 80 /* a terminal so wide has room for the bar */
 
 static const char *size_text(int64_t bytes, char *ret, size_t size)
 {
@@ -22,7 +24,7 @@ static const char *size_text(int64_t bytes, char *ret, size_t size)
 
 void watch_begin(struct watch *watch, bool quiet)
 {
-	*watch = (struct watch){ .terminal = isatty(STDOUT_FILENO),
+	*watch = (struct watch){ .terminal = progress_terminal(STDOUT_FILENO),
 				 .quiet = quiet,
 				 .shown = json_object() };
 }
@@ -36,29 +38,66 @@ static const char *entry_text(const struct member *member, const struct entry *e
 	return entry->stage ? "asked" : "waiting";
 }
 
-static void draw_entry(const struct member *member, const struct entry *entry)
+/* Cut, so that a line is a line of the terminal. */
+static void draw_entry(const struct member *member, const struct entry *entry, unsigned columns)
 {
-	char bar[BAR_WIDTH + 1], amount[40] = "", rate[32];
+	char line[160], bar[BAR_WIDTH + 1], amount[40] = "", rate[32];
 	int64_t percent = entry_done(entry) ? 100 : entry->percent;
 
 	for (int i = 0; i < BAR_WIDTH; i++)
 		bar[i] = i < percent * BAR_WIDTH / 100 ? '#' : '.';
 	bar[BAR_WIDTH] = '\0';
 	if (!strcmp(entry->state, "sending"))
-		snprintf(amount, sizeof(amount), "%s/s",
+		snprintf(amount, sizeof(amount), "  %s/s",
 			 size_text(entry->rate, rate, sizeof(rate)));
-	printf("\033[K%-14.14s %-20.20s %-11s [%s] %3lld %%  %s\n", member->name, entry->name,
-	       entry_text(member, entry), bar, (long long)percent, amount);
+	if (columns >= COLUMNS_BAR)
+		snprintf(line, sizeof(line), "%-14.14s %-20.20s %-11s [%s] %3lld %%%s",
+			 member->name, entry->name, entry_text(member, entry), bar,
+			 (long long)percent, amount);
+	else
+		snprintf(line, sizeof(line), "%3lld %% %-11s %s %s", (long long)percent,
+			 entry_text(member, entry), member->name, entry->name);
+	printf("\033[K%.*s\n", (int)columns - 1, line);
+}
+
+/* What fits on the terminal: where something goes on or went wrong, and how many are not shown. */
+static bool is_quiet(const struct member *member, const struct entry *entry)
+{
+	const char *state = entry_text(member, entry);
+
+	return entry_done(entry) || !strcmp(state, "waiting") || !strcmp(state, "-");
 }
 
 static void draw(struct watch *watch, const struct schedule *schedule)
 {
+	unsigned columns, lines, all = 0, done = 0, left_out = 0;
+
+	progress_size(STDOUT_FILENO, &columns, &lines);
+	for (size_t i = 0; i < schedule->count; i++)
+		all += (unsigned)schedule->members[i].count;
 	if (watch->lines)
 		printf("\033[%uA", watch->lines);
 	watch->lines = 0;
 	for (size_t i = 0; i < schedule->count; i++)
-		for (size_t k = 0; k < schedule->members[i].count; k++, watch->lines++)
-			draw_entry(&schedule->members[i], &schedule->members[i].entries[k]);
+		for (size_t k = 0; k < schedule->members[i].count; k++) {
+			const struct member *member = &schedule->members[i];
+			const struct entry *entry = &member->entries[k];
+
+			done += entry_done(entry);
+			if (all + 1 > lines &&
+			    (is_quiet(member, entry) || watch->lines + 2 >= lines)) {
+				left_out++;
+				continue;
+			}
+			draw_entry(member, entry, columns);
+			watch->lines++;
+		}
+	if (left_out) {
+		printf("\033[K%u of %u done, %u not shown\n", done, all, left_out);
+		watch->lines++;
+	}
+	/* Below it may stand what was drawn before, when more went on. */
+	fputs("\033[J", stdout);
 	fflush(stdout);
 }
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "nearest.h"
+#include "progress.h"
 #include "text.h"
 
 static const char *program_name = "sluice";
@@ -20,6 +22,7 @@ int cli_fail(const char *format, ...)
 	if (vasprintf(&text, format, args) < 0)
 		text = NULL;
 	va_end(args);
+	progress_clear();
 	/* Names of files, and what is in them, may be of somebody else. */
 	fprintf(stderr, "%s: ", program_name);
 	text_put(stderr, text ? text : "out of memory");
@@ -108,11 +111,13 @@ static const struct cli_command *find_command(const struct cli_program *program,
 	return NULL;
 }
 
-static int run_command(const struct cli_program *program, const struct cli_command *command,
-		       int argc, char **argv)
+/* name and help hold what the spec points to. */
+static struct opt_spec spec_of(const struct cli_program *program, const struct cli_command *command,
+			       char name[64], char help[80])
 {
-	char name[64], help[64];
-	struct opt_spec spec = {
+	snprintf(name, 64, "%s %s", program->name, command->name);
+	snprintf(help, 80, "%s --help", name);
+	return (struct opt_spec){
 		.program = name,
 		.arguments = command->arguments,
 		.summary = command->summary,
@@ -123,13 +128,30 @@ static int run_command(const struct cli_program *program, const struct cli_comma
 		.arguments_min = command->arguments_min,
 		.arguments_max = command->arguments_max,
 	};
-	int first, status;
-	char *why;
+}
 
-	snprintf(name, sizeof(name), "%s %s", program->name, command->name);
-	snprintf(help, sizeof(help), "%s --help", program->name);
+static void print_usage(const struct cli_program *program, const struct cli_command *command)
+{
+	char name[64], help[80];
+	struct opt_spec spec = spec_of(program, command, name, help);
+
+	opt_usage(&spec, stdout);
+}
+
+static bool is_help(const char *word)
+{
+	return !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
+static int run_command(const struct cli_program *program, const struct cli_command *command,
+		       int argc, char **argv)
+{
+	char name[64], help[80], *why;
+	struct opt_spec spec = spec_of(program, command, name, help);
+	int first, status;
+
 	for (int i = 1; i < argc; i++)
-		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+		if (is_help(argv[i])) {
 			opt_usage(&spec, stdout);
 			return 0;
 		}
@@ -144,28 +166,86 @@ static int run_command(const struct cli_program *program, const struct cli_comma
 	return status;
 }
 
+/* Says which commands begin with this word, or which one was probably meant. */
+static int refuse_command(const struct cli_program *program, int argc, char **argv)
+{
+	char two[64], family[256] = "";
+	struct nearest one = { .typed = argv[0] }, both = { .typed = two };
+	size_t word = strlen(argv[0]), used = 0;
+	const struct cli_command *command;
+
+	snprintf(two, sizeof(two), "%s %s", argv[0], argc > 1 ? argv[1] : "");
+	for (const struct cli_family *part = program->families; part->title; part++)
+		for (size_t i = 0; (command = nth(part, i)); i++) {
+			nearest_offer(&one, command->name);
+			nearest_offer(&both, command->name);
+			if (!strncmp(command->name, argv[0], word) && command->name[word] == ' ' &&
+			    used < sizeof(family))
+				used += (size_t)snprintf(family + used, sizeof(family) - used,
+							 "%s%s", used ? ", " : "", command->name);
+		}
+	if (argc > 1 && both.word && (*family || !one.word))
+		cli_fail("there is no command '%s'; did you mean '%s'?", two, both.word);
+	else if (*family)
+		cli_fail("'%s' needs one more word: %s", argv[0], family);
+	else if (one.word)
+		cli_fail("there is no command '%s'; did you mean '%s'?", argv[0], one.word);
+	else
+		cli_fail("there is no command '%s'; try '%s --help'", argv[0], program->name);
+	return 2;
+}
+
+/* Common options may stand before the command as well; 0 with *ret_words, or the exit status. */
+static int parse_common(const struct cli_program *program, int argc, char **argv, int *ret_words)
+{
+	char help[64];
+	const struct opt_spec spec = {
+		.program = program->name,
+		.arguments = "COMMAND",
+		.help = help,
+		.groups = { program->common },
+		.stop_early = true,
+	};
+	char *why;
+
+	snprintf(help, sizeof(help), "%s --help", program->name);
+	if (!opt_parse(&spec, argc, argv, ret_words, &why))
+		return 0;
+	fprintf(stderr, "%s\n", why ? why : "out of memory");
+	free(why);
+	return 2;
+}
+
 int cli_main(const struct cli_program *program, int argc, char **argv)
 {
 	const struct cli_command *command;
-	int words;
+	bool asked = false;
+	int words, first;
 
 	program_name = program->name;
-	if (argc < 2) {
-		print_help(program, stderr);
-		return 2;
-	}
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-		print_help(program, stdout);
-		return 0;
-	}
-	if (!strcmp(argv[1], "--version")) {
+	if (argc > 1 && !strcmp(argv[1], "--version")) {
 		printf("%s " SLUICE_VERSION "\n", program->name);
 		return 0;
 	}
-	command = find_command(program, argc - 1, argv + 1, &words);
-	if (!command) {
-		cli_fail("there is no command '%s'; try '%s --help'", argv[1], program->name);
+	if (parse_common(program, argc, argv, &first))
 		return 2;
+	for (int i = 1; i < first; i++)
+		asked |= is_help(argv[i]);
+	if (first < argc && !strcmp(argv[first], "help")) {
+		asked = true;
+		first++;
 	}
-	return run_command(program, command, argc - words, argv + words);
+	if (first == argc) {
+		print_help(program, asked ? stdout : stderr);
+		return asked ? 0 : 2;
+	}
+	command = find_command(program, argc - first, argv + first, &words);
+	if (!command)
+		return refuse_command(program, argc - first, argv + first);
+	if (asked) {
+		print_usage(program, command);
+		return 0;
+	}
+	/* getopt skips argv[0]: the command's last word stands there. */
+	return run_command(program, command, argc - first - words + 1, argv + first + words - 1);
 }

@@ -10,12 +10,14 @@
 #include <strings.h>
 
 #include "conf_impl.h"
+#include "nearest.h"
 
 #define WORDS_MAX 512 /* bytes of a list of alternatives */
 
 struct shape {
 	struct conf_report *report;
 	yaml_document_t *yaml;
+	const cyaml_schema_value_t *root;
 };
 
 __attribute__((format(printf, 3, 4))) static void
@@ -161,17 +163,51 @@ static const cyaml_schema_field_t *find_field(const cyaml_schema_value_t *schema
 	return NULL;
 }
 
+/* The parts of the file that have this key: it may only be indented wrongly. */
+static void find_parts(const struct shape *shape, const char *key, char *words)
+{
+	const cyaml_schema_field_t *part;
+
+	if (!strcmp(key, CONF_SECRET_KEY))
+		return;
+	for (part = shape->root->mapping.fields; part->key; part++) {
+		const cyaml_schema_value_t *value = &part->value;
+
+		if (value->type == CYAML_SEQUENCE)
+			value = value->sequence.entry;
+		if (value->type == CYAML_MAPPING && find_field(value, key))
+			words_add(words, part->key);
+	}
+}
+
 static void complain_unknown_key(struct shape *shape, const cyaml_schema_value_t *schema,
 				 const yaml_node_t *key, const char *name)
 {
+	const char *typed = (const char *)key->data.scalar.value, *colon = *name ? ": " : "";
+	struct nearest nearest = { .typed = typed };
 	const cyaml_schema_field_t *field;
-	char words[WORDS_MAX] = "";
+	char words[WORDS_MAX] = "", parts[WORDS_MAX] = "";
 
-	for (field = schema->mapping.fields; field->key; field++)
-		if (strcmp(field->key, CONF_SECRET_KEY))
-			words_add(words, field->key);
-	complain(shape, key, "%s%sno key '%s' exists here; known: %s", name, *name ? ": " : "",
-		 (const char *)key->data.scalar.value, words);
+	for (field = schema->mapping.fields; field->key; field++) {
+		if (!strcmp(field->key, CONF_SECRET_KEY))
+			continue;
+		words_add(words, field->key);
+		nearest_offer(&nearest, field->key);
+	}
+	find_parts(shape, typed, parts);
+	/* One slip is likelier than a wrong place, which is likelier than several slips. */
+	if (nearest.word && (nearest.far < 2 || !*parts))
+		complain(shape, key, "%s%sno key '%s' exists here; did you mean '%s'? Known: %s",
+			 name, colon, typed, nearest.word, words);
+	else if (*parts)
+		complain(shape, key, "%s%sno key '%s' exists here; it belongs into: %s", name,
+			 colon, typed, parts);
+	else if (schema != shape->root && find_field(shape->root, typed))
+		complain(shape, key, "%s%sno key '%s' exists here; it begins a line of its own",
+			 name, colon, typed);
+	else
+		complain(shape, key, "%s%sno key '%s' exists here; known: %s", name, colon, typed,
+			 words);
 }
 
 static bool given_before(struct shape *shape, const yaml_node_t *node, const yaml_node_pair_t *pair,
@@ -268,7 +304,7 @@ void conf_doc_compare(struct conf_doc *doc, const cyaml_schema_value_t *schema,
 		      struct conf_report *report)
 {
 	yaml_node_t *root = yaml_document_get_root_node(&doc->yaml);
-	struct shape shape = { .report = report, .yaml = &doc->yaml };
+	struct shape shape = { .report = report, .yaml = &doc->yaml, .root = schema };
 
 	if (!conf_doc_empty(doc))
 		check_value(&shape, schema, root, "");

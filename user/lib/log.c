@@ -73,6 +73,16 @@ void log_line(enum log_level level, const char *format, ...)
 	errno = saved;
 }
 
+void log_text(enum log_level level, const char *what, const char *text)
+{
+	size_t len;
+
+	for (; *text; text += len + (text[len] == '\n')) {
+		len = strcspn(text, "\n");
+		log_line(level, "%s: %.*s", what, (int)len, text);
+	}
+}
+
 bool log_allowed(struct log_limit *limit, uint32_t *ret_suppressed)
 {
 	int64_t ms = clock_ms(CLOCK_MONOTONIC);

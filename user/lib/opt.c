@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nearest.h"
+
 #define OPTIONS_MAX 32
 #define VALUE_BASE  256 /* getopt's val: VALUE_BASE + number of the option, above any letter */
 #define HELP_COLUMN 30
@@ -31,7 +33,8 @@ __attribute__((format(printf, 3, 4))) static int refuse(const struct opt_spec *s
 	if (vasprintf(&what, format, args) < 0)
 		what = NULL;
 	va_end(args);
-	if (!what || asprintf(ret_why, "%s: %s; try '%s'", spec->program, what, spec->help) < 0)
+	if (!what || asprintf(ret_why, "%s: %s%s '%s'", spec->program, what,
+			      what[strlen(what) - 1] == '?' ? " Try" : "; try", spec->help) < 0)
 		*ret_why = NULL;
 	free(what);
 	return -EINVAL;
@@ -156,11 +159,37 @@ static int store(const struct opt_spec *spec, const struct opt *opt, void *targe
 	return -EINVAL;
 }
 
+/* A long option that nothing is called: it begins several names, or is a slip. */
+static int refuse_name(const struct opt_spec *spec, const struct lookup *lookup, const char *word,
+		       char **ret_why)
+{
+	int len = (int)strcspn(word, "="), dashes = (int)strspn(word, "-");
+	char typed[64], names[CHOICES_MAX] = "";
+	struct nearest nearest = { .typed = typed };
+	size_t used = 0;
+
+	snprintf(typed, sizeof(typed), "%.*s", len - dashes, word + dashes);
+	for (unsigned i = 0; i < lookup->count; i++) {
+		const char *name = lookup->options[i]->name;
+
+		nearest_offer(&nearest, name);
+		if (*typed && !strncmp(name, typed, strlen(typed)) && used < sizeof(names))
+			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s--%s",
+						 used ? ", " : "", name);
+	}
+	if (*names)
+		return refuse(spec, ret_why, "%.*s is short for several options: %s", len, word,
+			      names);
+	if (nearest.word)
+		return refuse(spec, ret_why, "no option %.*s exists; did you mean --%s?", len, word,
+			      nearest.word);
+	return refuse(spec, ret_why, "no option %.*s exists", len, word);
+}
+
 /* getopt returned '?' or ':': say which word of argv it was about. */
 static int refuse_option(const struct opt_spec *spec, const struct lookup *lookup, int result,
 			 char **argv, char **ret_why)
 {
-	const char *word = argv[optind - 1];
 	int known = optopt ? lookup_find(lookup, optopt) : -1;
 
 	if (result == ':')
@@ -170,8 +199,7 @@ static int refuse_option(const struct opt_spec *spec, const struct lookup *looku
 		return refuse(spec, ret_why, "--%s takes no value", lookup->options[known]->name);
 	if (optopt)
 		return refuse(spec, ret_why, "no option -%c exists", optopt);
-	return refuse(spec, ret_why, "no option %.*s exists, or it is short for several",
-		      (int)strcspn(word, "="), word);
+	return refuse_name(spec, lookup, argv[optind - 1], ret_why);
 }
 
 int opt_parse(const struct opt_spec *spec, int argc, char **argv, int *ret_first, char **ret_why)

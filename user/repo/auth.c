@@ -212,7 +212,7 @@ static int identify_peer(struct request *request)
 	 * Host it carries gives it away. */
 	if (!host || (strcmp(host, "sluice-repod") != 0 && strcmp(host, "localhost") != 0))
 		return problem_set(&request->problem, 421, "host",
-				   "on this socket ask for http://sluice-repod/…; a relay needs an "
+				   "on this socket ask for http://sluice-repod/...; a relay needs an "
 				   "address that is \"for: tenants\"",
 				   "this socket is for management");
 	if (peer.uid == 0 || peer.uid == geteuid())

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "../lib/progress.h"
+
 static const struct opt common_options[] = {
 	{ OPT_TEXT, 's', "server", "URL",
-	  "unix:/path, http://… or https://… (default: $SLUICE_REPO, else the local socket)",
+	  "unix:/path, http://... or https://... (default: $SLUICE_REPO, else the local socket)",
 	  offsetof(struct cli_options, server), 0, 0, NULL },
 	{ OPT_TEXT, 't', "token-file", "FILE", "the token (default: $SLUICE_REPO_TOKEN_FILE)",
 	  offsetof(struct cli_options, token_file), 0, 0, NULL },
@@ -50,7 +52,7 @@ static int run(struct cli *cli, const struct cli_command *command, int argc, cha
 {
 	int status;
 
-	cli->progress = !cli->options.quiet && isatty(STDERR_FILENO);
+	cli->progress = !cli->options.quiet && progress_terminal(STDERR_FILENO);
 	if (cli_http_open(cli))
 		return 1;
 	status = command->run(cli, argc, argv);

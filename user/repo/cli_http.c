@@ -87,7 +87,7 @@ int cli_http_open(struct cli *cli)
 		for (len = http->base ? strlen(http->base) : 0; len && http->base[len - 1] == '/';)
 			http->base[--len] = '\0';
 	} else {
-		return cli_fail("'%s' is no server: unix:/path, http://… or https://…", server);
+		return cli_fail("'%s' is no server: unix:/path, http://... or https://...", server);
 	}
 	http->curl = curl_easy_init();
 	if (!http->curl || !http->base)

@@ -14,13 +14,13 @@
 #include <unistd.h>
 
 #include "../lib/clock.h"
-#include "../lib/instruction.h"
-#include "../lib/signed.h"
 #include "../lib/digest.h"
+#include "../lib/instruction.h"
+#include "../lib/progress.h"
+#include "../lib/signed.h"
 
-#define PEM_MAX	  8192
-#define BAR_WIDTH 30
-#define WATCH_MS  300
+#define PEM_MAX	 8192
+#define WATCH_MS 300
 
 static struct instruct_options {
 	const char *tenant, *instance, *key;
@@ -156,21 +156,6 @@ static const json_t *find_operation(const json_t *reply, const char *id)
 	return NULL;
 }
 
-/* One line, redrawn; at the end it is taken away. */
-static void draw(const char *state, unsigned percent, bool end)
-{
-	char bar[BAR_WIDTH + 1];
-
-	percent = percent > 100 ? 100 : percent;
-	memset(bar, '.', BAR_WIDTH);
-	memset(bar, '#', percent * BAR_WIDTH / 100);
-	bar[BAR_WIDTH] = '\0';
-	if (end)
-		fputs("\r\033[K", stderr);
-	else
-		fprintf(stderr, "\r%-9s [%s] %3u %%\033[K", state, bar, percent);
-}
-
 /* Polls; the percentage is redrawn on a terminal, else printed when it moves. */
 static int watch(struct cli *cli, const char *id)
 {
@@ -190,11 +175,12 @@ static int watch(struct cli *cli, const char *id)
 			return 1;
 		snprintf(line, sizeof(line), "%.16s %lld %%", state, (long long)percent);
 		if (cli->progress)
-			draw(state, (unsigned)percent, failed || !strcmp(state, "done"));
+			progress_draw(state, (unsigned)percent, "");
 		if (!cli->progress && strcmp(line, last) != 0 && !cli->options.json)
 			printf("%s\n", line);
 		strcpy(last, line);
 		if (failed || !strcmp(state, "done")) {
+			progress_clear();
 			cli_print_json(cli, operation);
 			if (failed)
 				cli_fail("%s: %s", state, cli_text(operation, "message"));

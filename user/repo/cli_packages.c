@@ -206,7 +206,7 @@ static int fetch_into(struct cli *cli, const json_t *package, int fd, const char
 		if (have == size)
 			break;
 		if (attempt) {
-			fprintf(stderr, "sluice-repo: %s: %s; going on\n", path, why);
+			cli_fail("%s: %s; going on", path, why);
 			sleep(1);
 		}
 		status = cli_http_fetch(cli, request, fd, have, size, cli_text(package, "filename"),

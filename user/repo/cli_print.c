@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "../lib/clock.h"
-
-#define BAR_WIDTH 24
+#include "../lib/progress.h"
 
 const char *cli_text(const json_t *object, const char *key)
 {
@@ -76,17 +75,16 @@ void cli_progress(const char *label, uint64_t done, uint64_t total, int64_t star
 {
 	static int64_t last_ms;
 	int64_t now = clock_ms(CLOCK_MONOTONIC), spent = now - started_ms;
-	unsigned percent = total ? (unsigned)(done * 100 / total) : 100;
-	char bar[BAR_WIDTH + 1], rate[16];
+	char rate[16], rest[20];
 
-	if (done != total && now - last_ms < 100)
+	if (done == total) {
+		progress_clear();
+		return;
+	}
+	if (now - last_ms < 100)
 		return;
 	last_ms = now;
-	memset(bar, '.', BAR_WIDTH);
-	memset(bar, '#', percent * BAR_WIDTH / 100);
-	bar[BAR_WIDTH] = '\0';
 	cli_print_size(spent > 0 ? done * 1000 / (uint64_t)spent : done, rate);
-	fprintf(stderr, "\r%.40s [%s] %3u %%  %s/s\033[K", label, bar, percent, rate);
-	if (done == total)
-		fputs("\r\033[K", stderr);
+	snprintf(rest, sizeof(rest), "%s/s", rate);
+	progress_draw(label, total ? (unsigned)(done * 100 / total) : 100, rest);
 }

@@ -49,7 +49,7 @@ static const struct opt option_table[] = {
 	  offsetof(struct options, fsck), 0, 0, NULL },
 	{ OPT_FLAG, 0, "repair", NULL, "with --fsck: repair what can be repaired",
 	  offsetof(struct options, repair), 0, 0, NULL },
-	{ OPT_FLAG, 0, "check", NULL, "check the configuration and exit",
+	{ OPT_FLAG, 0, "check-config", NULL, "check the configuration and exit",
 	  offsetof(struct options, check), 0, 0, NULL },
 	{ OPT_FLAG, 'v', "verbose", NULL, "log more", offsetof(struct options, verbose), 0, 0,
 	  NULL },
@@ -205,13 +205,15 @@ static int run(const struct options *options, struct repod *repod, const sigset_
 	int err;
 
 	err = settings_load(options->config, &repod->settings, &why);
-	if (err) {
-		log_error("%s", why ? why : strerror(-err));
-		free(why);
-		return EXIT_FAILURE;
-	}
-	if (options->check)
-		return EXIT_SUCCESS;
+	if (err && options->check)
+		fprintf(stderr, "%s\n", why ? why : strerror(-err));
+	else if (err)
+		log_text(LOG_ERROR, "configuration", why ? why : strerror(-err));
+	else if (options->check)
+		printf("%s: ok\n", options->config ? options->config : "built-in values");
+	free(why);
+	if (err || options->check)
+		return err ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (options->state) {
 		state = strdup(options->state);
 		if (!state || options->state[0] != '/' || strlen(state) > 72) {

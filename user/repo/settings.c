@@ -14,14 +14,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../lib/conf_impl.h"
+#include "../lib/file.h"
 #include "../lib/name.h"
 #include "upload.h"
 
-#define TEXT_MAX    1024
-#define SECRET_MIN  16
-#define SECRET_MAX  4096
-#define PEM_MAX	    (256 * 1024)
-#define MESSAGE_MAX 2048
+#define TEXT_MAX   1024
+#define SECRET_MIN 16
+#define SECRET_MAX 4096
+#define PEM_MAX	   (256 * 1024)
 
 /* clang-format off */
 #define OPT CYAML_FLAG_OPTIONAL
@@ -100,48 +101,23 @@ static const cyaml_schema_field_t root_fields[] = {
 static const cyaml_schema_value_t root = { CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct settings, root_fields) };
 /* clang-format on */
 
-struct messages {
-	char text[MESSAGE_MAX];
-	size_t len;
+/* A file that is read, and what is wrong with it. */
+struct check {
+	struct conf_doc doc;
+	struct conf_report report;
 };
 
-/* libcyaml says where the mistake is in its own log lines. */
-static void collect(cyaml_log_t level, void *arg, const char *format, va_list args)
+/* at: the path of the value that must change, as conf_doc_find() has it. */
+__attribute__((format(printf, 3, 4))) static void wrong(struct check *check, const char *at,
+							const char *format, ...)
 {
-	struct messages *messages = arg;
-	size_t room = sizeof(messages->text) - messages->len;
-	int n;
-
-	if (level < CYAML_LOG_ERROR || room < 2)
-		return;
-	n = vsnprintf(messages->text + messages->len, room, format, args);
-	if (n > 0)
-		messages->len += (size_t)n < room ? (size_t)n : room - 1;
-}
-
-static const cyaml_config_t *make_config(struct messages *messages, cyaml_config_t *config)
-{
-	*config = (cyaml_config_t){
-		.log_fn = collect,
-		.log_ctx = messages,
-		.log_level = CYAML_LOG_ERROR,
-		.mem_fn = cyaml_mem,
-		.flags = CYAML_CFG_NO_ALIAS,
-	};
-	return config;
-}
-
-static int wrong(char **ret_why, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static int wrong(char **ret_why, const char *format, ...)
-{
+	size_t line, column;
 	va_list args;
 
+	conf_doc_find(&check->doc, at, &line, &column);
 	va_start(args, format);
-	if (vasprintf(ret_why, format, args) < 0)
-		*ret_why = NULL;
+	conf_report_vat(&check->report, line, column, format, args);
 	va_end(args);
-	return -EINVAL;
 }
 
 static bool set_text(char **text, const char *value)
@@ -196,166 +172,221 @@ static int fill_defaults(struct settings *settings)
 	return 0;
 }
 
-static int check_listen(struct settings *settings, char **ret_why)
+static void check_listen(struct check *check, struct settings *settings)
 {
 	for (unsigned i = 0; i < settings->listen_count; i++) {
 		struct settings_listen *listen = &settings->listen[i];
+		char at[32];
 
-		if (conf_address_parse(listen->address, &listen->parsed))
-			return wrong(ret_why,
-				     "listen[%u].address: \"%s\" is no address; write "
-				     "tcp:10.0.0.5:8081, tcp:[fd00::5]:8081 or unix:/path",
-				     i, listen->address);
+		snprintf(at, sizeof(at), "listen[%u].address", i);
+		if (conf_address_parse(listen->address, &listen->parsed)) {
+			wrong(check, at,
+			      "'%s' is no address; write tcp:10.0.0.5:8081, tcp:[fd00::5]:8081 or "
+			      "unix:/path (numbers only, names are not looked up)",
+			      listen->address);
+			continue;
+		}
+		snprintf(at, sizeof(at), "listen[%u].tls", i);
 		if (listen->tls && listen->parsed.family == AF_UNIX)
-			return wrong(ret_why, "listen[%u]: a unix socket needs no tls", i);
-		if (listen->tls && !settings->tls.certificate)
-			return wrong(ret_why, "listen[%u]: tls needs tls.certificate and tls.key",
-				     i);
+			wrong(check, at, "a unix socket needs no tls; remove the line");
+		else if (listen->tls && !settings->tls.certificate)
+			wrong(check, at,
+			      "tls needs a certificate; add tls.certificate and "
+			      "tls.key");
+		snprintf(at, sizeof(at), "listen[%u].for", i);
 		if (listen->audience == SETTINGS_TENANTS && !settings->tenants.secret_file)
-			return wrong(ret_why,
-				     "listen[%u]: \"for: tenants\" needs tenants.secret_file, the "
-				     "secret that sluice's service signs with",
-				     i);
+			wrong(check, at,
+			      "'for: tenants' needs the secret that sluice's service signs with; "
+			      "add tenants.secret_file");
 	}
-	return 0;
 }
 
-static int check_peers(struct settings *settings, char **ret_why)
+static void check_peers(struct check *check, struct settings *settings)
 {
 	for (unsigned i = 0; i < settings->peers_count; i++) {
 		struct settings_peer *peer = &settings->peers[i];
 		struct passwd *user = peer->user ? getpwnam(peer->user) : NULL;
 		struct group *group = peer->group ? getgrnam(peer->group) : NULL;
+		const char *kind = peer->user ? "user" : "group";
+		char at[32];
 
-		if (!peer->user == !peer->group)
-			return wrong(ret_why, "peers[%u]: give either user or group", i);
-		if (!user && !group)
-			return wrong(ret_why, "peers[%u]: there is no %s %s", i,
-				     peer->user ? "user" : "group",
-				     peer->user ? peer->user : peer->group);
+		snprintf(at, sizeof(at), "peers[%u]", i);
+		if (!peer->user == !peer->group) {
+			wrong(check, at, "give either user or group");
+			continue;
+		}
+		snprintf(at, sizeof(at), "peers[%u].%s", i, kind);
+		if (user || group)
+			peer->id = user ? user->pw_uid : group->gr_gid;
+		else
+			wrong(check, at, "there is no %s '%s' here; make it, or remove the entry",
+			      kind, peer->user ? peer->user : peer->group);
+		snprintf(at, sizeof(at), "peers[%u].role", i);
 		if (role_parse(peer->role, &peer->parsed))
-			return wrong(ret_why, "peers[%u].role: reader, uploader or admin", i);
-		peer->id = user ? user->pw_uid : group->gr_gid;
+			wrong(check, at, "role is '%s'; write reader, uploader or admin",
+			      peer->role);
 	}
-	return 0;
 }
 
-static int check(struct settings *settings, char **ret_why)
+static void check_publish(struct check *check, const struct settings_publish *publish)
 {
-	const struct settings_publish *publish = &settings->publish;
-	int err;
+	const struct {
+		const char *key, *text;
+	} words[] = { { "suite", publish->suite },
+		      { "component", publish->component },
+		      { "origin", publish->origin } };
+	char at[48];
+
+	for (unsigned i = 0; i < CYAML_ARRAY_LEN(words); i++) {
+		snprintf(at, sizeof(at), "publish.%s", words[i].key);
+		if (!name_tenant_valid(words[i].text))
+			wrong(check, at, "%s is '%s'; write one word of letters and digits",
+			      words[i].key, words[i].text);
+	}
+	for (unsigned i = 0; i < publish->architectures_count; i++) {
+		snprintf(at, sizeof(at), "publish.architectures[%u]", i);
+		if (!name_arch_valid(publish->architectures[i]))
+			wrong(check, at, "'%s' is no architecture; write amd64, arm64 ...",
+			      publish->architectures[i]);
+	}
+}
+
+static void check_all(struct check *check, struct settings *settings)
+{
+	const struct settings_limits *limits = &settings->limits;
 
 	/* gpg-agent's socket lies below it and has 107 characters to live in. */
 	if (settings->state[0] != '/' || strlen(settings->state) > 72)
-		return wrong(ret_why, "state: an absolute path of up to 72 characters");
+		wrong(check, "state",
+		      "state is '%s'; write an absolute path of up to 72 characters",
+		      settings->state);
 	if (strcmp(settings->anonymous, "public") != 0 && strcmp(settings->anonymous, "none") != 0)
-		return wrong(ret_why, "anonymous: public or none");
-	if (!name_tenant_valid(publish->suite) || !name_tenant_valid(publish->component) ||
-	    !name_tenant_valid(publish->origin))
-		return wrong(ret_why, "publish: suite, component and origin are one word each");
-	for (unsigned i = 0; i < publish->architectures_count; i++)
-		if (!name_arch_valid(publish->architectures[i]))
-			return wrong(ret_why, "publish.architectures[%u]: not an architecture", i);
+		wrong(check, "anonymous", "anonymous is '%s'; write public or none",
+		      settings->anonymous);
 	if (settings->tenants.prefix[0] != '/' || strlen(settings->tenants.prefix) > 64)
-		return wrong(ret_why, "tenants.prefix: starts with / and has up to 64 characters");
-	if (settings->limits.threads > 64 || settings->limits.connections > 65536)
-		return wrong(ret_why, "limits: up to 64 threads and 65536 connections");
-	if (settings->limits.uploads > UPLOAD_SESSIONS_MAX)
-		return wrong(ret_why, "limits.uploads: up to %d, which all together may have",
-			     UPLOAD_SESSIONS_MAX);
-	err = check_listen(settings, ret_why);
-	return err ? err : check_peers(settings, ret_why);
+		wrong(check, "tenants.prefix",
+		      "prefix is '%s'; begin with '/', and write up to 64 characters",
+		      settings->tenants.prefix);
+	if (limits->threads > 64)
+		wrong(check, "limits.threads", "threads is %u; write up to 64", limits->threads);
+	if (limits->connections > 65536)
+		wrong(check, "limits.connections", "connections is %u; write up to 65536",
+		      limits->connections);
+	if (limits->uploads > UPLOAD_SESSIONS_MAX)
+		wrong(check, "limits.uploads",
+		      "uploads is %u; write up to %d, which all together may have", limits->uploads,
+		      UPLOAD_SESSIONS_MAX);
+	if (limits->upload_size > UPLOAD_SIZE_MAX)
+		wrong(check, "limits.upload_size", "upload_size is %llu; write up to 2^50",
+		      (unsigned long long)limits->upload_size);
+	check_publish(check, &settings->publish);
+	check_listen(check, settings);
+	check_peers(check, settings);
 }
 
-static int read_file(const char *path, size_t max, bool secret, char **ret_text, size_t *ret_len,
-		     char **ret_why)
+/* A file that the configuration names at this place; NULL, and said, when it is of no use. */
+static char *read_named(struct check *check, const char *at, const char *path, size_t max,
+			bool secret, size_t *ret_len)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat stat;
-	char *text = NULL;
-	ssize_t n = 0;
+	char *text;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = -1;
 
 	if (fd < 0 || fstat(fd, &stat)) {
-		wrong(ret_why, "%s: %s", path, strerror(errno));
+		wrong(check, at, "%s: %s", path, strerror(errno));
 		goto fail;
 	}
 	if (secret && (stat.st_mode & 0007)) {
-		wrong(ret_why, "%s: everybody may read it; chmod o-rwx", path);
+		wrong(check, at, "%s: everybody may read it; chmod o-rwx", path);
 		goto fail;
 	}
 	text = malloc(max + 1);
 	if (text)
 		n = read(fd, text, max + 1);
-	if (!text || n < 0 || (size_t)n > max) {
-		wrong(ret_why, "%s: cannot be read, or is over %zu bytes", path, max);
-		goto fail;
+	if (n >= 0 && (size_t)n <= max) {
+		close(fd);
+		text[n] = '\0';
+		*ret_len = (size_t)n;
+		return text;
 	}
-	close(fd);
-	text[n] = '\0';
-	*ret_text = text;
-	*ret_len = (size_t)n;
-	return 0;
-fail:
 	free(text);
+	wrong(check, at, "%s: cannot be read, or is over %zu bytes", path, max);
+fail:
 	if (fd >= 0)
 		close(fd);
-	return -EINVAL;
+	return NULL;
 }
 
-static int read_files(struct settings *settings, char **ret_why)
+static void read_files(struct check *check, struct settings *settings)
 {
 	struct settings_tenants *tenants = &settings->tenants;
 	struct settings_tls *tls = &settings->tls;
 	size_t len;
-	int err = 0;
 
 	if (tls->certificate)
-		err = read_file(tls->certificate, PEM_MAX, false, &tls->certificate_pem, &len,
-				ret_why);
-	if (!err && tls->key)
-		err = read_file(tls->key, PEM_MAX, true, &tls->key_pem, &len, ret_why);
-	if (err || !tenants->secret_file)
-		return err;
-	err = read_file(tenants->secret_file, SECRET_MAX, true, &tenants->secret,
-			&tenants->secret_len, ret_why);
-	if (err)
-		return err;
+		tls->certificate_pem = read_named(check, "tls.certificate", tls->certificate,
+						  PEM_MAX, false, &len);
+	if (tls->key)
+		tls->key_pem = read_named(check, "tls.key", tls->key, PEM_MAX, true, &len);
+	if (!tenants->secret_file)
+		return;
+	tenants->secret = read_named(check, "tenants.secret_file", tenants->secret_file, SECRET_MAX,
+				     true, &tenants->secret_len);
+	if (!tenants->secret)
+		return;
 	/* As in sluice.yaml: the newline an editor adds is not part of the secret. */
 	while (tenants->secret_len && strchr("\r\n", tenants->secret[tenants->secret_len - 1]))
 		tenants->secret[--tenants->secret_len] = '\0';
 	if (tenants->secret_len < SECRET_MIN)
-		return wrong(ret_why,
-			     "%s: a secret has at least %d characters; try "
-			     "\"openssl rand -hex 32\"",
-			     tenants->secret_file, SECRET_MIN);
-	return 0;
+		wrong(check, "tenants.secret_file",
+		      "%s: a secret has at least %d characters; try 'openssl rand -hex 32'",
+		      tenants->secret_file, SECRET_MIN);
+}
+
+/* The file as it stands there, without what it leaves out: 0, -ENOMEM, or a report. */
+static int read_settings(struct check *check, const char *path, struct settings **ret_settings)
+{
+	char *text = NULL;
+	size_t len = 0;
+	int err = path ? file_read(path, CONF_FILE_MAX, &text, &len) : 0;
+
+	if (err) {
+		conf_report_at(&check->report, 0, 0, "cannot be read: %s", strerror(-err));
+		return 0;
+	}
+	if (text)
+		err = conf_doc_open(&check->doc, &check->report, text, len);
+	if (!err && text && !conf_doc_empty(&check->doc)) {
+		conf_doc_compare(&check->doc, &root, &check->report);
+		if (!check->report.count &&
+		    cyaml_load_data((uint8_t *)text, len, &conf_cyaml_quiet, &root,
+				    (cyaml_data_t **)ret_settings, NULL) != CYAML_OK)
+			conf_report_at(&check->report, 0, 0, "cannot be read; see sluice-repod(8)");
+	} else if (!err) {
+		*ret_settings = calloc(1, sizeof(**ret_settings));
+		err = *ret_settings ? 0 : -ENOMEM;
+	}
+	free(text);
+	return err == -EINVAL ? 0 : err;
 }
 
 int settings_load(const char *path, struct settings **ret_settings, char **ret_why)
 {
-	struct messages messages = { .len = 0 };
+	struct check check = { .report = { .name = path ? path : "built-in values" } };
 	struct settings *settings = NULL;
-	cyaml_config_t config;
-	cyaml_err_t result;
-	int err;
+	int err = read_settings(&check, path, &settings);
 
-	*ret_why = NULL;
-	if (path) {
-		result = cyaml_load_file(path, make_config(&messages, &config), &root,
-					 (void **)&settings, NULL);
-		if (result != CYAML_OK)
-			return wrong(ret_why, "%s: %s\n%s", path, cyaml_strerror(result),
-				     messages.text);
-	} else {
-		settings = calloc(1, sizeof(*settings));
-		if (!settings)
-			return -ENOMEM;
+	if (!err && !check.report.count)
+		err = fill_defaults(settings);
+	if (!err && !check.report.count) {
+		check_all(&check, settings);
+		read_files(&check, settings);
 	}
-	err = fill_defaults(settings);
+	conf_doc_close(&check.doc);
+	*ret_why = check.report.text;
 	if (!err)
-		err = check(settings, ret_why);
-	if (!err)
-		err = read_files(settings, ret_why);
+		err = check.report.oom ? -ENOMEM : check.report.count ? -EINVAL : 0;
 	if (err) {
 		settings_free(settings);
 		return err;
@@ -366,13 +397,10 @@ int settings_load(const char *path, struct settings **ret_settings, char **ret_w
 
 void settings_free(struct settings *settings)
 {
-	struct messages messages = { .len = 0 };
-	cyaml_config_t config;
-
 	if (!settings)
 		return;
 	free(settings->tls.certificate_pem);
 	free(settings->tls.key_pem);
 	free(settings->tenants.secret);
-	cyaml_free(make_config(&messages, &config), &root, settings, 0);
+	cyaml_free(&conf_cyaml_quiet, &root, settings, 0);
 }

@@ -45,7 +45,7 @@ static const struct opt tenant_options[] = {
 	  .help = "its name; default \"sl-NAME\"" },
 	{ .kind = OPT_NUMBER, .name = "vlan", .value = "ID", .least = 1, .most = 4094, .offset = offsetof(typeof(tenant), vlan),
 	  .help = "802.1Q tag of the VMs' packets" },
-	{ .kind = OPT_TEXT, .name = "dns", .value = "IP,…", .offset = offsetof(typeof(tenant), dns),
+	{ .kind = OPT_TEXT, .name = "dns", .value = "IP,...", .offset = offsetof(typeof(tenant), dns),
 	  .help = "name servers that DHCP tells" },
 	{ .kind = OPT_FLAG, .name = "no-dhcp", .offset = offsetof(typeof(tenant), no_dhcp),
 	  .help = "start no DHCP server" },
@@ -62,7 +62,7 @@ static const struct opt gateway_options[] = {
 	  .help = "bridge to put that end on" },
 	{ .kind = OPT_TEXT, .name = "address", .value = "CIDR", .offset = offsetof(typeof(gateway), address),
 	  .help = "the gateway's address, e.g. 10.77.0.1/24" },
-	{ .kind = OPT_TEXT, .name = "route", .value = "NET=VIA,…", .offset = offsetof(typeof(gateway), route),
+	{ .kind = OPT_TEXT, .name = "route", .value = "NET=VIA,...", .offset = offsetof(typeof(gateway), route),
 	  .help = "routes; NET may be \"default\"" },
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/nearest.h"
 #include "command.h"
 #include "render.h"
 
@@ -154,23 +155,48 @@ static void print_help(FILE *out)
 	      out);
 }
 
+/* What was probably meant: a whole command, or the family that a first word names. */
+static const char *nearest_command(const char *typed)
+{
+	struct nearest nearest = { .typed = typed };
+
+	for (size_t i = 0; i < COMMANDS; i++)
+		nearest_offer(&nearest, commands[i]->name);
+	return nearest.word;
+}
+
+static void say_no_command(const char *typed)
+{
+	const char *meant = nearest_command(typed);
+
+	if (meant)
+		fprintf(stderr, "sluice: no command '%s' exists; did you mean '%s'?\n", typed, meant);
+	else
+		fprintf(stderr, "sluice: no command '%s' exists; try '" HELP "'\n", typed);
+}
+
 static enum status refuse_command(char **words, int count)
 {
+	char two[64];
+
 	if (!count) {
 		fprintf(stderr, "sluice: a command is missing; try '" HELP "'\n");
 		return STATUS_USAGE;
 	}
+	snprintf(two, sizeof(two), "%s %s", words[0], count > 1 ? words[1] : "");
 	for (size_t i = 0; i < COMMANDS; i++) {
 		if (!is_family(words[0], commands[i]))
 			continue;
 		if (count > 1)
-			fprintf(stderr, "sluice: no command '%s %s' exists\n", words[0], words[1]);
+			say_no_command(two);
 		else
 			fprintf(stderr, "sluice: '%s' needs one more word\n", words[0]);
 		list_commands(words[0], stderr);
 		return STATUS_USAGE;
 	}
-	fprintf(stderr, "sluice: no command '%s' exists; try '" HELP "'\n", words[0]);
+	/* "tennant list" is a slip of two words, "statsu --json" one of one. */
+	say_no_command(count > 1 && nearest_command(two) && !nearest_command(words[0]) ? two :
+											 words[0]);
 	return STATUS_USAGE;
 }
 

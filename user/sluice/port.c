@@ -28,7 +28,7 @@ static struct {
 static const struct opt set_options[] = {
 	{ .kind = OPT_TEXT, .name = "mac", .value = "MAC", .offset = offsetof(typeof(set), mac),
 	  .help = "the machine's, e.g. fa:16:3e:00:00:05" },
-	{ .kind = OPT_TEXT, .name = "address", .value = "IP,…", .offset = offsetof(typeof(set), address),
+	{ .kind = OPT_TEXT, .name = "address", .value = "IP,...", .offset = offsetof(typeof(set), address),
 	  .help = "its addresses, IPv4 and IPv6; link-local ones need none" },
 	{ .kind = OPT_TEXT, .name = "instance-id", .value = "ID", .offset = offsetof(typeof(set), instance),
 	  .help = "the machine's id" },

@@ -372,7 +372,7 @@ static json_t *run_request(struct sluiced *sluiced, enum control_access access, 
 
 	if (!json_is_object(request) || !control_only_keys(request, request_keys, &unknown) ||
 	    !name || (arguments && !json_is_object(arguments)))
-		return control_error("usage", "send {\"command\": …, \"arguments\": {…}}",
+		return control_error("usage", "send {\"command\": ..., \"arguments\": {...}}",
 				     "not a request");
 	command = find_command(name);
 	if (!command)

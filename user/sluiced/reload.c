@@ -39,6 +39,6 @@ int sluiced_reload(struct sluiced *sluiced, char **ret_why)
 	log_info("configuration reloaded: generation %u", new->number);
 	return 0;
 fail:
-	log_error("configuration not reloaded: %s", *ret_why ? *ret_why : "see above");
+	log_text(LOG_ERROR, "configuration not reloaded", *ret_why ? *ret_why : "see above");
 	return err;
 }
