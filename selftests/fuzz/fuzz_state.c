@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "../../user/sluiced/state.c"
+#include "../../user/sluiced/state_parts.c"
 #include "../../user/sluiced/state_write.c"
 #include "../../user/sluiced/want.c"
 #include "fuzz.h"

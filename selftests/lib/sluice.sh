@@ -121,6 +121,16 @@ kill_sluiced() {
 	forget "$SLUICED"
 }
 
+# saved_state: what the file for a successor says, all of its lines together
+saved_state() {
+	jq -cs 'reduce .[] as $line ({tenants: {}};
+			.tenants as $was | . + $line | .tenants =
+				reduce ($line.gone // [])[] as $slot ($was; del(.[$slot | tostring]))
+				+ ($line.tenants | INDEX(.slot)))
+		| .tenants |= ([.[]] | sort_by(.slot)) | .workers |= sort_by(.pid) | del(.gone)' \
+		"/run/sluice/$INSTANCE/state"
+}
+
 worker_pids() { sluice status --json | jq -r '.workers[].pid'; }
 
 # attach TENANT OPTION…: interface qr0 unless the options name another

@@ -14,7 +14,7 @@ start_sluiced
 for bridge in $BRIDGES; do
 	attach "$bridge" --bridge "$bridge"
 done
-saved() { jq -e --argjson n "$1" '[.tenants[] | select(.gate)] | length == $n' "/run/sluice/$INSTANCE/state"; }
+saved() { saved_state | jq -e --argjson n "$1" '[.tenants[] | select(.gate)] | length == $n'; }
 wait_for 5 "the state to be written" saved "$(wc -w <<<"$BRIDGES")"
 cookies() { tenant "$1" '[.listeners[].socket_cookie] | sort | join(" ")'; }
 first=${BRIDGES%% *}

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../gate/load.h"
 #include "../lib/log.h"
 #include "generation.h"
 #include "handover.h"
@@ -118,6 +119,27 @@ static void drop_rest(struct state *state)
 	state_each_fd(state, drop_fd, NULL);
 }
 
+static int note_highest(uint32_t id, const struct sl_tenant *tenant, void *arg)
+{
+	uint32_t *highest = arg;
+
+	if (id > *highest)
+		*highest = id;
+	return 0;
+}
+
+/*
+ * Workers may know tenants that were attached after the state was written. Their numbers are in the
+ * pinned map, and must not become those of others.
+ */
+static uint32_t first_unused(struct sluiced *sluiced, const struct state *state)
+{
+	uint32_t highest = 0;
+
+	gate_load_tenant_each(sluiced->load, note_highest, &highest);
+	return highest < state->next_id ? state->next_id : highest + 1;
+}
+
 void handover_adopt(struct sluiced *sluiced, struct state *state)
 {
 	unsigned workers, attached;
@@ -125,7 +147,7 @@ void handover_adopt(struct sluiced *sluiced, struct state *state)
 	sluiced->started_ms = state->started_ms;
 	sluiced->upgrades = state->upgrades;
 	workers = adopt_workers(sluiced, state);
-	tenants_number_from(sluiced->tenants, state->next_id, state->next_slot);
+	tenants_number_from(sluiced->tenants, first_unused(sluiced, state), state->next_slot);
 	attached = adopt_tenants(sluiced, state);
 	for (unsigned i = 0; i < state->nworkers; i++) {
 		struct worker *worker = supervise_find(sluiced->supervise, state->workers[i].pid);

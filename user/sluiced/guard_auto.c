@@ -38,7 +38,8 @@ static bool raise_hook(struct guard_auto *guard, struct tenant *tenant, enum gat
 		return false;
 	tenant->guard.raised_now = true;
 	tenant->guard.hook = hook;
-	handover_touch(guard->sluiced->handover);
+	handover_tenant(guard->sluiced->handover, tenant);
+	handover_hurry(guard->sluiced->handover);
 	return true;
 }
 
@@ -65,7 +66,8 @@ static void lower(struct guard_auto *guard, struct tenant *tenant)
 	gate_load_iface_set_guard_at(guard->sluiced->load, &tenant->gate.key, SL_GUARD_AT_TC);
 	gate_load_detach_xdp(guard->sluiced->load, &tenant->gate.key);
 	tenant->guard.raised_now = false;
-	handover_touch(guard->sluiced->handover);
+	handover_tenant(guard->sluiced->handover, tenant);
+	handover_hurry(guard->sluiced->handover);
 }
 
 static int look_at(const struct sl_iface_key *key, const struct sl_verdicts *verdicts, void *arg)

@@ -10,17 +10,27 @@
 
 struct handover;
 struct state;
+struct tenant;
+
+#define HANDOVER_FILE  "state"		    /* in RUN_DIR */
+#define HANDOVER_FRESH HANDOVER_FILE ".new" /* until it is complete */
 
 int handover_new(struct sluiced *sluiced, struct handover **ret);
 /* NULL is fine. orderly: nobody is to take anything over; the file goes. */
 void handover_free(struct handover *handover, bool orderly);
-/* Something that a successor must know has changed: RUN_DIR/state is written soon. */
+/* Workers or their generations have changed: RUN_DIR/state is written soon. */
 void handover_touch(struct handover *handover);
+/* A tenant has changed, or is about to be freed: soon. */
+void handover_tenant(struct handover *handover, const struct tenant *tenant);
+/* What is to be written is written at the end of this turn of the loop. */
+void handover_hurry(struct handover *handover);
+/* It is written now. 0, or -errno: logged, and tried again. */
+int handover_flush(struct handover *handover);
 
 /* A memfd with the state, for execve(); its descriptors stay close-on-exec. The fd or -errno. */
 int handover_write(struct sluiced *sluiced);
-/* Calls fn with every descriptor that the successor needs. */
-void handover_each_fd(struct sluiced *sluiced, void (*fn)(int *fd, void *arg), void *arg);
+/* Calls fn with every descriptor that the successor needs. 0, or -errno when it could not. */
+int handover_each_fd(struct sluiced *sluiced, void (*fn)(int *fd, void *arg), void *arg);
 
 /* Reads a memfd: 0 and *ret, or -errno and *ret_why (malloc'd). */
 int handover_read(int fd, struct state **ret, char **ret_why);

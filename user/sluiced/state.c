@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading it: nothing is believed that is not within its bounds. Unknown keys are refused by
- * json_unpack's "!": a newer writer raises the format.
+ * From lines to a state: the first holds all, each further one replaces what had changed. A line
+ * counts when its end is there, so a parent that was killed while it wrote leaves the line before.
  */
-#include "state.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -13,13 +11,10 @@
 #include <string.h>
 
 #include "../../bpf/abi.h"
+#include "state_priv.h"
 
-#define FD_MAX_VALUE	1048576
 #define GENERATIONS_MAX 1024
 #define WORKERS_MAX	4096
-#define TENANTS_MAX	65536
-#define LISTENERS_MAX	(2 * SL_PORTS_MAX * SL_WORKERS_MAX)
-#define PHASE_MAX	3
 
 static int refuse(int err, char **ret_why, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -34,263 +29,10 @@ static int refuse(int err, char **ret_why, const char *format, ...)
 	return err;
 }
 
-/* An integer within bounds, or a mark that something was wrong. */
-static int64_t bounded(json_int_t value, json_int_t least, json_int_t most, bool *bad)
-{
-	if (value < least || value > most) {
-		*bad = true;
-		return least;
-	}
-	return value;
-}
-
-#define U32(value, bad) ((uint32_t)bounded(value, 0, UINT32_MAX, bad))
-#define U64(value, bad) ((uint64_t)bounded(value, 0, LLONG_MAX, bad))
-#define FD(value, bad)	((int)bounded(value, -1, FD_MAX_VALUE, bad))
-
-static bool text_fits(char *ret, size_t size, const char *text)
-{
-	size_t len = strlen(text);
-
-	if (len >= size)
-		return false;
-	memcpy(ret, text, len + 1);
-	return true;
-}
-
-static bool read_generation(json_t *object, struct state_generation *ret)
-{
-	json_int_t number, inode, uid, gid, workers, conf, access;
-	bool bad = false;
-
-	if (json_unpack(object, "{s:I, s:I, s:I, s:I, s:I, s:I, s:I !}", "number", &number,
-			"conf_inode", &inode, "conf", &conf, "access", &access, "uid", &uid, "gid",
-			&gid, "workers", &workers))
-		return false;
-	*ret = (struct state_generation){
-		.number = U32(number, &bad),
-		.conf_inode = U64(inode, &bad),
-		.conf_fd = FD(conf, &bad),
-		.access_fd = FD(access, &bad),
-		.uid = U32(uid, &bad),
-		.gid = U32(gid, &bad),
-		.nworkers = (unsigned)bounded(workers, 1, SL_WORKERS_MAX, &bad),
-	};
-	return !bad;
-}
-
-static bool read_connects(json_t *list, struct state_worker *worker)
-{
-	size_t count = json_array_size(list);
-	bool bad = false;
-
-	if (!json_is_array(list) || count > STATE_CONNECTS_MAX)
-		return false;
-	worker->connects = calloc(count + 1, sizeof(*worker->connects));
-	if (!worker->connects)
-		return false;
-	for (; worker->nconnects < count; worker->nconnects++) {
-		json_int_t id, service, origin;
-
-		if (json_unpack(json_array_get(list, worker->nconnects), "[I, I, I !]", &id,
-				&service, &origin))
-			return false;
-		/* The worker chose the id; all 64 bits are its own. */
-		worker->connects[worker->nconnects] =
-			(struct state_connect){ (uint64_t)id, U32(service, &bad),
-						U32(origin, &bad) };
-	}
-	return !bad;
-}
-
-static bool read_worker(json_t *object, struct state_worker *ret)
-{
-	json_int_t pid, born, role, index, generation, phase, started, drain, slots, inode, sock,
-		stats;
-	json_t *connects;
-	bool bad = false;
-
-	if (json_unpack(object,
-			"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o !}",
-			"pid", &pid, "born", &born, "role", &role, "index", &index, "generation",
-			&generation, "phase", &phase, "started_ms", &started, "drain_by_ms", &drain,
-			"slots", &slots, "stats_inode", &inode, "sock", &sock, "stats", &stats,
-			"connects", &connects))
-		return false;
-	*ret = (struct state_worker){
-		.pid = (pid_t)bounded(pid, 2, INT_MAX, &bad),
-		.born = U64(born, &bad),
-		.role = (enum proto_role)bounded(role, 0, PROTO_ROLE_BACK, &bad),
-		.index = (unsigned)bounded(index, 0, SL_WORKERS_MAX - 1, &bad),
-		.generation = U32(generation, &bad),
-		.phase = (int)bounded(phase, 0, PHASE_MAX, &bad),
-		.started_ms = U64(started, &bad),
-		.drain_by_ms = U64(drain, &bad),
-		.nstats = (uint32_t)bounded(slots, 1, TENANTS_MAX, &bad),
-		.stats_inode = U64(inode, &bad),
-		.sock = FD(sock, &bad),
-		.stats_fd = FD(stats, &bad),
-	};
-	return !bad && read_connects(connects, ret);
-}
-
-static bool text_or_null(json_t *value, char **ret)
-{
-	*ret = (char *)(uintptr_t)json_string_value(value);
-	return *ret || json_is_null(value);
-}
-
-static bool read_want(json_t *object, struct tenant_want *ret)
-{
-	struct tenant_want want = { 0 };
-	uint16_t numbers[SL_PORTS_MAX];
-	json_int_t bridge, fail, guard;
-	json_t *ports, *l3_interface, *network;
-	bool bad = false;
-	int ipv6;
-
-	if (json_unpack(object, "{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:o, s:b !}", "name",
-			&want.name, "netns", &want.netns, "interface", &want.interface,
-			"l3_interface", &l3_interface, "network", &network, "bridge", &bridge,
-			"fail", &fail, "guard", &guard, "ports", &ports, "ipv6", &ipv6))
-		return false;
-	if (!text_or_null(l3_interface, &want.l3_interface) ||
-	    !text_or_null(network, &want.network))
-		return false;
-	want.bridge = (enum conf_bridge)bounded(bridge, 0, CONF_BRIDGE_STREAM, &bad);
-	want.fail = (enum conf_fail)bounded(fail, 0, CONF_FAIL_DROP, &bad);
-	want.guard = (enum conf_guard_mode)bounded(guard, 0, CONF_GUARD_XDP_GENERIC, &bad);
-	want.ipv6 = ipv6;
-	if (bad || !want_name_valid(want.name) || !json_is_array(ports) ||
-	    !json_array_size(ports) || json_array_size(ports) > SL_PORTS_MAX)
-		return false;
-	for (size_t i = 0; i < json_array_size(ports); i++)
-		numbers[i] = (uint16_t)bounded(json_integer_value(json_array_get(ports, i)), 1,
-					       UINT16_MAX, &bad);
-	if (bad || want_set_ports(&want, numbers, (unsigned)json_array_size(ports)))
-		return false;
-	return !want_copy(ret, &want);
-}
-
-static bool read_listeners(json_t *list, struct gate *gate)
-{
-	size_t count = json_array_size(list);
-	bool bad = false;
-
-	if (!json_is_array(list) || !count || count > LISTENERS_MAX)
-		return false;
-	gate->listeners = calloc(count, sizeof(*gate->listeners));
-	if (!gate->listeners)
-		return false;
-	for (; gate->nlisteners < count; gate->nlisteners++) {
-		json_int_t fd, family, worker, port, cookie;
-
-		if (json_unpack(json_array_get(list, gate->nlisteners), "[I, I, I, I, I !]", &fd,
-				&family, &worker, &port, &cookie) ||
-		    (family != 4 && family != 6))
-			return false;
-		gate->listeners[gate->nlisteners] = (struct gate_listener){
-			.fd = FD(fd, &bad),
-			.family = (uint8_t)family,
-			.worker = (uint8_t)bounded(worker, 0, SL_WORKERS_MAX - 1, &bad),
-			.port = (uint16_t)bounded(port, 1, UINT16_MAX, &bad),
-			.cookie = U64(cookie, &bad),
-		};
-	}
-	return !bad;
-}
-
-static bool read_gate(json_t *object, uint32_t tenant, struct gate *gate)
-{
-	json_int_t cookie, ifindex, l3_ifindex, inode;
-	const char *interface, *l3_interface, *kind;
-	int ipv6, route4, route6;
-	json_t *listeners;
-	bool bad = false;
-
-	if (json_is_null(object))
-		return true;
-	if (json_unpack(object, "{s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:b, s:b, s:b, s:o !}",
-			"cookie", &cookie, "ifindex", &ifindex, "l3_ifindex", &l3_ifindex, "inode",
-			&inode, "interface", &interface, "l3_interface", &l3_interface, "kind",
-			&kind, "ipv6", &ipv6, "route4", &route4, "route6", &route6, "listeners",
-			&listeners))
-		return false;
-	gate->tenant = tenant;
-	gate->key.netns_cookie = U64(cookie, &bad);
-	gate->key.ifindex = (uint32_t)bounded(ifindex, 1, INT_MAX, &bad);
-	gate->l3_ifindex = (uint32_t)bounded(l3_ifindex, 1, INT_MAX, &bad);
-	gate->netns_inode = U64(inode, &bad);
-	gate->ipv6 = ipv6;
-	gate->route4 = route4;
-	gate->route6 = route6;
-	if (bad || !text_fits(gate->interface, sizeof(gate->interface), interface) ||
-	    !text_fits(gate->l3_interface, sizeof(gate->l3_interface), l3_interface) ||
-	    !text_fits(gate->kind, sizeof(gate->kind), kind) || !read_listeners(listeners, gate))
-		return false;
-	gate->attached = true;
-	return true;
-}
-
-static bool read_retired(json_t *object, struct sl_relay *ret)
-{
-	bool bad = !json_is_object(object);
-
-#define X(field, text) ret->field = U64(json_integer_value(json_object_get(object, #field)), &bad);
-	SL_RELAY_COUNTERS(X)
-#undef X
-	return !bad;
-}
-
-static void free_tenant(struct tenant *tenant)
-{
-	if (!tenant)
-		return;
-	free(tenant->gate.listeners);
-	want_free(&tenant->want);
-	free(tenant);
-}
-
-static struct tenant *read_tenant(json_t *object)
-{
-	struct tenant *tenant = calloc(1, sizeof(*tenant));
-	json_int_t id, slot, state, hook, raised, lowered;
-	int from_conf, discovered, raised_now;
-	json_t *want, *gate, *retired;
-	const char *reason;
-	bool bad = false;
-
-	if (!tenant ||
-	    json_unpack(object,
-			"{s:I, s:I, s:b, s:b, s:I, s:s, s:o, s:o, s:{s:b, s:I, s:I, s:I !}, s:o !}",
-			"id", &id, "slot", &slot, "from_conf", &from_conf, "discovered",
-			&discovered, "state", &state, "reason", &reason, "want", &want, "gate",
-			&gate, "guard", "raised_now", &raised_now, "hook", &hook, "raised", &raised,
-			"lowered", &lowered, "retired", &retired))
-		goto fail;
-	tenant->id = (uint32_t)bounded(id, 1, UINT32_MAX, &bad);
-	tenant->slot = (uint32_t)bounded(slot, 0, TENANTS_MAX - 1, &bad);
-	tenant->from_conf = from_conf;
-	tenant->discovered = discovered;
-	tenant->state = (enum tenant_state)bounded(state, 0, TENANT_FAILED, &bad);
-	tenant->guard.raised_now = raised_now;
-	tenant->guard.hook = (enum gate_load_xdp)bounded(hook, 0, GATE_LOAD_XDP_GENERIC, &bad);
-	tenant->guard.raised = U64(raised, &bad);
-	tenant->guard.lowered = U64(lowered, &bad);
-	if (bad || !text_fits(tenant->reason, sizeof(tenant->reason), reason) ||
-	    !read_want(want, &tenant->want) || !read_gate(gate, tenant->id, &tenant->gate) ||
-	    !read_retired(retired, &tenant->retired))
-		goto fail;
-	return tenant;
-fail:
-	free_tenant(tenant);
-	return NULL;
-}
-
 /* Ids, slots and names are keys. */
 static bool tenants_distinct(const struct state *state)
 {
-	uint8_t *slots = calloc(TENANTS_MAX / 8, 1);
+	uint8_t *slots = calloc(STATE_TENANTS_MAX / 8, 1);
 	bool distinct = slots != NULL;
 
 	for (unsigned i = 0; distinct && i < state->ntenants; i++) {
@@ -306,42 +48,51 @@ static bool tenants_distinct(const struct state *state)
 	return distinct;
 }
 
-static const char *read_lists(json_t *generations, json_t *workers, json_t *tenants,
-			      struct state *state)
+static bool read_generations(json_t *list, struct state *state)
 {
-	size_t count = json_array_size(generations);
+	size_t count = json_array_size(list);
 
-	if (!json_is_array(generations) || count > GENERATIONS_MAX)
-		return "generations";
+	if (!json_is_array(list) || count > GENERATIONS_MAX)
+		return false;
 	state->generations = calloc(count + 1, sizeof(*state->generations));
 	for (; state->generations && state->ngenerations < count; state->ngenerations++)
-		if (!read_generation(json_array_get(generations, state->ngenerations),
-				     &state->generations[state->ngenerations]))
-			return "generations";
-	count = json_array_size(workers);
-	if (!json_is_array(workers) || count > WORKERS_MAX)
-		return "workers";
+		if (!state_read_generation(json_array_get(list, state->ngenerations),
+					   &state->generations[state->ngenerations]))
+			return false;
+	return state->generations;
+}
+
+static bool read_workers(json_t *list, struct state *state)
+{
+	size_t count = json_array_size(list);
+
+	if (!json_is_array(list) || count > WORKERS_MAX)
+		return false;
 	state->workers = calloc(count + 1, sizeof(*state->workers));
 	while (state->workers && state->nworkers < count) {
 		/* Counted first: what a half-read one holds is freed with the rest. */
 		struct state_worker *worker = &state->workers[state->nworkers++];
 
-		if (!read_worker(json_array_get(workers, state->nworkers - 1), worker))
-			return "workers";
+		if (!state_read_worker(json_array_get(list, state->nworkers - 1), worker))
+			return false;
 	}
-	count = json_array_size(tenants);
-	if (!json_is_array(tenants) || count > TENANTS_MAX)
-		return "tenants";
+	return state->workers;
+}
+
+static bool read_tenants(json_t *list, struct state *state)
+{
+	size_t count = json_array_size(list);
+
+	if (!json_is_array(list) || count > STATE_TENANTS_MAX)
+		return false;
 	state->tenants = calloc(count + 1, sizeof(*state->tenants));
 	for (; state->tenants && state->ntenants < count; state->ntenants++) {
 		state->tenants[state->ntenants] =
-			read_tenant(json_array_get(tenants, state->ntenants));
+			state_read_tenant(json_array_get(list, state->ntenants));
 		if (!state->tenants[state->ntenants])
-			return "tenants";
+			return false;
 	}
-	if (!state->generations || !state->workers || !state->tenants)
-		return "memory";
-	return tenants_distinct(state) ? NULL : "tenants";
+	return state->tenants && tenants_distinct(state);
 }
 
 static int check_layout(json_t *root, char **ret_why)
@@ -372,7 +123,7 @@ static int read_root(json_t *root, struct state *state, char **ret_why)
 {
 	json_int_t format, started, upgrades, next_id, next_slot, generation, lock, control;
 	json_t *layout, *generations, *workers, *tenants;
-	const char *version, *wrong;
+	const char *version, *wrong = NULL;
 	bool bad = false;
 	int err = check_layout(root, ret_why);
 
@@ -384,7 +135,7 @@ static int read_root(json_t *root, struct state *state, char **ret_why)
 			&next_slot, "generation", &generation, "lock", &lock, "control", &control,
 			"generations", &generations, "workers", &workers, "tenants", &tenants))
 		return refuse(-EINVAL, ret_why, "the state lacks something or has too much");
-	if (!text_fits(state->version, sizeof(state->version), version))
+	if (!state_text_fits(state->version, sizeof(state->version), version))
 		bad = true;
 	state->started_ms = U64(started, &bad);
 	state->upgrades = U32(upgrades, &bad);
@@ -393,23 +144,164 @@ static int read_root(json_t *root, struct state *state, char **ret_why)
 	state->generation = U32(generation, &bad);
 	state->lock_fd = FD(lock, &bad);
 	state->control_fd = FD(control, &bad);
-	wrong = bad ? "numbers" : read_lists(generations, workers, tenants, state);
+	if (bad)
+		wrong = "numbers";
+	else if (!read_generations(generations, state))
+		wrong = "generations";
+	else if (!read_workers(workers, state))
+		wrong = "workers";
+	else if (!read_tenants(tenants, state))
+		wrong = "tenants";
 	return wrong ? refuse(-EINVAL, ret_why, "the state's %s are wrong", wrong) : 0;
+}
+
+/* ---- changes -------------------------------------------------------------------------------- */
+
+static void clear(struct state *state)
+{
+	for (unsigned i = 0; i < state->ntenants; i++)
+		state_free_tenant(state->tenants[i]);
+	for (unsigned i = 0; i < state->nworkers; i++)
+		free(state->workers[i].connects);
+	free(state->tenants);
+	free(state->workers);
+	free(state->generations);
+}
+
+/* From a list to one place for each slot, NULL where there is nobody; and back. */
+static bool spread_tenants(struct state *state)
+{
+	struct tenant **slots = calloc(STATE_TENANTS_MAX, sizeof(struct tenant *));
+
+	if (!slots)
+		return false;
+	for (unsigned i = 0; i < state->ntenants; i++)
+		slots[state->tenants[i]->slot] = state->tenants[i];
+	free(state->tenants);
+	state->tenants = slots;
+	state->ntenants = STATE_TENANTS_MAX;
+	return true;
+}
+
+static void gather_tenants(struct state *state)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < state->ntenants; i++)
+		if (state->tenants[i])
+			state->tenants[count++] = state->tenants[i];
+	state->ntenants = count;
+}
+
+/* Slots that nobody has any more; somebody who is new may have one of them again. */
+static bool drop_tenants(struct state *state, json_t *gone)
+{
+	bool bad = !json_is_array(gone);
+
+	for (size_t i = 0; !bad && i < json_array_size(gone); i++) {
+		json_t *slot = json_array_get(gone, i);
+		int64_t at =
+			state_bounded(json_integer_value(slot), 0, STATE_TENANTS_MAX - 1, &bad);
+
+		bad |= !json_is_integer(slot);
+		state_free_tenant(state->tenants[at]);
+		state->tenants[at] = NULL;
+	}
+	return !bad;
+}
+
+/* What change holds goes into state, what it replaces into change. */
+static void merge(struct state *state, struct state *change)
+{
+	struct state before = *state;
+
+	state->next_id = change->next_id;
+	state->next_slot = change->next_slot;
+	state->generation = change->generation;
+	for (unsigned i = 0; i < change->ntenants; i++) {
+		struct tenant *tenant = change->tenants[i];
+
+		change->tenants[i] = state->tenants[tenant->slot];
+		state->tenants[tenant->slot] = tenant;
+	}
+	if (!change->workers)
+		return;
+	state->generations = change->generations;
+	state->ngenerations = change->ngenerations;
+	state->workers = change->workers;
+	state->nworkers = change->nworkers;
+	change->generations = before.generations;
+	change->ngenerations = before.ngenerations;
+	change->workers = before.workers;
+	change->nworkers = before.nworkers;
+}
+
+/* Workers stand in it together with their generations, or not at all: they are as they were. */
+static bool read_change(json_t *root, struct state *state)
+{
+	json_t *generations = NULL, *workers = NULL, *tenants, *gone;
+	json_int_t next_id, next_slot, generation;
+	struct state change = { 0 };
+	bool bad = false, good;
+
+	if (json_unpack(root, "{s:I, s:I, s:I, s?o, s?o, s:o, s:o !}", "next_id", &next_id,
+			"next_slot", &next_slot, "generation", &generation, "generations",
+			&generations, "workers", &workers, "tenants", &tenants, "gone", &gone))
+		return false;
+	change.next_id = U32(next_id, &bad);
+	change.next_slot = U32(next_slot, &bad);
+	change.generation = U32(generation, &bad);
+	good = !bad && !generations == !workers &&
+	       (!workers ||
+		(read_generations(generations, &change) && read_workers(workers, &change))) &&
+	       read_tenants(tenants, &change) && drop_tenants(state, gone);
+	if (good)
+		merge(state, &change);
+	clear(&change);
+	return good;
+}
+
+static int read_changes(const char *text, size_t len, struct state *state, char **ret_why)
+{
+	const char *end = memchr(text, '\n', len);
+	bool good = true;
+
+	if (!end)
+		return 0;
+	if (!spread_tenants(state))
+		return -ENOMEM;
+	for (; good && end; end = memchr(text, '\n', len)) {
+		size_t line = (size_t)(end - text);
+		json_t *root = json_loadb(text, line, JSON_REJECT_DUPLICATES, NULL);
+
+		good = root && read_change(root, state);
+		json_decref(root);
+		text += line + 1;
+		len -= line + 1;
+	}
+	gather_tenants(state);
+	return good && tenants_distinct(state)
+		       ? 0
+		       : refuse(-EINVAL, ret_why, "a change of the state is wrong");
 }
 
 int state_read(const char *text, size_t len, struct state **ret, char **ret_why)
 {
 	struct state *state = calloc(1, sizeof(*state));
+	const char *end = len ? memchr(text, '\n', len) : NULL;
+	size_t first = end ? (size_t)(end - text) : len;
 	json_t *root;
 	int err;
 
 	*ret_why = NULL;
 	if (!state)
 		return -ENOMEM;
-	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	root = json_loadb(text, first, JSON_REJECT_DUPLICATES, NULL);
 	err = root ? read_root(root, state, ret_why)
 		   : refuse(-EINVAL, ret_why, "the state is not JSON");
 	json_decref(root);
+	if (!err && end)
+		err = read_changes(end + 1, len - first - 1, state, ret_why);
 	if (err) {
 		state_free(state);
 		return err;
@@ -422,13 +314,7 @@ void state_free(struct state *state)
 {
 	if (!state)
 		return;
-	for (unsigned i = 0; i < state->ntenants; i++)
-		free_tenant(state->tenants[i]);
-	for (unsigned i = 0; i < state->nworkers; i++)
-		free(state->workers[i].connects);
-	free(state->tenants);
-	free(state->workers);
-	free(state->generations);
+	clear(state);
 	free(state);
 }
 

@@ -2,8 +2,9 @@
 /*
  * What a parent knows that its successor needs, as a value and as JSON text: tenants with
  * their gates, workers, configurations in use. An upgrade passes it in a memfd together with
- * the descriptors it names; for a crash it lies in RUN_DIR/state, without secrets, and the
- * descriptors come back from the workers. Pure; reading is strict and bounded.
+ * the descriptors it names; for a crash it lies in RUN_DIR/state, without secrets, a line for all
+ * and a line for each change since, and the descriptors come back from the workers. Pure; reading
+ * is strict and bounded.
  */
 #ifndef SLUICE_SLUICED_STATE_H
 #define SLUICE_SLUICED_STATE_H
@@ -21,6 +22,7 @@
 #define STATE_FORMAT 1
 
 #define STATE_CONNECTS_MAX 4096
+#define STATE_TENANTS_MAX  65536
 
 /* A reading of the configuration that a worker still runs with. */
 struct state_generation {
@@ -71,15 +73,23 @@ struct state {
 };
 
 /*
- * Text of a state, malloc'd, without a NUL; NULL when memory is out. with_fds: an upgrade;
- * else every descriptor becomes -1.
+ * Text of a state, malloc'd, one line with its end and without a NUL; NULL when memory is out.
+ * with_fds: an upgrade; else every descriptor becomes -1, and nobody waits for a connection.
  */
 char *state_write(const struct state *state, bool with_fds, size_t *ret_len);
+/*
+ * A further line of such a file: of tenants those that have changed alone, slots that nobody has
+ * any more, and workers with their generations unless there are none of these: all is as it was,
+ * then.
+ */
+char *state_write_change(const struct state *state, const uint32_t *gone, size_t ngone,
+			 size_t *ret_len);
 /* What both programs must agree on before anything else is believed; a new reference. */
 json_t *state_layout(void);
 /*
- * Reads a text. 0 and *ret, or -errno and *ret_why (malloc'd, may be NULL): -EPROTO for
- * another format or layout than this program's, -EINVAL for what is no state at all.
+ * Reads a text: a state and its changes; a last change without its end was never made. 0 and *ret,
+ * or -errno and *ret_why (malloc'd, may be NULL): -EPROTO for another format or layout than this
+ * program's, -EINVAL for what is no state at all.
  */
 int state_read(const char *text, size_t len, struct state **ret, char **ret_why);
 /* Frees it with the tenants that are still in it; closes nothing. NULL is fine. */

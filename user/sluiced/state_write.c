@@ -5,6 +5,7 @@
  */
 #include "state.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../bpf/abi.h"
@@ -23,7 +24,8 @@ static json_t *pack_worker(const struct state_worker *worker, bool fds)
 {
 	json_t *connects = json_array();
 
-	for (unsigned i = 0; i < worker->nconnects; i++)
+	/* After a crash the worker asks again by itself. */
+	for (unsigned i = 0; fds && i < worker->nconnects; i++)
 		json_array_append_new(connects,
 				      json_pack("[I, I, I]", (json_int_t)worker->connects[i].id,
 						(json_int_t)worker->connects[i].service,
@@ -109,33 +111,92 @@ json_t *state_layout(void)
 			 (int)sizeof(struct sl_verdicts));
 }
 
-char *state_write(const struct state *state, bool with_fds, size_t *ret_len)
+static json_t *pack_generations(const struct state *state, bool fds)
 {
-	json_t *generations = json_array(), *workers = json_array(), *tenants = json_array();
-	bool complete = true;
-	json_t *root;
-	char *text;
+	json_t *list = json_array();
 
 	for (unsigned i = 0; i < state->ngenerations; i++)
-		complete &= !json_array_append_new(
-			generations, pack_generation(&state->generations[i], with_fds));
+		if (json_array_append_new(list, pack_generation(&state->generations[i], fds)))
+			goto fail;
+	return list;
+fail:
+	json_decref(list);
+	return NULL;
+}
+
+static json_t *pack_workers(const struct state *state, bool fds)
+{
+	json_t *list = json_array();
+
 	for (unsigned i = 0; i < state->nworkers; i++)
-		complete &=
-			!json_array_append_new(workers, pack_worker(&state->workers[i], with_fds));
+		if (json_array_append_new(list, pack_worker(&state->workers[i], fds)))
+			goto fail;
+	return list;
+fail:
+	json_decref(list);
+	return NULL;
+}
+
+static json_t *pack_tenants(const struct state *state, bool fds)
+{
+	json_t *list = json_array();
+
 	for (unsigned i = 0; i < state->ntenants; i++)
-		complete &=
-			!json_array_append_new(tenants, pack_tenant(state->tenants[i], with_fds));
-	root = json_pack("{s:i, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:o}",
-			 "format", STATE_FORMAT, "version", state->version, "layout",
-			 state_layout(), "started_ms", (json_int_t)state->started_ms, "upgrades",
-			 (json_int_t)state->upgrades, "next_id", (json_int_t)state->next_id,
-			 "next_slot", (json_int_t)state->next_slot, "generation",
-			 (json_int_t)state->generation, "lock", with_fds ? state->lock_fd : -1,
-			 "control", with_fds ? state->control_fd : -1, "generations", generations,
-			 "workers", workers, "tenants", tenants);
-	text = complete && root ? json_dumps(root, JSON_COMPACT) : NULL;
+		if (json_array_append_new(list, pack_tenant(state->tenants[i], fds)))
+			goto fail;
+	return list;
+fail:
+	json_decref(list);
+	return NULL;
+}
+
+/* Takes root over; NULL is fine. */
+static char *dump_line(json_t *root, size_t *ret_len)
+{
+	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+	size_t len = text ? strlen(text) : 0;
+
 	json_decref(root);
-	if (text)
-		*ret_len = strlen(text);
+	if (!text)
+		return NULL;
+	text[len] = '\n'; /* where its NUL was */
+	*ret_len = len + 1;
 	return text;
+}
+
+char *state_write(const struct state *state, bool with_fds, size_t *ret_len)
+{
+	json_t *root = json_pack(
+		"{s:i, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:o}", "format",
+		STATE_FORMAT, "version", state->version, "layout", state_layout(), "started_ms",
+		(json_int_t)state->started_ms, "upgrades", (json_int_t)state->upgrades, "next_id",
+		(json_int_t)state->next_id, "next_slot", (json_int_t)state->next_slot, "generation",
+		(json_int_t)state->generation, "lock", with_fds ? state->lock_fd : -1, "control",
+		with_fds ? state->control_fd : -1, "generations", pack_generations(state, with_fds),
+		"workers", pack_workers(state, with_fds), "tenants", pack_tenants(state, with_fds));
+
+	return dump_line(root, ret_len);
+}
+
+char *state_write_change(const struct state *state, const uint32_t *gone, size_t ngone,
+			 size_t *ret_len)
+{
+	json_t *list = json_array(), *root;
+	bool complete = list;
+
+	for (size_t i = 0; i < ngone; i++)
+		complete &= !json_array_append_new(list, json_integer(gone[i]));
+	root = json_pack("{s:I, s:I, s:I, s:o, s:o}", "next_id", (json_int_t)state->next_id,
+			 "next_slot", (json_int_t)state->next_slot, "generation",
+			 (json_int_t)state->generation, "tenants", pack_tenants(state, false),
+			 "gone", list);
+	if (root && state->ngenerations)
+		complete &=
+			!json_object_set_new(root, "generations", pack_generations(state, false)) &&
+			!json_object_set_new(root, "workers", pack_workers(state, false));
+	if (!complete) {
+		json_decref(root);
+		root = NULL;
+	}
+	return dump_line(root, ret_len);
 }

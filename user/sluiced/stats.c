@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../gate/load.h"
+#include "handover.h"
 #include "supervise.h"
 #include "tenants.h"
 
@@ -60,12 +61,15 @@ uint64_t stats_connections(const struct worker *worker)
 
 void stats_retire(struct sluiced *sluiced, const struct worker *worker)
 {
+	static const struct sl_relay idle;
 	struct tenant *tenant = NULL;
 
 	while ((tenant = tenants_next(sluiced->tenants, tenant))) {
-		if (tenant->slot >= worker->nstats)
+		if (tenant->slot >= worker->nstats ||
+		    !memcmp(&worker->stats[tenant->slot], &idle, sizeof(idle)))
 			continue;
 		add(&tenant->retired, &worker->stats[tenant->slot]);
+		handover_tenant(sluiced->handover, tenant);
 		tenant->retired.open = 0; /* its connections died with it */
 		if (!has_latency(worker, tenant->slot))
 			continue;

@@ -103,6 +103,7 @@ static void start(struct slot *slot)
 	slot->worker = worker;
 	publish(slot, worker->pid);
 	handover_touch(supervise->sluiced->handover);
+	handover_hurry(supervise->sluiced->handover);
 }
 
 static bool needed(struct supervise *supervise, enum proto_role role, unsigned index)
@@ -273,7 +274,6 @@ void supervise_listen(struct supervise *supervise, const struct tenant *tenant)
 			gate_publish_worker(&tenant->gate, supervise->sluiced->load, i,
 					    slot->retire.set ? 0 : (uint32_t)slot->worker->pid);
 	}
-	handover_touch(supervise->sluiced->handover);
 }
 
 void supervise_unlisten(struct supervise *supervise, const struct tenant *tenant, bool reset)
@@ -284,7 +284,6 @@ void supervise_unlisten(struct supervise *supervise, const struct tenant *tenant
 		if (worker->role != PROTO_ROLE_BACK)
 			worker_send(worker, PROTO_UNLISTEN, 0, &unlisten, sizeof(unlisten), NULL,
 				    0);
-	handover_touch(supervise->sluiced->handover);
 }
 
 void supervise_adopt(struct supervise *supervise, struct worker *worker)

@@ -176,7 +176,8 @@ static struct gate *neighbour(struct tenants *tenants, const struct gate *gate, 
 }
 
 /* Sets state and reason; a line in the log when either is new. */
-static void set_state(struct tenant *tenant, enum tenant_state state, const char *why)
+static void set_state(struct tenants *tenants, struct tenant *tenant, enum tenant_state state,
+		      const char *why)
 {
 	char reason[sizeof(tenant->reason)];
 
@@ -186,6 +187,7 @@ static void set_state(struct tenant *tenant, enum tenant_state state, const char
 		return;
 	tenant->state = state;
 	strcpy(tenant->reason, reason);
+	handover_tenant(tenants->sluiced->handover, tenant);
 	if (state == TENANT_ATTACHED)
 		log_info("tenant %s: attached to %s in %s", tenant->want.name,
 			 tenant->gate.interface, tenant->want.netns);
@@ -205,12 +207,13 @@ static int try_attach(struct tenants *tenants, struct tenant *tenant)
 	if (err == -EADDRINUSE && tenant->state == TENANT_CONFLICT && !spec.blame)
 		return err;
 	if (err) {
-		set_state(tenant, err == -EADDRINUSE ? TENANT_CONFLICT : TENANT_FAILED, why);
+		set_state(tenants, tenant, err == -EADDRINUSE ? TENANT_CONFLICT : TENANT_FAILED,
+			  why);
 		return err;
 	}
 	tenant->blamed_ms = 0;
 	tenants_enter_gate(tenants, tenant);
-	set_state(tenant, TENANT_ATTACHED, "");
+	set_state(tenants, tenant, TENANT_ATTACHED, "");
 	if (tenant->want.ipv6 && !tenant->gate.ipv6)
 		log_warn("tenant %s: IPv6 is disabled on %s; only IPv4 is served",
 			 tenant->want.name, tenant->gate.l3_interface);
@@ -220,17 +223,29 @@ static int try_attach(struct tenants *tenants, struct tenant *tenant)
 	return 0;
 }
 
+/* What a successor must know of it has changed; NULL is fine. */
+static void note_gate(struct tenants *tenants, struct gate *gate)
+{
+	if (gate)
+		handover_tenant(tenants->sluiced->handover,
+				container_of(gate, struct tenant, gate));
+}
+
 static void detach_gate(struct tenants *tenants, struct tenant *tenant)
 {
-	struct gate *gate = &tenant->gate;
+	struct gate *gate = &tenant->gate, *heir4, *heir6;
 
 	if (!gate->attached)
 		return;
 	supervise_unlisten(tenants->sluiced->supervise, tenant, true);
 	binder_detached(tenants->sluiced->binder, tenant);
 	index_remove(&tenants->by_gate, &tenant->by_gate);
-	gate_detach(gate, tenants->sluiced->load, neighbour(tenants, gate, false),
-		    neighbour(tenants, gate, true));
+	heir4 = neighbour(tenants, gate, false);
+	heir6 = neighbour(tenants, gate, true);
+	gate_detach(gate, tenants->sluiced->load, heir4, heir6);
+	note_gate(tenants, gate);
+	note_gate(tenants, heir4);
+	note_gate(tenants, heir6);
 	tenant->guard.raised_now = tenant->published.there = false;
 }
 
@@ -299,7 +314,7 @@ static struct tenant *add(struct tenants *tenants, const struct tenant_want *wan
 	tenant->state = TENANT_FAILED;
 	tenants_enter(tenants, tenant);
 	stats_clear(tenants->sluiced, tenant->slot);
-	handover_touch(tenants->sluiced->handover);
+	handover_tenant(tenants->sluiced->handover, tenant);
 	return tenant;
 }
 
@@ -313,10 +328,10 @@ static void remove_tenant(struct tenants *tenants, struct tenant *tenant)
 	tenants->count--;
 	index_remove(&tenants->by_name, &tenant->by_name);
 	index_remove(&tenants->by_space, &tenant->by_space);
+	handover_tenant(tenants->sluiced->handover, tenant);
 	want_free(&tenant->want);
 	free(tenant->retired_latency);
 	free(tenant);
-	handover_touch(tenants->sluiced->handover);
 }
 
 /* ---- what the configuration wants -------------------------------------------------------- */
@@ -339,8 +354,11 @@ static void mark_named(struct tenants *tenants, const struct conf *conf)
 static void refresh(struct tenants *tenants, struct tenant *tenant)
 {
 	struct gate_spec spec = tenants_spec(tenants, tenant);
+	unsigned listeners = tenant->gate.nlisteners;
 	int err = gate_resize(&tenant->gate, tenants->sluiced->load, &spec);
 
+	if (tenant->gate.nlisteners != listeners)
+		note_gate(tenants, &tenant->gate);
 	if (err)
 		log_error("tenant %s: cannot apply the new limits: %s", tenant->want.name,
 			  strerror(-err));
@@ -362,6 +380,8 @@ static void apply_one(struct tenants *tenants, const struct conf_tenant *wish)
 	want_free(&want);
 	if (!tenant)
 		goto fail;
+	if (!tenant->from_conf)
+		handover_tenant(tenants->sluiced->handover, tenant);
 	tenant->from_conf = true;
 	if (tenant->gate.attached)
 		refresh(tenants, tenant);
@@ -380,7 +400,6 @@ void tenants_refresh(struct tenants *tenants)
 	while ((tenant = tenants_next(tenants, tenant)))
 		if (tenant->gate.attached)
 			refresh(tenants, tenant);
-	handover_touch(tenants->sluiced->handover);
 }
 
 void tenants_apply(struct tenants *tenants)
@@ -464,14 +483,18 @@ bool tenants_detach(struct tenants *tenants, const char *name)
 
 void tenants_tend(struct tenants *tenants, struct tenant *tenant)
 {
+	struct gate *gate = &tenant->gate;
+	bool route4 = gate->route4, route6 = gate->route6;
 	int err;
 
-	if (tenant->gate.attached) {
-		err = gate_check(&tenant->gate, tenants->sluiced->load, tenant->want.netns);
+	if (gate->attached) {
+		err = gate_check(gate, tenants->sluiced->load, tenant->want.netns);
+		if (gate->route4 != route4 || gate->route6 != route6)
+			note_gate(tenants, gate);
 		if (err != -ENOENT && err != -ENODEV)
 			return;
 		detach_gate(tenants, tenant);
-		set_state(tenant, TENANT_FAILED,
+		set_state(tenants, tenant, TENANT_FAILED,
 			  err == -ENOENT ? "its namespace is gone" : "its interface is gone");
 	}
 	try_attach(tenants, tenant);

@@ -109,6 +109,8 @@ bool tenants_detach(struct tenants *tenants, const char *name);
 struct tenant *tenants_find(struct tenants *tenants, const char *name);
 /* Iterates: start with NULL, ends with NULL. In the order of their slots. */
 struct tenant *tenants_next(struct tenants *tenants, const struct tenant *after);
+/* The one with this slot, or NULL. */
+struct tenant *tenants_at(struct tenants *tenants, uint32_t slot);
 /* The one with this slot or the first behind it; NULL: none. */
 struct tenant *tenants_from(struct tenants *tenants, uint32_t slot);
 /* The same among those of one namespace, called as want_space() calls it, in no order. */

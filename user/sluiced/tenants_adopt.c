@@ -25,6 +25,11 @@ void tenants_number_from(struct tenants *tenants, uint32_t next_id, uint32_t nex
 	tenants->next_slot = next_slot;
 }
 
+struct tenant *tenants_at(struct tenants *tenants, uint32_t slot)
+{
+	return slot < tenants->size ? tenants->slots[slot] : NULL;
+}
+
 static int adopt_gate(struct tenants *tenants, struct tenant *tenant)
 {
 	struct gate_load *load = tenants->sluiced->load;

@@ -107,12 +107,14 @@ static void replace_program(struct upgrade *upgrade)
 	}
 	lseek(fd, 0, SEEK_SET);
 	snprintf(number, sizeof(number), "%d", fd);
-	handover_each_fd(sluiced, set_inherited, (void *)(uintptr_t)&inherited);
-	fcntl(fd, F_SETFD, 0);
-	setenv(UPGRADE_ENV, number, 1);
-	log_info("executing %s", upgrade->program);
-	execv(upgrade->program, upgrade->argv);
-	err = errno;
+	err = -handover_each_fd(sluiced, set_inherited, (void *)(uintptr_t)&inherited);
+	if (!err) {
+		fcntl(fd, F_SETFD, 0);
+		setenv(UPGRADE_ENV, number, 1);
+		log_info("executing %s", upgrade->program);
+		execv(upgrade->program, upgrade->argv);
+		err = errno;
+	}
 	unsetenv(UPGRADE_ENV);
 	handover_each_fd(sluiced, set_inherited, (void *)(uintptr_t)&closed);
 	close(fd);
