@@ -18,6 +18,7 @@
 #include "control_report.h"
 #include "doctor_run.h"
 #include "generation.h"
+#include "handover.h"
 #include "metrics.h"
 #include "tenants.h"
 #include "trace.h"
@@ -386,6 +387,9 @@ static json_t *run_request(struct sluiced *sluiced, enum control_access access, 
 				     command->name, unknown);
 	none = json_object();
 	reply = run_command(sluiced, command, arguments ? arguments : none, ret_rest);
+	/* What the answer says is so, also for whoever comes after a crash. */
+	if (command->access == CONTROL_ADMIN)
+		handover_flush(sluiced->handover);
 	json_decref(none);
 	/* An error has no list to go on with. */
 	if (!json_is_true(json_object_get(reply, "ok")))
