@@ -220,7 +220,7 @@ static int signals_open(struct signals *signals, struct sluiced *sluiced)
 static int complain(int err, const char *what, char *why)
 {
 	if (err)
-		log_error("%s: %s", what, why ? why : strerror(-err));
+		log_text(LOG_ERROR, what, why ? why : strerror(-err));
 	free(why);
 	return err;
 }
