@@ -128,7 +128,7 @@ done <<-TABLE
 	publish: {suite: "../x"}|1:18: suite is '../x'; write one word
 	tenants: {secret_file: /nonexistent}|1:24: /nonexistent: No such file
 	state: /x\nstate: /y|2:1: 'state' is given twice
-	state:\t/x\n\tlisten: []|2:1: found character that cannot start any token; indent with spaces
+	state:\t/x\n\tlisten: []|2:1: found
 TABLE
 printf 'anonymous: none\nlimits: {threads: 65}\npublish: {suite: a b}\n' >"$LAB/bad.yaml"
 expect_exit 1 "three mistakes" "$REPOD" --check-config --config "$LAB/bad.yaml"
