@@ -237,6 +237,10 @@ FUZZ_WITH_swarm := $(patsubst %,user/agent/%.c,swarm swarm_begin swarm_fetch swa
 # The whole control machine, whose main() the target calls.
 FUZZ_WITH_serve := $(wildcard user/cluster/*.c) -Dmain=cluster_program -Wno-missing-prototypes \
              -lmicrohttpd -lgnutls -lsqlite3
+# All of sluice-repod below the HTTP library, whose part the target plays, as it does that of threads and tools.
+FUZZ_WITH_repod := $(filter-out %/jobs.c %/waiters.c user/repo/cli%,$(wildcard user/repo/*.c)) -Dmain=repod_program \
+             -Wno-missing-prototypes -Wl,--wrap=time,--wrap=getrandom,--wrap=MHD_create_response_from_buffer \
+             -Wl,--wrap=MHD_add_response_header -lmicrohttpd -lsqlite3
 TIME ?= 60
 fuzzers: $(FUZZ_BIN)
 build/fuzz/obj/%.o: %.c

@@ -42,7 +42,9 @@ _sluice_repo() {
 		--days | --lines | --version | -u | --url | --suite | --component) return ;;
 	*)
 		case "${command[*]}" in
-		'') words='upload list search get delete visibility instruct instructions instruct-key report user-data publish key token log status fsck --help --version' ;;
+		'') words='upload uploads list search get delete visibility instruct instructions instruct-key report user-data publish key token log status fsck --help --version' ;;
+		uploads) words='list end' ;;
+		'uploads '*) words=$options ;;
 		upload*)
 			mapfile -t COMPREPLY < <(
 				compgen -W "--visible --name --version --arch --tries --publish $options" -- "$cur"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Fault points with teeth, for the crash tests: SLUICE_FAULT=STEP:N kills the process the
- * N-th time it reaches STEP; SLUICE_FAULT_LOG=FILE gets a line for every step reached.
+ * N-th time it reaches STEP; SLUICE_FAULT_LOG=FILE gets a line for every step reached;
+ * SLUICE_FAULT_WAIT=STEP:FILE lets whoever reaches STEP wait until there is FILE.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -27,16 +28,29 @@ static void note(const char *path, const char *step)
 	close(fd);
 }
 
+/* What a variable has for this step, behind "STEP:"; NULL when it is for another. */
+static const char *wanted_at(const char *variable, const char *step)
+{
+	const char *wanted = getenv(variable);
+	size_t len = strlen(step);
+
+	return wanted && !strncmp(wanted, step, len) && wanted[len] == ':' ? wanted + len + 1
+									  : NULL;
+}
+
 void fault_point(const char *step)
 {
-	const char *wanted = getenv("SLUICE_FAULT"), *log = getenv("SLUICE_FAULT_LOG");
+	const char *kill_at = wanted_at("SLUICE_FAULT", step);
+	const char *wait_for = wanted_at("SLUICE_FAULT_WAIT", step);
+	const char *log = getenv("SLUICE_FAULT_LOG");
 	static atomic_int reached;
-	size_t len = strlen(step);
 
 	if (log)
 		note(log, step);
-	if (!wanted || strncmp(wanted, step, len) != 0 || wanted[len] != ':')
+	while (wait_for && access(wait_for, F_OK))
+		usleep(10000);
+	if (!kill_at)
 		return;
-	if (atomic_fetch_add(&reached, 1) + 1 == atoi(wanted + len + 1))
+	if (atomic_fetch_add(&reached, 1) + 1 == atoi(kill_at))
 		kill(getpid(), SIGKILL);
 }

@@ -19,6 +19,7 @@ void api_packages_reply(struct request *request, unsigned status, int64_t id);
 int api_uploads_put_begin(struct request *request);
 int api_uploads_append_begin(struct request *request);
 void api_uploads_create(struct request *request);
+void api_uploads_list(struct request *request);
 void api_uploads_show(struct request *request);
 void api_uploads_append(struct request *request);
 void api_uploads_finish(struct request *request);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "api.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "fsck.h"
 
@@ -33,6 +33,9 @@ void api_status(struct request *request)
 		reader, status, "bytes",
 		"SELECT coalesce(sum(size), 0) FROM (SELECT DISTINCT sha256, size FROM packages)");
 	add_count(reader, status, "uploads", "SELECT count(*) FROM uploads");
+	json_object_set_new(
+		status, "uploads_bytes",
+		json_integer(upload_held_bytes(reader, request->repod->store, NULL)));
 	json_object_set_new(
 		status, "uploads_refused",
 		json_integer((json_int_t)atomic_load(&request->repod->uploads_refused)));
@@ -87,7 +90,10 @@ void api_tokens_list(struct request *request)
 
 void api_tokens_create(struct request *request)
 {
-	json_t *body = request_json(request);
+	static const struct request_member members[] = { { "name", JSON_STRING },
+							 { "role", JSON_STRING },
+							 { "lifetime", JSON_INTEGER } };
+	json_t *body = REQUEST_JSON(request, members);
 	const char *name = json_string_value(json_object_get(body, "name"));
 	const char *role_text = json_string_value(json_object_get(body, "role"));
 	json_int_t lifetime = json_integer_value(json_object_get(body, "lifetime"));
@@ -118,20 +124,32 @@ out:
 
 void api_tokens_revoke(struct request *request)
 {
-	if (token_revoke(request->repod->db, request->who.name, request->rest, &request->problem))
+	struct repod *repod = request->repod;
+
+	if (token_revoke(repod->db, request->who.name, request->rest, &request->problem)) {
 		reply_problem(request);
-	else
-		reply_json(request, 200, json_object());
+		return;
+	}
+	/* What it had begun holds nobody's space any longer. */
+	upload_sweep(repod->db, repod->store, repod->settings->limits.upload_expiry, false);
+	reply_json(request, 200, json_object());
 }
 
 void api_fsck(struct request *request)
 {
-	json_t *body = request_json(request), *report = NULL;
+	static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+	static const struct request_member members[] = { { "repair", JSON_TRUE } };
+	json_t *body = REQUEST_JSON(request, members), *report = NULL;
 	bool repair = json_is_true(json_object_get(body, "repair"));
 
-	if (!request->problem.status)
+	if (!request->problem.status && pthread_mutex_trylock(&one_at_a_time)) {
+		problem_set(&request->problem, 409, "busy", "try again when it has ended",
+			    "another fsck is running");
+	} else if (!request->problem.status) {
 		report = fsck_run(request->repod->db, request->repod->store, request->who.name,
 				  repair, &request->problem);
+		pthread_mutex_unlock(&one_at_a_time);
+	}
 	json_decref(body);
 	if (report)
 		reply_json(request, 200, report);

@@ -138,7 +138,7 @@ void api_events(struct request *request)
 		problem_set(&request->problem, 503, "busy", "report less often",
 			    "too many reports from this instance");
 	if (!request->problem.status)
-		body = request_json(request);
+		body = request_json(request, NULL, 0); /* of a newer agent, too */
 	if (body &&
 	    !instruct_events(request->repod->db, request->who.tenant_name, request->who.instance,
 			     json_object_get(body, "events"), &request->problem))
@@ -154,8 +154,12 @@ void api_events(struct request *request)
  */
 void api_instruct(struct request *request)
 {
+	static const struct request_member members[] = {
+		{ "tenant", JSON_STRING },  { "instance", JSON_STRING },  { "action", JSON_STRING },
+		{ "packages", JSON_ARRAY }, { "lifetime", JSON_INTEGER }, { "document", JSON_STRING }
+	};
 	struct repod *repod = request->repod;
-	json_t *body = request_json(request);
+	json_t *body = REQUEST_JSON(request, members);
 	struct instruct_order order = { .who = request->who.name };
 	json_int_t lifetime;
 	int64_t generation;
@@ -217,10 +221,12 @@ void api_instructions(struct request *request)
 /* {"force"?: true, "document"?: signed by the operator} */
 void api_instruct_cancel(struct request *request)
 {
+	static const struct request_member members[] = { { "force", JSON_TRUE },
+							 { "document", JSON_STRING } };
 	struct repod *repod = request->repod;
 	struct instruct_order order = { .who = request->who.name, .lifetime = INSTRUCT_LIFE };
-	json_t *body = request_json(request);
-	char id[INSTRUCTION_ID_LEN + 1];
+	json_t *body = REQUEST_JSON(request, members);
+	char id[INSTRUCTION_ID_LEN + 2]; /* one more: what is longer is nobody's */
 	int64_t generation;
 
 	snprintf(id, sizeof(id), "%.*s", (int)strcspn(request->rest, "/"), request->rest);
@@ -316,8 +322,10 @@ void api_instruct_key_show(struct request *request)
 /* {"action": "create"}, or {"action": "trust", "key": PEM} */
 void api_instruct_key(struct request *request)
 {
+	static const struct request_member members[] = { { "action", JSON_STRING },
+							 { "key", JSON_STRING } };
 	struct repod *repod = request->repod;
-	json_t *body = request_json(request);
+	json_t *body = REQUEST_JSON(request, members);
 	const char *action = json_string_value(json_object_get(body, "action"));
 	const char *key = json_string_value(json_object_get(body, "key"));
 

@@ -120,14 +120,19 @@ static bool find(struct request *request, const struct catalog_filter *filter, s
 	return false;
 }
 
-/* The id in the path; 0 when it is none, which no package has. */
+/* The id in the path, written as we write it; -1 when it is none. */
 static int64_t path_id(const struct request *request)
 {
+	size_t len = strcspn(request->rest, "/");
 	char text[20];
-	uint64_t id = 0;
+	uint64_t id;
 
-	snprintf(text, sizeof(text), "%.*s", (int)strcspn(request->rest, "/"), request->rest);
-	return name_number(text, INT64_MAX, &id) ? -1 : id ? (int64_t)id : -1;
+	/* What is longer must not be cut to the id of another package. */
+	if (len >= sizeof(text) || *request->rest == '0')
+		return -1;
+	memcpy(text, request->rest, len);
+	text[len] = '\0';
+	return name_number(text, INT64_MAX, &id) ? -1 : (int64_t)id;
 }
 
 void api_packages_reply(struct request *request, unsigned status, int64_t id)
@@ -205,7 +210,8 @@ void api_packages_delete(struct request *request)
 
 void api_packages_visibility(struct request *request)
 {
-	json_t *body = request_json(request);
+	static const struct request_member members[] = { { "visibility", JSON_STRING } };
+	json_t *body = REQUEST_JSON(request, members);
 	const char *text = json_string_value(json_object_get(body, "visibility"));
 	char *visibility = text ? catalog_visibility_parse(text) : NULL;
 	int64_t id = path_id(request);

@@ -19,14 +19,17 @@ static void reply_report(struct request *request, unsigned status, json_t *repor
 
 void api_publish(struct request *request)
 {
-	json_t *body = request_json(request), *expected, *report = NULL;
+	static const struct request_member members[] = { { "if_generation", JSON_INTEGER } };
+	json_t *body = REQUEST_JSON(request, members), *expected, *report = NULL;
 
-	if (body) {
-		expected = json_object_get(body, "if_generation");
+	expected = json_object_get(body, "if_generation");
+	if (expected && json_integer_value(expected) < 0)
+		problem_set(&request->problem, 400, "bad-argument", NULL,
+			    "if_generation is what \"sluice-repo publish --show\" shows, or 0");
+	else if (body)
 		report = publish_run(request->repod->publisher, request->who.name,
-				     json_is_integer(expected) ? json_integer_value(expected) : -1,
+				     expected ? json_integer_value(expected) : -1,
 				     &request->problem);
-	}
 	json_decref(body);
 	reply_report(request, 200, report);
 }
@@ -76,7 +79,11 @@ void api_key_make(struct request *request)
 {
 	struct repod *repod = request->repod;
 	struct problem *problem = &request->problem;
-	json_t *body = request_json(request);
+	static const struct request_member members[] = { { "action", JSON_STRING },
+							 { "name", JSON_STRING },
+							 { "key", JSON_STRING },
+							 { "fingerprint", JSON_STRING } };
+	json_t *body = REQUEST_JSON(request, members);
 	const char *action = json_string_value(json_object_get(body, "action"));
 	const char *name = json_string_value(json_object_get(body, "name"));
 	const char *key = json_string_value(json_object_get(body, "key"));

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../lib/text.h"
+
 #define HEADER_OFFSET "Upload-Offset"
 #define HEADER_LENGTH "Upload-Length"
 
@@ -54,14 +56,55 @@ static int begin(struct request *request)
 {
 	struct repod *repod = request->repod;
 
-	if (upload_check(repod->store, &request->upload, repod->settings->limits.upload_size,
-			 &request->problem))
+	if (upload_check(&request->upload, repod->settings->limits.upload_size, &request->problem))
 		return -1;
 	request->fd = upload_begin(repod->db, repod->store, &request->upload,
-				   repod->settings->limits.uploads, &request->problem);
-	if (request->problem.status == 429)
-		atomic_fetch_add(&repod->uploads_refused, 1);
+				   &repod->settings->limits, &request->problem);
+	atomic_fetch_add(&repod->uploads_refused, request->problem.status == 429);
 	return request->fd < 0 ? -1 : 0;
+}
+
+/* Which argument is not to be believed; the first that is. */
+struct odd_argument {
+	const char *name, *why;
+	unsigned seen; /* a bit for each of put_arguments */
+};
+
+static const char *const put_arguments[] = { "sha256", "name",	     "version",
+					     "arch",   "visibility", NULL };
+
+static enum MHD_Result find_odd(void *arg, enum MHD_ValueKind kind, const char *name,
+				const char *value)
+{
+	struct odd_argument *odd = arg;
+	unsigned i = 0;
+
+	while (put_arguments[i] && strcmp(put_arguments[i], name) != 0)
+		i++;
+	odd->name = name;
+	if (!put_arguments[i])
+		odd->why = "is none of this request's";
+	else if (!value)
+		odd->why = "has no value";
+	else if (odd->seen & 1u << i)
+		odd->why = "is there twice";
+	odd->seen |= 1u << i;
+	return odd->why ? MHD_NO : MHD_YES;
+}
+
+/* As in bodies, nothing that is said is passed over: what is not read makes a package public. */
+static int check_arguments(struct request *request)
+{
+	struct odd_argument odd = { .why = NULL };
+	char shown[64];
+
+	MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, find_odd, &odd);
+	if (!odd.why)
+		return 0;
+	text_copy(shown, sizeof(shown), odd.name, false);
+	return problem_set(&request->problem, 400, "unknown-argument",
+			   "sha256, name, version, arch and visibility, each once",
+			   "the argument \"%s\" %s", shown, odd.why);
 }
 
 int api_uploads_put_begin(struct request *request)
@@ -76,6 +119,8 @@ int api_uploads_put_begin(struct request *request)
 		request_argument(request, "visibility"),
 	};
 
+	if (check_arguments(request))
+		return -1;
 	request->upload.size = UPLOAD_SIZE_UNKNOWN;
 	if (length && name_number(length, INT64_MAX, &request->upload.size))
 		return problem_set(&request->problem, 400, "bad-length", NULL,
@@ -113,7 +158,12 @@ static void reply_session(struct request *request, unsigned status)
 
 void api_uploads_create(struct request *request)
 {
-	json_t *body = request_json(request), *size;
+	static const struct request_member members[] = {
+		{ "filename", JSON_STRING }, { "size", JSON_INTEGER }, { "sha256", JSON_STRING },
+		{ "name", JSON_STRING },     { "version", JSON_STRING }, { "arch", JSON_STRING },
+		{ "visibility", JSON_STRING }
+	};
+	json_t *body = REQUEST_JSON(request, members), *size;
 	uint64_t offset;
 	struct said said;
 	bool again = false;
@@ -154,14 +204,27 @@ void api_uploads_create(struct request *request)
 	request->fd = -1;
 }
 
-/* Loads the session named in the path; admins reach everybody's. */
+/* Whose sessions may be reached: admins reach everybody's. */
+static const char *whose(const struct request *request)
+{
+	return request->who.role == ROLE_ADMIN ? NULL : request->who.name;
+}
+
+void api_uploads_list(struct request *request)
+{
+	struct repod *repod = request->repod;
+	json_t *list = upload_list(db_reader(repod->db), repod->store, whose(request));
+
+	reply_json(request, 200, list ? json_pack("{s:o}", "uploads", list) : NULL);
+}
+
+/* Loads the session named in the path. */
 static int find_session(struct request *request)
 {
-	const char *who = request->who.role == ROLE_ADMIN ? NULL : request->who.name;
 	char id[NAME_UPLOAD_LEN + 2];
 
 	snprintf(id, sizeof(id), "%.*s", (int)strcspn(request->rest, "/"), request->rest);
-	return upload_find(db_reader(request->repod->db), id, who, &request->upload,
+	return upload_find(db_reader(request->repod->db), id, whose(request), &request->upload,
 			   &request->problem);
 }
 
@@ -233,6 +296,17 @@ int api_uploads_append_begin(struct request *request)
 	return 0;
 }
 
+/* A body may take long to come: does the token that it came with still hold? */
+static int still_allowed(struct request *request)
+{
+	if (auth_identify(request))
+		return -1;
+	return request->who.role >= request->route->role
+		       ? 0
+		       : problem_set(&request->problem, 403, "denied", NULL,
+				     "%s may no longer upload", request->who.name);
+}
+
 static void finish(struct request *request)
 {
 	struct repod *repod = request->repod;
@@ -241,7 +315,8 @@ static void finish(struct request *request)
 	bool created;
 	int64_t id;
 
-	if (upload_finish(repod->db, repod->store, upload, request->fd, &id, &created,
+	if (still_allowed(request) ||
+	    upload_finish(repod->db, repod->store, upload, request->fd, &id, &created,
 			  &request->problem)) {
 		reply_problem(request);
 		return;

@@ -207,7 +207,52 @@ int64_t catalog_same(sqlite3 *sql_db, const struct package_info *info, char ret_
 	return id;
 }
 
-static int insert_tenants(sqlite3 *writer, int64_t id, const char *visibility)
+/* Is there no room for one that nobody had yet? known says whether it is there, count how many. */
+static bool too_many(sqlite3 *writer, const char *known, const char *count, const char *text,
+		     int64_t most)
+{
+	sqlite3_stmt *statement;
+	bool full = false;
+
+	if (ask(writer, known, text, NULL))
+		return false;
+	statement = db_prepare(writer, count);
+	if (statement && sqlite3_step(statement) == SQLITE_ROW)
+		full = sqlite3_column_int64(statement, 0) >= most;
+	db_done(statement);
+	return full;
+}
+
+static int check_tenant(sqlite3 *writer, const char *tenant, struct problem *problem)
+{
+	if (!too_many(writer, "SELECT EXISTS (SELECT 1 FROM package_tenants WHERE tenant = ?1)",
+		      "SELECT count(DISTINCT tenant) FROM package_tenants", tenant,
+		      CATALOG_ALL_TENANTS_MAX))
+		return 0;
+	problem_set(problem, 409, "too-many-tenants",
+		    "publish to all of them, or delete what tenants that are gone had",
+		    "%d tenants have packages of their own; there is no room for %s",
+		    CATALOG_ALL_TENANTS_MAX, tenant);
+	return -E2BIG;
+}
+
+static int check_arch(sqlite3 *writer, const struct package_info *info, struct problem *problem)
+{
+	if (info->kind != PACKAGE_DEB ||
+	    !too_many(writer,
+		      "SELECT EXISTS (SELECT 1 FROM packages WHERE kind = 'deb' AND arch = ?1)",
+		      "SELECT count(DISTINCT arch) FROM packages WHERE kind = 'deb'", info->arch,
+		      CATALOG_ARCHES_MAX))
+		return 0;
+	problem_set(problem, 409, "too-many-architectures",
+		    "every tree has an index of each; delete what is of an architecture nobody has",
+		    "there are packages of %d architectures; there is no room for %s",
+		    CATALOG_ARCHES_MAX, info->arch);
+	return -E2BIG;
+}
+
+static int insert_tenants(sqlite3 *writer, int64_t id, const char *visibility,
+			  struct problem *problem)
 {
 	char name[NAME_TENANT_MAX + 1];
 	sqlite3_stmt *statement;
@@ -220,6 +265,9 @@ static int insert_tenants(sqlite3 *writer, int64_t id, const char *visibility)
 
 		snprintf(name, sizeof(name), "%.*s", (int)len, visibility);
 		visibility += len + (visibility[len] == ',');
+		err = check_tenant(writer, name, problem);
+		if (err)
+			return err;
 		statement = db_prepare(writer, "INSERT INTO package_tenants VALUES (?, ?)");
 		if (!statement)
 			return -EIO;
@@ -230,7 +278,7 @@ static int insert_tenants(sqlite3 *writer, int64_t id, const char *visibility)
 	return err;
 }
 
-int64_t catalog_insert(sqlite3 *writer, const struct catalog_new *package)
+static int insert_row(sqlite3 *writer, const struct catalog_new *package)
 {
 	const struct package_info *info = package->info;
 	const char *const texts[] = {
@@ -244,8 +292,6 @@ int64_t catalog_insert(sqlite3 *writer, const struct catalog_new *package)
 		package->who,
 	};
 	sqlite3_stmt *statement;
-	int64_t id;
-	int err;
 
 	statement = db_prepare(writer,
 			       "INSERT INTO packages (kind, name, version, arch, filename, sha256,"
@@ -258,11 +304,22 @@ int64_t catalog_insert(sqlite3 *writer, const struct catalog_new *package)
 	sqlite3_bind_int64(statement, 9, (int64_t)package->size);
 	sqlite3_bind_int(statement, 10, !strcmp(package->visibility, "public"));
 	sqlite3_bind_int64(statement, 11, package->now);
-	err = db_run(statement);
-	if (err)
-		return err;
-	id = sqlite3_last_insert_rowid(writer);
-	err = insert_tenants(writer, id, package->visibility);
+	return db_run(statement);
+}
+
+int64_t catalog_insert(sqlite3 *writer, const struct catalog_new *package, struct problem *problem)
+{
+	int64_t id = 0;
+	int err = check_arch(writer, package->info, problem);
+
+	if (!err)
+		err = insert_row(writer, package);
+	if (!err) {
+		id = sqlite3_last_insert_rowid(writer);
+		err = insert_tenants(writer, id, package->visibility, problem);
+	}
+	if (err && !problem->status)
+		problem_errno(problem, err, "upload");
 	return err ? err : id;
 }
 
@@ -360,12 +417,14 @@ int catalog_set_visibility(struct db *db, const char *who, int64_t id, const cha
 	if (!err)
 		err = run_with_id(writer, "DELETE FROM package_tenants WHERE package = ?", id);
 	if (!err)
-		err = insert_tenants(writer, id, visibility);
+		err = insert_tenants(writer, id, visibility, problem);
 	if (!err)
 		err = db_audit(writer, who, "visibility", found.label, visibility);
 	if (err)
 		db_rollback(db);
 	else
 		err = db_commit(db);
-	return err ? problem_errno(problem, err, "visibility") : 0;
+	if (err && !problem->status)
+		problem_errno(problem, err, "visibility");
+	return err ? -1 : 0;
 }

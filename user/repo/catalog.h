@@ -18,6 +18,9 @@
 
 #define CATALOG_TENANTS_MAX 256	  /* tenants of one package */
 #define CATALOG_LIMIT_MAX   10000 /* rows of one answer */
+/* Of all packages together: each is a tree to publish, or an index in each of them. */
+#define CATALOG_ALL_TENANTS_MAX 4000
+#define CATALOG_ARCHES_MAX	32
 
 /* Pointers are valid during the callback only. */
 struct catalog_row {
@@ -66,8 +69,8 @@ struct catalog_new {
 	uint64_t size;
 	int64_t now;
 };
-/* Within the writer's transaction. Returns the id, or -errno. */
-int64_t catalog_insert(sqlite3 *writer, const struct catalog_new *package);
+/* Within the writer's transaction. Returns the id; or -errno and *problem. */
+int64_t catalog_insert(sqlite3 *writer, const struct catalog_new *package, struct problem *problem);
 
 /* Deletes a row and, when it was the last to name it, the blob. 0 or -1 and *problem. */
 int catalog_delete(struct db *db, struct store *store, const char *who, int64_t id,

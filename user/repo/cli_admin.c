@@ -258,14 +258,15 @@ static int run_log(struct cli *cli, int argc, char **argv)
 
 static void print_status(const json_t *reply)
 {
-	char bytes[16], available[16];
+	char bytes[16], available[16], unfinished[16];
 
 	cli_print_size((uint64_t)number(reply, "bytes"), bytes);
+	cli_print_size((uint64_t)number(reply, "uploads_bytes"), unfinished);
 	cli_print_size((uint64_t)number(reply, "available"), available);
 	printf("version    %s\npackages   %lld\nbytes      %s\navailable  %s\nuploads    %lld "
-	       "unfinished, %lld refused\n",
+	       "unfinished, holding %s; %lld refused\n",
 	       cli_text(reply, "version"), number(reply, "packages"), bytes, available,
-	       number(reply, "uploads"), number(reply, "uploads_refused"));
+	       number(reply, "uploads"), unfinished, number(reply, "uploads_refused"));
 }
 
 static int run_status(struct cli *cli, int argc, char **argv)

@@ -2,7 +2,7 @@
 /*
  * sluice-repo upload: makes a session, sends what is missing, and goes on where it was when
  * the connection breaks. The server knows an unfinished session by the file's digest, so
- * that running the command again resumes too.
+ * that running the command again resumes too. And the list of such sessions.
  */
 #include "cli.h"
 
@@ -146,7 +146,7 @@ static int send_file(struct cli *cli, struct sending *sending, json_t **ret_pack
 
 	for (unsigned attempt = 0; attempt < upload_options.tries; attempt++) {
 		if (attempt) {
-			fprintf(stderr, "sluice-repo: %s: %s; going on\n", sending->filename, why);
+			cli_fail("%s: %s; going on", sending->filename, why);
 			nanosleep(&pause, NULL);
 			if (pause.tv_sec < 16)
 				pause.tv_sec *= 2;
@@ -217,8 +217,69 @@ static int run_upload(struct cli *cli, int argc, char **argv)
 	return failed;
 }
 
+static void print_uploads(const json_t *uploads)
+{
+	const json_t *upload;
+	char size[16], begun[20];
+	json_int_t whole;
+	size_t i;
+
+	printf("%-32s  %-16s  %9s  %5s  %-16s  %s\n", "ID", "BEGUN (UTC)", "SIZE", "SENT", "BY",
+	       "FILE");
+	json_array_foreach (uploads, i, upload) {
+		whole = json_integer_value(json_object_get(upload, "size"));
+		cli_print_size((uint64_t)whole, size);
+		cli_print_time(json_integer_value(json_object_get(upload, "created_at")), begun);
+		printf("%-32s  %-16s  %9s  %3.0f %%  %-16s  ", cli_text(upload, "id"), begun, size,
+		       whole ? 100.0 * json_number_value(json_object_get(upload, "offset")) /
+				       (double)whole
+			     : 100.0,
+		       cli_text(upload, "who"));
+		cli_put(cli_text(upload, "filename"));
+		putchar('\n');
+	}
+}
+
+static int run_uploads_list(struct cli *cli, int argc, char **argv)
+{
+	json_t *reply;
+	long status = cli_http_call(cli, "GET", "/v1/uploads", NULL, &reply);
+	int failed = status == 200 ? 0 : cli_fail_reply(status, reply);
+
+	if (!failed && !cli_print_json(cli, reply))
+		print_uploads(json_object_get(reply, "uploads"));
+	json_decref(reply);
+	return failed;
+}
+
+static int run_uploads_end(struct cli *cli, int argc, char **argv)
+{
+	char path[64];
+	json_t *reply;
+	long status;
+	int failed = 0;
+
+	for (int i = 0; i < argc; i++) {
+		if (!name_hex_valid(argv[i], NAME_UPLOAD_LEN)) {
+			failed = cli_fail("%s: is no upload's id; \"sluice-repo uploads list\" "
+					  "shows them",
+					  argv[i]);
+			continue;
+		}
+		snprintf(path, sizeof(path), "/v1/uploads/%s", argv[i]);
+		status = cli_http_call(cli, "DELETE", path, NULL, &reply);
+		if (status != 200)
+			failed = cli_fail_reply(status, reply);
+		json_decref(reply);
+	}
+	return failed;
+}
+
 const struct cli_command cli_upload_commands[] = {
 	{ "upload", "FILE...", "upload .deb, .rpm or any other files", 1, 10000, upload_opts,
 	  sizeof(upload_opts) / sizeof(upload_opts[0]), &upload_options, run_upload },
+	{ "uploads list", NULL, "list uploads that are not finished, which hold space", 0, 0, NULL,
+	  0, NULL, run_uploads_list },
+	{ "uploads end", "ID...", "end them", 1, 1000, NULL, 0, NULL, run_uploads_end },
 	{ .name = NULL },
 };

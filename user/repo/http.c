@@ -57,6 +57,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
 				     &ignored);
 		upload_close(request->fd);
 	}
+	upload_release(request->repod->store, &request->upload);
 	upload_clear(&request->upload);
 	if (request->response)
 		MHD_destroy_response(request->response);
@@ -204,13 +205,20 @@ static void take_json(struct request *request, const char *data, size_t size)
 
 static void take_upload(struct request *request, const char *data, size_t size)
 {
-	uint64_t max = request->upload.size == UPLOAD_SIZE_UNKNOWN
-			       ? request->repod->settings->limits.upload_size
-			       : request->upload.size;
+	struct repod *repod = request->repod;
+	struct upload *upload = &request->upload;
+	uint64_t max = upload->size == UPLOAD_SIZE_UNKNOWN ? repod->settings->limits.upload_size
+							   : upload->size;
 
 	if (size > max - request->offset) {
 		problem_set(&request->problem, 413, "too-large", NULL,
 			    "more than %llu bytes were sent", (unsigned long long)max);
+		return;
+	}
+	if (upload->size == UPLOAD_SIZE_UNKNOWN && request->offset + size > upload->held &&
+	    upload_grow(repod->db, repod->store, upload, request->fd, request->offset + size,
+			&repod->settings->limits, &request->problem)) {
+		atomic_fetch_add(&repod->uploads_refused, request->problem.status == 429);
 		return;
 	}
 	while (size) {
@@ -263,12 +271,16 @@ static void run_job(void *arg)
 
 static enum MHD_Result on_end(struct request *request)
 {
+	struct repod *repod = request->repod;
+	struct jobs *jobs = request->route && request->route->flags & ROUTE_SLOW ? repod->slow_jobs
+										 : repod->jobs;
+
 	if (request->problem.status) {
 		if (!request->response)
 			reply_problem(request);
 		return send_reply(request);
 	}
-	if (!(request->route->flags & (ROUTE_JOB | ROUTE_WAIT))) {
+	if (!(request->route->flags & (ROUTE_JOB | ROUTE_SLOW | ROUTE_WAIT))) {
 		request->route->run(request);
 		return send_reply(request);
 	}
@@ -278,7 +290,7 @@ static enum MHD_Result on_end(struct request *request)
 		request->route->run(request);
 		return MHD_YES;
 	}
-	if (!jobs_add(request->repod->jobs, run_job, request))
+	if (!jobs_add(jobs, run_job, request))
 		return MHD_YES;
 	problem_set(&request->problem, 503, "busy", "try again later", "too much is going on");
 	reply_problem(request);

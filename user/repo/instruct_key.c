@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,7 +43,10 @@ static int write_key(struct store *store, const char *name, const char *text, mo
 	return err ? err : store_sync(store->dir, "instruct-dir-sync");
 }
 
-int instruct_key_create(struct store *store, struct problem *problem)
+/* Of two at once, one would leave its public half and the other its secret one. */
+static pthread_mutex_t keys_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int create_key(struct store *store, struct problem *problem)
 {
 	char *private_pem, *public_pem;
 	int err;
@@ -63,6 +67,16 @@ int instruct_key_create(struct store *store, struct problem *problem)
 	return err ? problem_errno(problem, err, "key") : 0;
 }
 
+int instruct_key_create(struct store *store, struct problem *problem)
+{
+	int result;
+
+	pthread_mutex_lock(&keys_lock);
+	result = create_key(store, problem);
+	pthread_mutex_unlock(&keys_lock);
+	return result;
+}
+
 int instruct_key_trust(struct store *store, const char *public_pem, struct problem *problem)
 {
 	static const char probe[] = "{\"payload\":\"AAAA\",\"signature\":\""
@@ -78,6 +92,8 @@ int instruct_key_trust(struct store *store, const char *public_pem, struct probl
 		return problem_set(problem, 422, "bad-key",
 				   "openssl pkey -pubout writes what is wanted",
 				   "this is no Ed25519 public key in PEM");
+	pthread_mutex_lock(&keys_lock);
 	err = write_key(store, "instruct.pub", public_pem, 0644);
+	pthread_mutex_unlock(&keys_lock);
 	return err ? problem_errno(problem, err, "key") : 0;
 }

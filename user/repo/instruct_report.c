@@ -34,12 +34,14 @@ static int take_event(sqlite3 *writer, const char *tenant, const char *instance,
 	copy_member(log, sizeof(log), event, "log");
 	/*
 	 * Another instance's operation, and one that has ended, are left as they are. One that was
-	 * cancelled while an agent was at it is what that agent says.
+	 * cancelled while an agent was at it ends as that agent says; "running" would put it into
+	 * the next document again, and whoever has the VM could undo an operator's word.
 	 */
 	statement = db_prepare(writer, "UPDATE operations SET state = ?, percent = ?, message = ?,"
 				       " log = ?, updated_at = ? WHERE id = ? AND tenant = ?"
-				       " AND instance = ? AND state IN ('pending', 'running',"
-				       " 'cancelled')");
+				       " AND instance = ? AND (state IN ('pending',"
+				       " 'running') OR (state = 'cancelled'"
+				       " AND ?1 != 'running'))");
 	if (!statement)
 		return -ENOMEM;
 	db_bind_text(statement, 1, state);

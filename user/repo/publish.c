@@ -13,7 +13,8 @@
 #include "../lib/log.h"
 #include "catalog.h"
 
-#define VIEWS_MAX    4096
+/* Each tenant that has something, or had it at the last publish. */
+#define VIEWS_MAX    (2 * CATALOG_ALL_TENANTS_MAX + 1)
 #define BATCH	     32 /* views published together: their manifests are in memory */
 #define TENANT_START "tenant-"
 
@@ -294,6 +295,7 @@ static json_t *run_locked(struct publisher *publisher, const char *who, int64_t 
 		goto out;
 	}
 	generation++;
+	sign_begin();
 	err = publish_views(publisher, &list, views, &keys, generation, changed, problem);
 	sign_end(repod->store);
 	if (err)

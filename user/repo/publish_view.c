@@ -398,6 +398,9 @@ void publish_view_end(struct publish_build *build)
 		collect_garbage(store, build->view, build->generation, build->old_generation);
 	else if (build->dir >= 0)
 		remove_tree(store, build->view, BUILDING);
+	/* A view that never was: fsck would miss what is published there. */
+	if (!build->switched && !build->old_generation)
+		unlinkat(store->published, build->view, AT_REMOVEDIR);
 	if (build->dir >= 0)
 		close(build->dir);
 	if (build->old_dir >= 0)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/text.h"
+
 static void set(struct request *request, unsigned status, struct MHD_Response *response)
 {
 	if (request->response)
@@ -75,18 +77,57 @@ void reply_problem(struct request *request)
 		reply_header(request, MHD_HTTP_HEADER_ALLOW, problem->hint);
 }
 
-json_t *request_json(struct request *request)
+static const struct request_member *find_member(const struct request_member *members, size_t count,
+						const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(members[i].name, name))
+			return &members[i];
+	return NULL;
+}
+
+static bool has_type(const json_t *value, json_type type)
+{
+	return type == JSON_TRUE ? json_is_boolean(value) : json_typeof(value) == type;
+}
+
+static bool members_right(struct request *request, json_t *object,
+			  const struct request_member *members, size_t count)
+{
+	static const char hint[] = "docs/repository.md shows each request's body";
+	const struct request_member *member;
+	char shown[64];
+	const char *name;
+	json_t *value;
+
+	json_object_foreach (object, name, value) {
+		member = find_member(members, count, name);
+		if (member && has_type(value, member->type))
+			continue;
+		text_copy(shown, sizeof(shown), name, false);
+		problem_set(&request->problem, 400, member ? "bad-argument" : "unknown-argument",
+			    hint,
+			    member ? "\"%s\" is of the wrong type"
+				   : "this request knows no \"%s\"",
+			    shown);
+		return false;
+	}
+	return true;
+}
+
+json_t *request_json(struct request *request, const struct request_member *members, size_t count)
 {
 	json_error_t error;
 	json_t *object;
 
 	object = json_loadb(request->body ? request->body : "", request->body_len,
 			    JSON_REJECT_DUPLICATES, &error);
-	if (json_is_object(object))
+	if (!json_is_object(object))
+		problem_set(&request->problem, 400, "bad-json",
+			    "docs/repository.md shows each request's body",
+			    "the body is no JSON object");
+	else if (!members || members_right(request, object, members, count))
 		return object;
-	if (object)
-		json_decref(object);
-	problem_set(&request->problem, 400, "bad-json",
-		    "docs/repository.md shows each request's body", "the body is no JSON object");
+	json_decref(object);
 	return NULL;
 }

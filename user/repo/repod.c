@@ -32,6 +32,7 @@
 
 #define LISTENERS_MAX 16
 #define JOB_THREADS   4
+#define SLOW_THREADS  4
 #define SWEEP_SECONDS 3600
 #define DRAIN_SECONDS 5
 
@@ -193,7 +194,8 @@ out:
 	waiters_stop(repod->waiters);
 	repod->waiters = NULL;
 	jobs_stop(repod->jobs);
-	repod->jobs = NULL;
+	jobs_stop(repod->slow_jobs);
+	repod->jobs = repod->slow_jobs = NULL;
 	for (i = 0; i < count; i++)
 		http_stop(&listeners[i]);
 	return err;
@@ -229,6 +231,7 @@ static int run(const struct options *options, struct repod *repod, const sigset_
 	if (options->fsck)
 		return run_fsck(repod, options->repair);
 	if (jobs_start(JOB_THREADS, &repod->jobs) ||
+	    jobs_start(SLOW_THREADS, &repod->slow_jobs) ||
 	    waiters_start(repod->settings->limits.connections / 2, &repod->waiters) ||
 	    publish_start(repod, &repod->publisher)) {
 		log_error("threads cannot be started");
@@ -278,6 +281,7 @@ int main(int argc, char **argv)
 	status = run(&options, &repod, &signals);
 	waiters_stop(repod.waiters);
 	jobs_stop(repod.jobs);
+	jobs_stop(repod.slow_jobs);
 	publish_stop(repod.publisher);
 	db_close(repod.db);
 	store_close(repod.store);

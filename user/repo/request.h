@@ -8,8 +8,8 @@
  *   api_*.c, serve.c, page.c   the handlers: they fill in the reply
  *   reply.c    what a reply is made of
  *
- * A handler runs in the connection's thread, or, for routes marked ROUTE_JOB, in a job
- * thread while the connection is suspended. Either way it alone holds the request.
+ * A handler runs in the connection's thread, or, for routes marked ROUTE_JOB or ROUTE_SLOW, in a
+ * job thread while the connection is suspended. Either way it alone holds the request.
  */
 #ifndef REPO_REQUEST_H
 #define REPO_REQUEST_H
@@ -91,6 +91,7 @@ enum route_flags {
 	ROUTE_JSON = 2,	  /* has a JSON body */
 	ROUTE_UPLOAD = 4, /* has a body that goes to request->fd */
 	ROUTE_JOB = 8,	  /* run in a job thread */
+	ROUTE_SLOW = 128, /* in one of those for what may take minutes */
 	ROUTE_PAGE = 16,  /* for browsers: asks for a password */
 	ROUTE_WAIT = 32,  /* suspended while run() and until somebody calls request_resume() */
 };
@@ -119,8 +120,20 @@ void reply_header(struct request *request, const char *name, const char *value);
 /* Takes text, malloc'd. */
 void reply_text(struct request *request, unsigned status, const char *type, char *text);
 void reply_empty(struct request *request, unsigned status);
-/* Parses the body; NULL and request->problem when it is no JSON object. */
-json_t *request_json(struct request *request);
+/*
+ * Parses the body: an object of these members, each of its type (JSON_TRUE: true or false), none
+ * needed. NULL and request->problem when it is another: what is misspelt or of a wrong type would
+ * count as not said, and a package be public or a token be valid for ever. Without members (NULL)
+ * any object will do.
+ */
+struct request_member {
+	const char *name;
+	json_type type;
+};
+json_t *request_json(struct request *request, const struct request_member *members, size_t count);
+/* The same with a table whose size is known. */
+#define REQUEST_JSON(request, table)                                                               \
+	request_json(request, table, sizeof(table) / sizeof((table)[0]))
 
 /*
  * serve.c: answers with the file, ranges and conditions honoured. Takes fd. etag is without

@@ -74,6 +74,7 @@ static const cyaml_schema_field_t limits_fields[] = {
 	UINT("idle_timeout", struct settings_limits, idle_timeout),
 	UINT("upload_expiry", struct settings_limits, upload_expiry),
 	UINT("uploads", struct settings_limits, uploads),
+	UINT("upload_budget", struct settings_limits, upload_budget),
 	CYAML_FIELD_END
 };
 
@@ -168,6 +169,8 @@ static int fill_defaults(struct settings *settings)
 	limits->idle_timeout = limits->idle_timeout ? limits->idle_timeout : 60;
 	limits->upload_expiry = limits->upload_expiry ? limits->upload_expiry : 7 * 86400;
 	limits->uploads = limits->uploads ? limits->uploads : 100;
+	limits->upload_budget =
+		limits->upload_budget ? limits->upload_budget : 2 * limits->upload_size;
 	settings->publish.grace = settings->publish.grace ? settings->publish.grace : 86400;
 	return 0;
 }
@@ -278,6 +281,12 @@ static void check_all(struct check *check, struct settings *settings)
 		      UPLOAD_SESSIONS_MAX);
 	if (limits->upload_size > UPLOAD_SIZE_MAX)
 		wrong(check, "limits.upload_size", "upload_size is %llu; write up to 2^50",
+		      (unsigned long long)limits->upload_size);
+	if (limits->upload_budget < limits->upload_size ||
+	    limits->upload_budget > 2 * UPLOAD_SIZE_MAX)
+		wrong(check, "limits.upload_budget",
+		      "upload_budget is %llu; write at least upload_size (%llu), up to 2^51",
+		      (unsigned long long)limits->upload_budget,
 		      (unsigned long long)limits->upload_size);
 	check_publish(check, &settings->publish);
 	check_listen(check, settings);

@@ -56,6 +56,7 @@ struct settings_limits {
 	uint32_t idle_timeout;	/* seconds; default 60 */
 	uint32_t upload_expiry; /* seconds an unfinished upload is kept; default 7 days */
 	uint32_t uploads;	/* unfinished ones of one token or peer; default 100 */
+	uint64_t upload_budget; /* bytes that those may hold; default twice upload_size */
 };
 
 struct settings_publish {

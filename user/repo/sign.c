@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,14 +55,28 @@ static int gpg_run(struct gpg *gpg, const char *cwd, const char *input, int outp
 	return err;
 }
 
+/* A key may be made while a publish signs: who ends first leaves the agent to the other. */
+static pthread_mutex_t users_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned users;
+
+void sign_begin(void)
+{
+	pthread_mutex_lock(&users_lock);
+	users++;
+	pthread_mutex_unlock(&users_lock);
+}
+
 void sign_end(struct store *store)
 {
-	char home[128], *why;
+	char home[128], *why = NULL;
 	const char *argv[] = { "gpgconf", "--homedir", home, "--kill", "all", NULL };
 	struct spawn spawn = { argv, NULL, NULL, -1, GPG_TIME };
 
 	snprintf(home, sizeof(home), "%s/" HOME, store->path);
-	spawn_run(&spawn, NULL, &why);
+	pthread_mutex_lock(&users_lock);
+	if (!--users)
+		spawn_run(&spawn, NULL, &why);
+	pthread_mutex_unlock(&users_lock);
 	free(why);
 }
 
@@ -184,8 +199,9 @@ static bool has_secret(struct store *store, const char *fingerprint)
 	return true;
 }
 
-int sign_key_add(struct store *store, const char *user_id, const char *armored,
-		 char ret_fingerprint[SIGN_FINGERPRINT_LEN + 1], struct problem *problem)
+/* With keys_lock. */
+static int add_key(struct store *store, const char *user_id, const char *armored,
+		   char ret_fingerprint[SIGN_FINGERPRINT_LEN + 1], struct problem *problem)
 {
 	/* RSA 3072: what every apt and rpm in use can verify. */
 	const char *const create[] = {
@@ -207,6 +223,7 @@ int sign_key_add(struct store *store, const char *user_id, const char *armored,
 		return problem_set(problem, 413, "too-large", NULL, "no key is that large");
 	if (mkdirat(store->dir, HOME, 0700) && errno != EEXIST)
 		return problem_errno(problem, -errno, "key");
+	sign_begin();
 	gpg_start(&gpg, store);
 	gpg_add(&gpg, "--status-fd");
 	gpg_add(&gpg, "1");
@@ -235,7 +252,21 @@ out:
 	return err ? -1 : 0;
 }
 
-int sign_key_retire(struct store *store, const char *fingerprint, struct problem *problem)
+/* Two that change the list at once would lose one change. */
+static pthread_mutex_t keys_lock = PTHREAD_MUTEX_INITIALIZER;
+
+int sign_key_add(struct store *store, const char *user_id, const char *armored,
+		 char ret_fingerprint[SIGN_FINGERPRINT_LEN + 1], struct problem *problem)
+{
+	int result;
+
+	pthread_mutex_lock(&keys_lock);
+	result = add_key(store, user_id, armored, ret_fingerprint, problem);
+	pthread_mutex_unlock(&keys_lock);
+	return result;
+}
+
+static int retire_key(struct store *store, const char *fingerprint, struct problem *problem)
 {
 	struct sign_keys keys, left = { .count = 0 };
 	int err = sign_keys_load(store, &keys);
@@ -252,6 +283,16 @@ int sign_key_retire(struct store *store, const char *fingerprint, struct problem
 		return problem_set(problem, 409, "last-key", "make or import another one first",
 				   "it is the only key that signs");
 	return save_keys(store, &left, problem);
+}
+
+int sign_key_retire(struct store *store, const char *fingerprint, struct problem *problem)
+{
+	int result;
+
+	pthread_mutex_lock(&keys_lock);
+	result = retire_key(store, fingerprint, problem);
+	pthread_mutex_unlock(&keys_lock);
+	return result;
 }
 
 int sign_file(struct store *store, const struct sign_keys *keys, const char *cwd, const char *input,

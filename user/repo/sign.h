@@ -29,7 +29,8 @@ int sign_key_retire(struct store *store, const char *fingerprint, struct problem
 /* Signs cwd/input: a clear-signed file (clear), or an armored detached signature. */
 int sign_file(struct store *store, const struct sign_keys *keys, const char *cwd, const char *input,
 	      const char *output, bool clear, struct problem *problem);
-/* Ends the gpg-agent that signing started. */
+/* Around signing: the last one to end stops the gpg-agent that was started. */
+void sign_begin(void);
 void sign_end(struct store *store);
 
 #endif

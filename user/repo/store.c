@@ -95,6 +95,7 @@ int store_open(const char *path, uint64_t keep_free, struct store **ret_store, c
 	store->quarantine = -1;
 	store->keep_free = keep_free;
 	pthread_mutex_init(&store->mutex, NULL);
+	pthread_mutex_init(&store->space, NULL);
 	store->path = strdup(path);
 	err = store->path ? open_tree(store) : -ENOMEM;
 	if (!err) {
@@ -132,6 +133,7 @@ void store_close(struct store *store)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	pthread_mutex_destroy(&store->mutex);
+	pthread_mutex_destroy(&store->space);
 	free(store->path);
 	free(store);
 }

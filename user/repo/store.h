@@ -22,6 +22,8 @@
 
 #include "../lib/name.h"
 
+struct upload;
+
 struct store {
 	char *path;
 	int dir, lock, blobs, uploads, published, quarantine; /* directory fds, owned */
@@ -29,6 +31,10 @@ struct store {
 	/* Held from a blob's appearance to its row's commit, and over a deletion: the two
 	 * never cross. Taken before the database's writer. */
 	pthread_mutex_t mutex;
+	/* Held from looking at what is free, and at what an uploader holds, to having more of it.
+	 * Taken before the database's writer. */
+	pthread_mutex_t space;
+	struct upload *arriving; /* uploads in one request (upload_begin.c) */
 };
 
 /* -errno and *ret_why, malloc'd, when the directory cannot be used. */

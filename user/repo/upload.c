@@ -19,162 +19,10 @@ void upload_clear(struct upload *upload)
 	memset(upload, 0, sizeof(*upload));
 }
 
-int upload_check(struct store *store, const struct upload *upload, uint64_t max_size,
-		 struct problem *problem)
-{
-	uint64_t available;
-	int err;
-
-	if (!name_filename_valid(upload->filename))
-		return problem_set(
-			problem, 400, "bad-name",
-			"use up to 240 printable characters without / \\ \" ' < > & % ? # *"
-			" | ; ` $ or blanks, not starting with . or -",
-			"the file name is not allowed");
-	if ((*upload->name && !name_package_valid(upload->name)) ||
-	    (*upload->version && !name_version_valid(upload->version)) ||
-	    (*upload->arch && !name_arch_valid(upload->arch)))
-		return problem_set(problem, 400, "bad-name",
-				   "letters, digits and +-._ (versions also ~ : ^)",
-				   "name, version or architecture is not allowed");
-	if (upload->size != UPLOAD_SIZE_UNKNOWN && upload->size > max_size)
-		return problem_set(
-			problem, 413, "too-large",
-			"limits.upload_size in the daemon's configuration sets the limit",
-			"%llu bytes are over the limit of %llu", (unsigned long long)upload->size,
-			(unsigned long long)max_size);
-	err = store_space(store, upload->size == UPLOAD_SIZE_UNKNOWN ? 1 : upload->size,
-			  &available);
-	if (err == -ENOSPC)
-		return problem_set(problem, 507, "disk-full", "free space or delete packages",
-				   "%llu bytes are needed, %llu may be used",
-				   (unsigned long long)upload->size, (unsigned long long)available);
-	return err ? problem_errno(problem, err, "upload") : 0;
-}
-
-/* who NULL: everybody's. */
-static int64_t count_sessions(sqlite3 *sql_db, const char *who)
-{
-	sqlite3_stmt *statement = db_prepare(
-		sql_db, "SELECT count(*) FROM uploads WHERE ?1 IS NULL OR created_by = ?1");
-	int64_t count = UPLOAD_SESSIONS_MAX;
-
-	if (statement)
-		db_bind_text(statement, 1, who);
-	if (statement && sqlite3_step(statement) == SQLITE_ROW)
-		count = sqlite3_column_int64(statement, 0);
-	db_done(statement);
-	return count;
-}
-
-static int insert_session(struct db *db, const struct upload *upload, uint32_t most,
-			  struct problem *problem)
-{
-	const char *const texts[] = { upload->id,	  upload->filename, upload->sha256,
-				      upload->name,	  upload->version,  upload->arch,
-				      upload->visibility, upload->who };
-	sqlite3 *writer = db_begin(db);
-	sqlite3_stmt *statement;
-	int err;
-
-	if (!writer)
-		return problem_errno(problem, -errno, "upload");
-	if (count_sessions(writer, upload->who) >= most) {
-		db_rollback(db);
-		return problem_set(problem, 429, "too-many-uploads",
-				   "finish or abort some (DELETE /v1/uploads/ID), or wait until "
-				   "they expire; limits.uploads sets the limit",
-				   "%s has %u unfinished uploads", upload->who, most);
-	}
-	if (count_sessions(writer, NULL) >= UPLOAD_SESSIONS_MAX) {
-		db_rollback(db);
-		return problem_set(problem, 503, "busy", "finish or abort some, or wait",
-				   "%d uploads are unfinished", UPLOAD_SESSIONS_MAX);
-	}
-	statement = db_prepare(writer, "INSERT INTO uploads (id, filename, sha256, name, version,"
-				       " arch, tenants, created_by, size, created_at)"
-				       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-	if (statement) {
-		for (int i = 0; i < 8; i++)
-			db_bind_text(statement, i + 1, texts[i]);
-		sqlite3_bind_int64(statement, 9, (int64_t)upload->size);
-		sqlite3_bind_int64(statement, 10, db_now());
-	}
-	err = db_run(statement);
-	if (err)
-		db_rollback(db);
-	else
-		err = db_commit(db);
-	return err ? problem_errno(problem, err, "upload") : 0;
-}
-
-int upload_begin(struct db *db, struct store *store, struct upload *upload, uint32_t most,
-		 struct problem *problem)
-{
-	int fd, err;
-
-	err = digest_random_hex(NAME_UPLOAD_LEN / 2, upload->id);
-	if (err)
-		return problem_errno(problem, err, "upload");
-	fd = openat(store->uploads, upload->id, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return problem_errno(problem, -errno, "upload");
-	fault_point("upload-created");
-	/* Reserve the space now, so that a full disk is said before the bytes are sent. File
-	 * systems that cannot are told so by the write that fails. */
-	if (upload->size != UPLOAD_SIZE_UNKNOWN && upload->size &&
-	    fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)upload->size) && errno != EOPNOTSUPP) {
-		problem_errno(problem, -errno, "upload");
-		goto fail;
-	}
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		problem_errno(problem, -errno, "upload");
-		goto fail;
-	}
-	if (!upload->session)
-		return fd;
-	/* The name must be on disk before the row that promises it. */
-	err = store_sync(store->uploads, "upload-dir-sync");
-	if (err)
-		problem_errno(problem, err, "upload");
-	else if (!insert_session(db, upload, most, problem))
-		return fd;
-fail:
-	unlinkat(store->uploads, upload->id, 0);
-	close(fd);
-	return -1;
-}
-
 static int no_such_upload(struct problem *problem)
 {
 	return problem_set(problem, 404, "no-upload", "start the upload again",
 			   "no such upload: finished, aborted, expired, or somebody else's");
-}
-
-bool upload_again(sqlite3 *reader, struct upload *upload)
-{
-	const char *const texts[] = { upload->who,	 upload->filename, upload->sha256,
-				      upload->name,	 upload->version,  upload->arch,
-				      upload->visibility };
-	sqlite3_stmt *statement = NULL;
-	bool found = false;
-
-	if (*upload->sha256 && reader)
-		statement = db_prepare(reader, "SELECT id FROM uploads WHERE created_by = ?"
-					       " AND filename = ? AND sha256 = ? AND name = ?"
-					       " AND version = ? AND arch = ? AND tenants = ?"
-					       " AND size = ? ORDER BY created_at DESC LIMIT 1");
-	if (!statement)
-		return false;
-	for (int i = 0; i < 7; i++)
-		db_bind_text(statement, i + 1, texts[i]);
-	sqlite3_bind_int64(statement, 8, (int64_t)upload->size);
-	if (sqlite3_step(statement) == SQLITE_ROW) {
-		snprintf(upload->id, sizeof(upload->id), "%s", db_text(statement, 0));
-		found = true;
-	}
-	db_done(statement);
-	return found;
 }
 
 int upload_find(sqlite3 *reader, const char *id, const char *who, struct upload *ret_upload,
@@ -217,6 +65,38 @@ int upload_find(sqlite3 *reader, const char *id, const char *who, struct upload 
 	}
 	*ret_upload = upload;
 	return 0;
+}
+
+json_t *upload_list(sqlite3 *reader, struct store *store, const char *who)
+{
+	sqlite3_stmt *statement =
+		reader ? db_prepare(reader, "SELECT id, filename, size, created_by, created_at"
+					    " FROM uploads WHERE ?1 IS NULL OR created_by = ?1"
+					    " ORDER BY created_at, id")
+		       : NULL;
+	struct upload upload = { .session = true };
+	json_t *list = json_array();
+	uint64_t offset;
+
+	if (!statement || !list) {
+		json_decref(list);
+		return NULL;
+	}
+	db_bind_text(statement, 1, who);
+	while (sqlite3_step(statement) == SQLITE_ROW) {
+		snprintf(upload.id, sizeof(upload.id), "%s", db_text(statement, 0));
+		offset = 0;
+		upload_offset(store, &upload, &offset);
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:I, s:I, s:s, s:I}", "id", upload.id,
+					"filename", db_text(statement, 1), "size",
+					(json_int_t)sqlite3_column_int64(statement, 2), "offset",
+					(json_int_t)offset, "who", db_text(statement, 3),
+					"created_at",
+					(json_int_t)sqlite3_column_int64(statement, 4)));
+	}
+	db_done(statement);
+	return list;
 }
 
 int upload_open(struct store *store, const struct upload *upload, struct problem *problem)
@@ -340,12 +220,12 @@ static int commit_package(struct db *db, const struct upload *upload,
 		db_rollback(db);
 		return problem_set(problem, 409, "exists",
 				   "raise the version, or delete the other one first",
-				   "%s exists with another content (%.12s…, package %lld)", label,
+				   "%s exists with another content (%.12s..., package %lld)", label,
 				   other, (long long)id);
 	}
 	*ret_created = !id;
 	if (!id) {
-		id = catalog_insert(writer, package);
+		id = catalog_insert(writer, package, problem);
 		if (id > 0)
 			err = db_audit(writer, package->who, "upload", label, package->sha256);
 	}
@@ -361,7 +241,7 @@ static int commit_package(struct db *db, const struct upload *upload,
 	else
 		err = db_commit(db);
 	if (err)
-		return problem_errno(problem, err, "upload");
+		return problem->status ? -1 : problem_errno(problem, err, "upload");
 	*ret_id = id;
 	return 0;
 }
@@ -372,10 +252,10 @@ static int refuse(struct db *db, struct store *store, const struct upload *uploa
 {
 	struct problem ignored;
 
-	if (!upload->session || strcmp(problem->code, "bad-digest") != 0)
+	if (!upload->session || strcmp(problem->code, "bad-digest") != 0 || ftruncate(fd, 0))
 		upload_abort(db, store, upload, &ignored);
-	else if (ftruncate(fd, 0))
-		upload_abort(db, store, upload, &ignored);
+	else /* Its space went with the bytes; where that fails, a write will say so. */
+		fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)upload->size);
 	return -1;
 }
 
@@ -396,7 +276,7 @@ int upload_finish(struct db *db, struct store *store, const struct upload *uploa
 	if ((*upload->sha256 && strcmp(upload->sha256, sha256) != 0) ||
 	    (upload->size != UPLOAD_SIZE_UNKNOWN && upload->size != package.size)) {
 		problem_set(problem, 422, "bad-digest", "send the file again",
-			    "%llu bytes with the digest %.12s… arrived, %.12s… was announced",
+			    "%llu bytes with the digest %.12s... arrived, %.12s... was announced",
 			    (unsigned long long)package.size, sha256,
 			    *upload->sha256 ? upload->sha256 : "another size");
 		return refuse(db, store, upload, fd, problem);

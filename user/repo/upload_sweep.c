@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Clears away what broken uploads left: at start, and then every hour. */
+/* Clears away what broken uploads left: at start, every hour, and when a token is revoked. */
 #include "upload.h"
 
 #include <dirent.h>
@@ -62,13 +62,21 @@ static int sweep_rows(struct db *db, struct store *store, int64_t max_age)
 	int count = 0, gone = 0;
 
 	ids = calloc(UPLOAD_SESSIONS_MAX, sizeof(*ids));
-	statement = reader ? db_prepare(reader, "SELECT id, created_at < ? FROM uploads LIMIT 1000")
-			   : NULL;
+	statement =
+		reader ? db_prepare(reader,
+				    "SELECT id, created_at < ?1 OR (created_by LIKE 'token:%'"
+				    " AND NOT EXISTS (SELECT 1 FROM tokens"
+				    " WHERE 'token:' || name = uploads.created_by"
+				    " AND revoked_at = 0"
+				    " AND (expires_at = 0 OR expires_at > ?2)))"
+				    " FROM uploads LIMIT 1000")
+		       : NULL;
 	if (!ids || !statement) {
 		free(ids);
 		return -EIO;
 	}
 	sqlite3_bind_int64(statement, 1, db_now() - max_age);
+	sqlite3_bind_int64(statement, 2, db_now());
 	while (count < UPLOAD_SESSIONS_MAX && sqlite3_step(statement) == SQLITE_ROW) {
 		snprintf(ids[count], sizeof(ids[0]), "%s", db_text(statement, 0));
 		expired[count++] = sqlite3_column_int(statement, 1);
