@@ -23,6 +23,11 @@ static const struct bad {
 	{ "tab hint", "relay:\n\tworkers: 1\n", "spaces, not with tabs" },
 	{ "open bracket", "listen: {ports: [80\n", "f:2:1: did not find expected ',' or ']'" },
 	{ "not UTF-8", "log: {access: /\xff\xfe}\n", "f:1:16: invalid" },
+	/* where it begins, not where its end is missed */
+	{ "no blank behind a colon", "relay:\n  user: a\n  workers:1\nlog: {}\n",
+	  "f:3:3: could not find expected ':'" },
+	{ "quote without an end", "log:\n  access: \"/x\nrelay: {}\nlimits: {}\n",
+	  "f:2:11: found un" },
 	{ "two documents", "relay: {workers: 1}\n---\nrelay: {workers: 2}\n",
 	  "f:2:1: a second document" },
 	{ "a scalar", "sluice\n", "f:1:1: the file is a single value" },
@@ -37,7 +42,8 @@ static const struct bad {
 	{ "deep", "[[[[[[[[[[[[[[[[[\n", "f:1:17: nested too deeply" },
 	/* shape */
 	{ "unknown key", "relay:\n  workers: 1\n  wrokers: 2\n",
-	  "f:3:3: relay: no key 'wrokers' exists here; did you mean 'workers'? Known: workers, us" },
+	  "f:3:3: relay: no key 'wrokers' exists here; did you mean 'workers'? Known: workers, "
+	  "us" },
 	{ "unknown part", "\ntenant: []\n",
 	  "f:2:1: no key 'tenant' exists here; did you mean 'tenants'? Known: man" },
 	{ "nothing like it", "relay: {colour: red}\n",
@@ -46,7 +52,8 @@ static const struct bad {
 	  "f:3:1: no key 'engine' exists here; it belongs into: relay" },
 	{ "not indented, of a list", "routes:\n  - {path: /, service: s}\norigins: []\n",
 	  "f:3:1: no key 'origins' exists here; it belongs into: services" },
-	{ "of several", "name: a\n", "f:1:1: no key 'name' exists here; it belongs into: services, te" },
+	{ "of several", "name: a\n",
+	  "f:1:1: no key 'name' exists here; it belongs into: services, te" },
 	{ "indented too far", "relay:\n  workers: 1\n  discover: []\n",
 	  "f:3:3: relay: no key 'discover' exists here; it begins a line of its own" },
 	{ "twice", "log: {}\nrelay: {}\nlog: {}\n", "f:3:1: 'log' is given twice" },

@@ -48,7 +48,7 @@ static const struct opt option_table[] = {
 	  offsetof(struct agent_options, sources), 0, 0, NULL },
 	{ OPT_TEXT, 0, "root", "DIR", "install into another root",
 	  offsetof(struct agent_options, root), 0, 0, NULL },
-	{ OPT_WORD, 0, "manager", "NAME", "apt or dnf (default: apt where it is, else dnf)",
+	{ OPT_WORD, 0, "manager", "NAME", "default: apt where it is, else dnf",
 	  offsetof(struct agent_options, manager), 0, 0, managers },
 	{ OPT_NUMBER, 'w', "wait", "SECONDS", "how long one poll waits (default 55)",
 	  offsetof(struct agent_options, wait), 1, 60, NULL },

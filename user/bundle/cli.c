@@ -47,8 +47,8 @@ int main(int argc, char **argv)
 	static struct cli cli;
 	const struct cli_program program = {
 		.name = "sluice-bundle",
-		.summary = "Bundles: everything a cluster without a network is installed from, in "
-			   "one signed file.",
+		.summary = "Makes and reads bundles, from which clusters without a network are "
+			   "installed.",
 		.families = families,
 		.common = { "Common options", common_options, COMMON_COUNT, &cli.options },
 		.cli = &cli,

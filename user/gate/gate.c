@@ -30,6 +30,8 @@ struct sl_listener_key gate_listener_key(const struct gate *gate,
 	};
 }
 
+#define LOOPBACK 1 /* every namespace's first interface: LOOPBACK_IFINDEX */
+
 /* Masters that take their ports' packets as their own; a VRF or an OVS datapath does not. */
 static bool carries_addresses(const char *kind)
 {
@@ -47,6 +49,12 @@ static int find_links(struct gate *gate, const struct gate_spec *spec, struct li
 		snprintf(why, GATE_WHY_MAX, "no interface %s in namespace %s", spec->interface,
 			 spec->netns);
 		return err;
+	}
+	/* What it sends it gets itself: no VM's packet ever arrives there. */
+	if (port.ifindex == LOOPBACK) {
+		snprintf(why, GATE_WHY_MAX, "%s is the loopback: VMs' packets arrive at another",
+			 spec->interface);
+		return -ENODEV;
 	}
 	l3 = port;
 	if (spec->l3_interface) {
@@ -349,8 +357,9 @@ int gate_attach(struct gate *gate, struct gate_load *load, const struct gate_spe
 
 	why[0] = '\0';
 	if (ns < 0) {
-		snprintf(why, GATE_WHY_MAX, "namespace %s: %s", spec->netns,
-			 ns == -EINVAL ? "not a network namespace" : strerror(-ns));
+		snprintf(why, GATE_WHY_MAX,
+			 ns == -ENOENT ? "there is no namespace %s" : "namespace %s: %s",
+			 spec->netns, ns == -EINVAL ? "not a network namespace" : strerror(-ns));
 		return ns;
 	}
 	new.netns_inode = netns_inode_of(ns);

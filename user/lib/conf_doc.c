@@ -27,10 +27,17 @@ static int report_syntax(const yaml_parser_t *parser, struct conf_report *report
 			 size_t len)
 {
 	const char *problem = parser->problem ? parser->problem : "not YAML";
-	size_t line = parser->problem_mark.line, column = parser->problem_mark.column;
+	const char *began = parser->context ? parser->context : "";
+	yaml_mark_t mark = parser->problem_mark;
+	size_t line, column;
 
 	if (parser->error == YAML_MEMORY_ERROR)
 		return -ENOMEM;
+	/* What has no end is noticed far below: the mistake is where it began. */
+	if (strstr(began, "scanning a simple key") || strstr(began, "scanning a quoted scalar"))
+		mark = parser->context_mark;
+	line = mark.line;
+	column = mark.column;
 	if (parser->error == YAML_READER_ERROR) {
 		/* The reader fails before there are lines: count them. */
 		line = column = 0;

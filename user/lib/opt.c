@@ -12,6 +12,7 @@
 #define OPTIONS_MAX 32
 #define VALUE_BASE  256 /* getopt's val: VALUE_BASE + number of the option, above any letter */
 #define HELP_COLUMN 30
+#define LINE_WIDTH  79
 #define CHOICES_MAX 256
 
 /* getopt_long's view of a spec, and the way back. */
@@ -232,9 +233,29 @@ int opt_parse(const struct opt_spec *spec, int argc, char **argv, int *ret_first
 	return 0;
 }
 
+/* Words from column HELP_COLUMN on, of which the first line has begun. */
+static void put_wrapped(const char *text, FILE *out)
+{
+	int column = HELP_COLUMN;
+
+	while (*text) {
+		int len = (int)strcspn(text, " ");
+
+		if (column > HELP_COLUMN && column + 1 + len > LINE_WIDTH) {
+			fprintf(out, "\n%*s", HELP_COLUMN, "");
+			column = HELP_COLUMN;
+		} else if (column > HELP_COLUMN) {
+			column += fprintf(out, " ");
+		}
+		column += fprintf(out, "%.*s", len, text);
+		text += len + strspn(text + len, " ");
+	}
+	fputc('\n', out);
+}
+
 static void usage_option(const struct opt *opt, FILE *out)
 {
-	char choices[CHOICES_MAX] = "";
+	char choices[CHOICES_MAX] = "", text[2 * CHOICES_MAX];
 	int width;
 
 	width = opt->letter ? fprintf(out, "  -%c, ", opt->letter) : fprintf(out, "      ");
@@ -245,12 +266,11 @@ static void usage_option(const struct opt *opt, FILE *out)
 		fputc('\n', out);
 		width = 0;
 	}
-	fprintf(out, "%*s%s", HELP_COLUMN - width, "", opt->help);
-	if (opt->kind == OPT_WORD) {
+	fprintf(out, "%*s", HELP_COLUMN - width, "");
+	if (opt->kind == OPT_WORD)
 		list_words(opt, choices, sizeof(choices));
-		fprintf(out, ": %s", choices);
-	}
-	fputc('\n', out);
+	snprintf(text, sizeof(text), "%s%s%s", opt->help, *choices ? ": " : "", choices);
+	put_wrapped(text, out);
 }
 
 void opt_usage(const struct opt_spec *spec, FILE *out)

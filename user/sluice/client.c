@@ -273,6 +273,8 @@ static enum status call(const struct common *common, const char *command, json_t
 	/* What the user typed: "tenant.attach" is "tenant attach". */
 	snprintf(typed, sizeof(typed), "%s", command);
 	typed[strcspn(typed, ".")] = typed[strcspn(typed, ".")] ? ' ' : '\0';
+	if (!strcmp(command, "log.open"))
+		strcpy(typed, "log");
 
 	err = socket_path(common, path, sizeof(path));
 	if (err < 0) {

@@ -109,18 +109,18 @@ static enum status run_version(const struct common *common, char **arguments, in
 
 const struct command command_reload = {
 	.name = "reload",
-	.summary = "Apply the configuration file again, cutting no transfer",
+	.summary = "Apply the configuration file; nothing is cut",
 	.run = run_reload,
 };
 
 const struct command command_upgrade = {
 	.name = "upgrade",
-	.summary = "Put the installed sluiced in place of the running one, cutting no transfer",
+	.summary = "Replace the running sluiced; nothing is cut",
 	.run = run_upgrade,
 };
 
 const struct command command_version = {
 	.name = "version",
-	.summary = "Print the versions of this program and of the daemon",
+	.summary = "Print the versions of program and daemon",
 	.run = run_version,
 };

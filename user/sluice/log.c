@@ -14,6 +14,7 @@
 
 #include "client.h"
 #include "log_line.h"
+#include "render.h"
 
 #define LINES_DEFAULT 100
 #define LINES_MOST    1000000
@@ -218,8 +219,13 @@ static enum status run_rotate(const struct common *common, char **arguments, int
 
 	if (status != STATUS_OK)
 		return status;
+	if (common->json)
+		render_json(data);
+	else if (json_is_null(json_object_get(data, "path")))
+		puts("there is no access log; log.access in sluice.yaml turns it on");
+	else
+		puts("the access log was opened again");
 	json_decref(data);
-	puts(common->json ? "{}" : "the access log was opened again");
 	return STATUS_OK;
 }
 

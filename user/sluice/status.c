@@ -224,6 +224,6 @@ static enum status run_status(const struct common *common, char **arguments, int
 
 const struct command command_status = {
 	.name = "status",
-	.summary = "Show daemon, workers, services and tenants on one page",
+	.summary = "Show daemon, workers, services and tenants",
 	.run = run_status,
 };

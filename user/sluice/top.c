@@ -424,7 +424,7 @@ static enum status run_top(const struct common *common, char **arguments, int co
 
 const struct command command_top = {
 	.name = "top",
-	.summary = "Show live what tenants do: requests, bytes, drops, response times",
+	.summary = "Show live what tenants do",
 	.options = options,
 	.options_count = sizeof(options) / sizeof(options[0]),
 	.target = &settings,

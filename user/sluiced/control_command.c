@@ -141,8 +141,8 @@ static json_t *do_tenant_show(struct sluiced *sluiced, json_t *arguments)
 		return control_error("usage", "give the tenant's name", "name is missing");
 	tenant = tenants_find(sluiced->tenants, name);
 	if (!tenant)
-		return control_error("not-found", "see tenant list", "there is no tenant %.64s",
-				     name);
+		return control_error("not-found", "see: sluice tenant list",
+				     "there is no tenant %.64s", name);
 	return control_data(report_tenant(sluiced, tenant));
 }
 
@@ -155,8 +155,7 @@ static json_t *do_tenant_attach(struct sluiced *sluiced, json_t *arguments)
 		parse_want(sluiced->generation->conf, arguments, netns, sizeof(netns), &want);
 
 	if (bad)
-		return control_error("usage", "see docs/control.md for what it may be",
-				     "%s is missing or wrong", bad);
+		return control_bad_argument(bad);
 	switch (tenants_attach(sluiced->tenants, &want, &tenant, why)) {
 	case TENANTS_OK:
 		return control_data(report_tenant(sluiced, tenant));
@@ -169,8 +168,9 @@ static json_t *do_tenant_attach(struct sluiced *sluiced, json_t *arguments)
 	case TENANTS_FULL:
 		return control_error("busy", "raise limits.tenants", "%s", why);
 	case TENANTS_NOT_FOUND:
-		return control_error("not-found", "check the names with \"ip -n NETNS link\"", "%s",
-				     why);
+		return control_error("not-found",
+				     "namespaces: ip netns list; interfaces: ip -n NETNS link",
+				     "%s", why);
 	case TENANTS_SYSTEM:
 		break;
 	}
@@ -217,7 +217,8 @@ static json_t *do_log_rotate(struct sluiced *sluiced, json_t *arguments)
 	json_t *reply;
 
 	if (!err)
-		return control_data(json_object());
+		return control_data(
+			json_pack("{s:s?}", "path", sluiced->generation->conf->log.access));
 	reply = control_error("system", "lines still go to the file that was open before", "%s",
 			      why ? why : strerror(-err));
 	free(why);
@@ -342,16 +343,16 @@ static json_t *run_command(struct sluiced *sluiced, const struct command *comman
 	if (command->open) {
 		fd = command->open(sluiced, arguments);
 		if (fd == -EINVAL)
-			return control_error("usage", "see docs/control.md for what it may be",
-					     "an argument is wrong");
+			return control_error("usage", "see sluice(8)", "an argument is wrong");
 		if (fd == -EBUSY)
 			return control_error("busy", "try again in a moment",
 					     "another %s is under way", command->name);
 		if (fd == -ENOENT && command->open != open_log)
-			return control_error("not-found", "see tenant list",
+			return control_error("not-found", "see: sluice tenant list",
 					     "there is no such tenant");
 		if (fd == -ENOENT)
-			return control_error("not-found", "set log.access in sluice.yaml",
+			return control_error("not-found",
+					     "set log.access in sluice.yaml, then: sluice reload",
 					     "there is no access log");
 		if (fd < 0)
 			return control_error("system", "see sluiced's log", "%s", strerror(-fd));

@@ -177,7 +177,8 @@ static bool read_tenant(json_t *arguments, json_t *record, struct problem *probl
 	char netns[NAME_MAX];
 
 	if (!name || !want_name_valid(name))
-		return wrong(problem, "name is missing or wrong");
+		return wrong(problem,
+			     "name is no name of up to 63 letters, digits, '.', '_' and '-'");
 	snprintf(netns, sizeof(netns), "tenant-%s", name);
 	json_object_set_new(record, "kind", json_string("tenant"));
 	json_object_set_new(record, "name", json_string(name));
@@ -284,8 +285,7 @@ static json_t *build(struct sluiced *sluiced, json_t *record)
 static json_t *refuse(json_t *record, const struct problem *problem)
 {
 	json_decref(record);
-	return control_error("usage", "see docs/control.md for what it may be", "%s",
-			     problem->text);
+	return control_error("usage", "see sluice(8)", "%s", problem->text);
 }
 
 json_t *control_create_tenant(struct sluiced *sluiced, json_t *arguments)

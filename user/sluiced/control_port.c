@@ -30,8 +30,7 @@ static const char *parse(json_t *arguments, bool needed, const char **ret_tenant
 
 static json_t *refuse(const char *bad)
 {
-	return control_error("usage", "see docs/control.md for what it may be",
-			     "%s is missing or wrong", bad);
+	return control_bad_argument(bad);
 }
 
 json_t *control_port_set(struct sluiced *sluiced, json_t *arguments)
@@ -69,7 +68,8 @@ json_t *control_port_del(struct sluiced *sluiced, json_t *arguments)
 		return refuse(bad);
 	err = ports_del(sluiced->ports, tenant, mac);
 	if (err == -ENOENT)
-		return control_error("not-found", "see port list", "there is no such binding");
+		return control_error("not-found", "see: sluice port list",
+				     "there is no such binding");
 	if (err == -EPERM)
 		return control_error("conflict", "take it out of the file",
 				     "it stands in bindings.file");

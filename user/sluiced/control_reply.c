@@ -23,6 +23,33 @@ json_t *control_error(const char *code, const char *hint, const char *format, ..
 			 message, "hint", hint);
 }
 
+json_t *control_bad_argument(const char *key)
+{
+#define NAME "a name has up to 63 letters, digits, '.', '_', '-', and begins with a letter or digit"
+	static const struct {
+		const char *key, *form;
+	} forms[] = {
+		{ "name", NAME },
+		{ "tenant", NAME },
+		{ "netns", "write a name of \"ip netns list\", an absolute path or a process id" },
+		{ "interface", "write the interface's name, up to 15 characters" },
+		{ "l3_interface", "write the interface's name, up to 15 characters" },
+		{ "bridge", "write fd or stream" },
+		{ "fail", "write pass or drop" },
+		{ "guard", "write auto, tc, xdp-native or xdp-generic" },
+		{ "ports", "write up to 8 different ports, 1 to 65535" },
+		{ "ipv6", "write true or false" },
+		{ "mac", "write one machine's, e.g. fa:16:3e:00:00:05" },
+	};
+#undef NAME
+	const char *form = "see sluice(8)";
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+		if (!strcmp(forms[i].key, key))
+			form = forms[i].form;
+	return control_error("usage", form, "%s is missing or wrong", key);
+}
+
 json_t *control_data(json_t *data)
 {
 	return data ? json_pack("{s:b, s:o}", "ok", 1, "data", data)

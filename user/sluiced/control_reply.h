@@ -11,6 +11,8 @@
 
 json_t *control_error(const char *code, const char *hint, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* An argument that is missing or wrong, and what it may be. */
+json_t *control_bad_argument(const char *key);
 /* data is taken over; NULL: no memory. */
 json_t *control_data(json_t *data);
 

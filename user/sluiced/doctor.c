@@ -131,7 +131,21 @@ static const char *example_path(void)
 	return "/usr/" EXAMPLE;
 }
 
-static void complain_of_conf(struct doctor *doctor, const char *config, const char *why)
+/* A line of a report stays one line: the first mistake, and how many there are. */
+static const char *first_of(char *why, const char *config)
+{
+	char *end = why ? strchr(why, '\n') : NULL;
+	unsigned more = 0;
+
+	if (!end)
+		return why ? why : config;
+	for (const char *at = end; at; at = strchr(at + 1, '\n'))
+		more++;
+	*end = '\0';
+	return doctor_text("%s (and %u more)", why, more);
+}
+
+static void complain_of_conf(struct doctor *doctor, const char *config, char *why)
 {
 	const char *word = doctor_word(config);
 
@@ -145,7 +159,31 @@ static void complain_of_conf(struct doctor *doctor, const char *config, const ch
 		doctor_say(doctor, NULL, "configuration", DOCTOR_FAIL,
 			   "sluiced does not start with it",
 			   doctor_text("sluiced --check-config --config %s", word), "%s",
-			   why ? why : config);
+			   first_of(why, config));
+}
+
+/* The daemon goes on with the one in force, but the next one would not start. */
+static void look_at_file(struct doctor *doctor, const char *config)
+{
+	struct conf *conf = NULL;
+	char *why = NULL;
+	int err = conf_load(config, &conf, &why);
+
+	if (!err)
+		err = conf_read_secrets(conf, &why);
+	if (err)
+		doctor_say(doctor, NULL, "configuration", DOCTOR_WARN,
+			   "sluiced goes on with the configuration in force; a reload is refused, "
+			   "and after a restart it does not start",
+			   doctor_text(
+				   "\"${EDITOR:-editor}\" %s && sluiced --check-config --config %s",
+				   doctor_word(config), doctor_word(config)),
+			   "%s", first_of(why, config));
+	else
+		doctor_say(doctor, NULL, "configuration", DOCTOR_OK, NULL, NULL, "%s is good",
+			   config);
+	free(why);
+	conf_free(conf);
 }
 
 static void look(struct doctor *doctor, const char *config)
@@ -155,6 +193,7 @@ static void look(struct doctor *doctor, const char *config)
 
 	doctor_node(doctor);
 	if (doctor->report) {
+		look_at_file(doctor, config);
 		doctor_origins(doctor, NULL);
 	} else if (conf_load(config, &conf, &why)) {
 		complain_of_conf(doctor, config, why);

@@ -107,6 +107,8 @@ static void run_child(struct sluiced *sluiced, const char *tenant, int report, i
 			 (char *)"--doctor",
 			 (char *)"--instance",
 			 (char *)sluiced->instance,
+			 (char *)"--config",
+			 (char *)sluiced->conf_path,
 			 tenant ? (char *)"--tenant" : NULL,
 			 (char *)tenant,
 			 NULL };

@@ -79,7 +79,7 @@ static const struct opt options[] = {
 	  offsetof(struct settings, upgrade_from), 0, 0, NULL },
 	{ OPT_FLAG, 'f', "foreground", NULL, "stay in the foreground (it always does)",
 	  offsetof(struct settings, foreground), 0, 0, NULL },
-	{ OPT_WORD, 0, "log-level", "LEVEL", "error, warning, info (default) or debug",
+	{ OPT_WORD, 0, "log-level", "LEVEL", "how much to log (default info)",
 	  offsetof(struct settings, log_level), 0, 0, log_words },
 	{ OPT_FLAG, 'V', "version", NULL, "print the version and exit",
 	  offsetof(struct settings, version), 0, 0, NULL },
@@ -133,6 +133,9 @@ static int check_upgrade(const struct settings *settings)
 		err = generation_load(settings->config, 1, &generation, &why);
 	}
 	if (err) {
+		/* The last line is what is told: the first mistake, then. */
+		if (why)
+			why[strcspn(why, "\n")] = '\0';
 		fprintf(stderr, "%s\n", why ? why : strerror(-err));
 		free(why);
 		return EXIT_FAILURE;

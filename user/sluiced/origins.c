@@ -108,8 +108,11 @@ int origins_manage(struct origins *origins, const struct conf_management *manage
 	if (management->netns) {
 		ns = netns_open(management->netns);
 		if (ns < 0) {
-			if (asprintf(ret_why, "management.netns: %s: %s", management->netns,
-				     strerror(-ns)) < 0)
+			if (asprintf(
+				    ret_why,
+				    "management.netns: %s: %s; \"ip netns list\" names those there "
+				    "are, \"sluice gateway create\" makes one",
+				    management->netns, strerror(-ns)) < 0)
 				*ret_why = NULL;
 			return ns;
 		}
