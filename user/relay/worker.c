@@ -123,7 +123,7 @@ static int make_tables(struct relay *relay)
 	if (!rc)
 		rc = conn_table_init(&relay->conns, max);
 	if (!rc)
-		rc = listen_init(&relay->listeners, conf->limits.tenants * LISTENERS_PER_TENANT);
+		rc = listen_init(&relay->listeners, relay->stats_count * LISTENERS_PER_TENANT);
 	if (!rc)
 		rc = pool_init(relay, max);
 	return rc;

@@ -113,6 +113,11 @@ unsigned tenants_count(const struct tenants *tenants)
 	return tenants->count;
 }
 
+uint32_t tenants_slots(const struct tenants *tenants)
+{
+	return tenants->size;
+}
+
 /* ---- attaching ----------------------------------------------------------------------- */
 
 struct gate_spec tenants_spec(struct tenants *tenants, const struct tenant *tenant)

@@ -119,6 +119,8 @@ struct tenant *tenants_next_in(struct tenants *tenants, const char *space,
 struct tenant *tenants_by_iface(struct tenants *tenants, const struct sl_iface_key *key);
 bool tenants_any_stream(struct tenants *tenants);
 unsigned tenants_count(const struct tenants *tenants);
+/* Every slot that was ever given is below it. */
+uint32_t tenants_slots(const struct tenants *tenants);
 
 /* Writes into the readable map who serves slot worker of the tenants on this bridge. */
 void tenants_publish_worker(struct tenants *tenants, enum conf_bridge bridge, unsigned worker,

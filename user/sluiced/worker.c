@@ -127,7 +127,10 @@ static int map_stats(struct worker *worker, int fd, uint32_t count)
 /* The seals keep a worker from cutting the file short under the parent's mapping. */
 static int make_stats(struct worker *worker)
 {
-	uint32_t count = worker->generation->conf->limits.tenants;
+	uint32_t limit = worker->generation->conf->limits.tenants;
+	uint32_t slots = tenants_slots(worker->sluiced->tenants);
+	/* A limit that was lowered leaves those that are there. */
+	uint32_t count = slots > limit ? slots : limit;
 	int fd = memfd_create("sluice-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int err;
 
