@@ -70,9 +70,9 @@ long __wrap_syscall(long number, ...)
 int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len);
 int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len)
 {
-	static const int errors[] = { 0, ECONNREFUSED, EINPROGRESS, ENOENT };
+	static const int errors[] = { 0, ECONNREFUSED, EINPROGRESS, ENOENT, EAGAIN };
 
-	errno = errors[next() % 4];
+	errno = errors[next() % 5];
 	return errno ? -1 : 0;
 }
 
@@ -152,6 +152,11 @@ int trace_equip(struct trace *trace, struct worker *worker)
 struct tenant *tenants_next(struct tenants *tenants, const struct tenant *after)
 {
 	return NULL;
+}
+
+uint32_t tenants_slots(const struct tenants *tenants)
+{
+	abort();
 }
 
 /* ---- a worker ------------------------------------------------------------------------------ */

@@ -28,6 +28,7 @@
 
 #define PENDING_MAX 1024 /* attempts, and answers that wait, per worker */
 #define DOWN_MS	    5000 /* an origin that failed is passed over for so long */
+#define FULL_MS	    10	 /* between tries while a unix socket's queue is full */
 
 struct attempt {
 	struct origins *origins;
@@ -36,9 +37,10 @@ struct attempt {
 	struct generation *generation;
 	uint64_t id;
 	uint32_t service, origin;
-	uint32_t tried; /* origins tried or passed over */
-	bool desperate; /* second round: those that are down, too */
-	int error;	/* of the last one */
+	uint32_t tried;	  /* origins tried or passed over */
+	bool desperate;	  /* second round: those that are down, too */
+	int error;	  /* of the last one */
+	uint64_t full_ms; /* since when its queue is full; 0: it is not */
 	int sock;
 	struct loop_watch ready;
 	struct loop_timer timeout;
@@ -256,6 +258,7 @@ static void failed(struct attempt *attempt, int error)
 	if (attempt->sock >= 0)
 		close(attempt->sock);
 	attempt->sock = -1;
+	attempt->full_ms = 0;
 	attempt->error = error;
 	attempt->origin++;
 	attempt->tried++;
@@ -308,6 +311,28 @@ static bool choose(struct attempt *attempt)
 	return true;
 }
 
+static void on_full(struct loop_timer *timer)
+{
+	try_next(container_of(timer, struct attempt, timeout));
+}
+
+/*
+ * A unix socket whose queue is full refuses at once, where TCP would try again by itself. False:
+ * it has been full for as long as a connection may take.
+ */
+static bool await_room(struct attempt *attempt)
+{
+	uint64_t now = loop_now();
+
+	if (!attempt->full_ms)
+		attempt->full_ms = now;
+	if (now - attempt->full_ms >=
+	    attempt->generation->conf->services[attempt->service].connect_timeout)
+		return false;
+	loop_timer_start(&attempt->origins->sluiced->loop, &attempt->timeout, FULL_MS, on_full);
+	return true;
+}
+
 static void try_next(struct attempt *attempt)
 {
 	struct origins *origins = attempt->origins;
@@ -324,6 +349,11 @@ static void try_next(struct attempt *attempt)
 	if (!err) {
 		finish(attempt, 0);
 		return;
+	}
+	if (err == -EAGAIN && current(attempt)->address.family == AF_UNIX) {
+		if (await_room(attempt))
+			return;
+		err = -ETIMEDOUT;
 	}
 	if (err == -EINPROGRESS) {
 		err = loop_watch(&origins->sluiced->loop, &attempt->ready, attempt->sock, EPOLLOUT,
