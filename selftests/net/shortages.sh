@@ -43,9 +43,9 @@ limit() {
 
 # short PID COMMAND…: with no descriptor to be had in that process
 short() {
-	local pid=$1 used was
+	local pid=$1 used=0 was
 	shift
-	used=$(find "/proc/$pid/fd" -mindepth 1 | wc -l)
+	while [ -e "/proc/$pid/fd/$used" ]; do used=$((used + 1)); done
 	was=$(awk '/Max open files/ { print $4 ":" $5 }' "/proc/$pid/limits")
 	limit "$pid" nofile "$used:${was#*:}"
 	"$@"
@@ -99,4 +99,12 @@ for bridge in $BRIDGES; do
 	alive "$pid" || fail "sluiced ended for want of descriptors ($bridge)"
 	wait_for 10 "$bridge to be served after the parent's shortage" served "$bridge"
 done
+# Whoever asks the parent meanwhile waits, and it does not turn in vain.
+told() { grep -q 'control socket: Too many open files' "$LAB/sluiced.log"; }
+asked() {
+	start asker "$BUILD/sluice" --instance "$INSTANCE" status
+	wait_for 5 "the shortage to be told" told
+}
+short "$pid" asked
+collect asker || fail "who asked during a shortage was not answered after it"
 expect_eq "$(pid_of sluiced)" "$(sluice status --json | jq .pid)" "the process"

@@ -30,6 +30,7 @@
 #define GROUPS_MAX   256
 #define PART	     32 /* tenants: some milliseconds, in which nobody else is served */
 #define TAIL_MAX     16
+#define PAUSE_MS     200 /* after descriptors or memory ran out */
 
 struct peer {
 	struct control *control;
@@ -52,6 +53,7 @@ struct peer {
 struct control {
 	struct sluiced *sluiced;
 	struct loop_watch watch;
+	struct loop_timer pause;
 	int sock;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct peer *peers;
@@ -301,14 +303,42 @@ static void turn_away(struct peer *peer, json_t *reply)
 	peer_free(peer);
 }
 
+static void on_connection(struct loop_watch *watch, uint32_t events);
+
+static void on_pause(struct loop_timer *timer)
+{
+	struct control *control = container_of(timer, struct control, pause);
+	struct loop *loop = &control->sluiced->loop;
+
+	if (loop_watch(loop, &control->watch, control->sock, EPOLLIN, on_connection))
+		loop_timer_start(loop, timer, PAUSE_MS, on_pause);
+}
+
+/* Whoever waits goes on waiting; epoll would tell of it again and again. */
+static void pause_accepting(struct control *control, int error)
+{
+	static struct log_limit limit = LOG_LIMIT(10000, 1);
+	struct loop *loop = &control->sluiced->loop;
+	uint32_t left_out;
+
+	if (log_allowed(&limit, &left_out))
+		log_error("control socket: %s; whoever asks something waits (%u lines left out)",
+			  strerror(error), left_out);
+	loop_unwatch(loop, &control->watch);
+	loop_timer_start(loop, &control->pause, PAUSE_MS, on_pause);
+}
+
 static void on_connection(struct loop_watch *watch, uint32_t events)
 {
 	struct control *control = container_of(watch, struct control, watch);
 	int sock = accept4(control->sock, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct peer *peer;
 
-	if (sock < 0)
+	if (sock < 0) {
+		if (errno != EAGAIN && errno != ECONNABORTED)
+			pause_accepting(control, errno);
 		return;
+	}
 	peer = control->npeers < PEERS_MAX ? calloc(1, sizeof(*peer)) : NULL;
 	if (!peer) {
 		close(sock);
@@ -395,6 +425,7 @@ void control_free(struct control *control)
 		return;
 	while (control->peers)
 		peer_free(control->peers);
+	loop_timer_stop(&control->sluiced->loop, &control->pause);
 	loop_unwatch(&control->sluiced->loop, &control->watch);
 	if (control->sock >= 0)
 		close(control->sock);
