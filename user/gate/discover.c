@@ -278,8 +278,8 @@ int discover_each_link(void (*fn)(const char *name, uint32_t ifindex, void *arg)
 				.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP } };
 	static char buffer[MESSAGE_MAX] __attribute__((aligned(NLMSG_ALIGNTO))); /* one thread */
 	int sock = open_socket();
+	bool done = false, torn = false;
 	int err = 0;
-	bool done = false;
 
 	if (sock < 0)
 		return sock;
@@ -300,6 +300,7 @@ int discover_each_link(void (*fn)(const char *name, uint32_t ifindex, void *arg)
 				err = ((const struct nlmsgerr *)NLMSG_DATA(message))->error;
 			done = message->nlmsg_type == NLMSG_DONE ||
 			       message->nlmsg_type == NLMSG_ERROR;
+			torn |= message->nlmsg_flags & NLM_F_DUMP_INTR;
 			if (message->nlmsg_type != RTM_NEWLINK)
 				continue;
 			name = find_attribute(message, sizeof(*link), IFLA_IFNAME);
@@ -308,5 +309,5 @@ int discover_each_link(void (*fn)(const char *name, uint32_t ifindex, void *arg)
 		}
 	}
 	close(sock);
-	return err;
+	return !err && torn ? -EAGAIN : err;
 }

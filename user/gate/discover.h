@@ -53,7 +53,10 @@ int discover_read_links(int fd, void (*fn)(int32_t nsid, const char *name, void 
 
 /* ---- what is there --------------------------------------------------------------------------- */
 
-/* Calls fn for every interface of the current namespace. 0 or -errno. */
+/*
+ * Calls fn for every interface of the current namespace. 0, or -EAGAIN when interfaces came or went
+ * meanwhile, and others may be missing, or -errno.
+ */
 int discover_each_link(void (*fn)(const char *name, uint32_t ifindex, void *arg), void *arg);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "link.h"
 #include "listen.h"
@@ -63,10 +64,16 @@ static int mend(struct gate *gate, struct gate_load *load)
 
 int gate_check(struct gate *gate, struct gate_load *load, const char *netns)
 {
-	uint64_t inode = netns_inode(netns);
+	int err, ns = netns_open(netns);
 	struct netns_visit visit;
-	int err;
+	uint64_t inode;
 
+	/* A daemon short of descriptors or memory sees nothing, and nothing is gone. */
+	if (ns == -EMFILE || ns == -ENFILE || ns == -ENOMEM)
+		return ns;
+	inode = ns < 0 ? 0 : netns_inode_of(ns);
+	if (ns >= 0)
+		close(ns);
 	if (!inode || inode != gate->netns_inode)
 		return -ENOENT;
 	err = gate_enter(gate, &visit);

@@ -332,6 +332,8 @@ static void look(struct discover *discover, struct space *space)
 	}
 	if (!err || err == -ENOENT || err == -ESRCH || err == -EINVAL)
 		settle(discover, space, &list);
+	else if (err == -EAGAIN)
+		mark(discover, space); /* it changed under the look */
 	else
 		log_error("namespace %s cannot be looked into: %s", space->name, strerror(-err));
 	free(list.links);
