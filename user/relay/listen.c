@@ -299,6 +299,9 @@ void listen_event(struct relay *relay, const struct ring_event *event)
 		close(event->result);
 	} else if (event->result >= 0) {
 		serve(relay, listener, event->result);
+	} else if (event->result == -EINVAL) {
+		/* It listens no more: the parent has let go of it, and says so in a message. */
+		listener->ending = true;
 	} else if (event->result != -ECANCELED && event->result != -ECONNABORTED &&
 		   event->result != -EAGAIN && event->result != -EINTR) {
 		/* EMFILE, ENFILE, ENOMEM: it will not be better at once. */
