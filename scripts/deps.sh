@@ -22,6 +22,10 @@ packages="
 
 [ "${1:-}" != deb ] || packages="$packages build-essential debhelper lintian adduser logrotate systemd systemd-container"
 
+# A machine that never asked its mirror knows of no package.
+if [ "$(id -u)" -eq 0 ] && ! apt-cache show clang >/dev/null 2>&1; then
+	apt-get update -qq
+fi
 # libclang-rt is versioned on Debian 12; fuzzers and clang's sanitizers need it.
 rt=libclang-rt-dev
 if ! apt-cache show libclang-rt-dev >/dev/null 2>&1; then
