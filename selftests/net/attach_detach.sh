@@ -28,6 +28,16 @@ for round in 1 2 3; do
 		expect_fails "a detached gate serves" vm_curl $vm --max-time 3 "$META/1024"
 	done
 done
+# Workers that hear of it late find listeners that listen no more: nobody else waits for that.
+attach fd
+mapfile -t workers < <(worker_pids)
+kill -STOP "${workers[@]}"
+detach fd
+kill -CONT "${workers[@]}"
+attach fd
+expect_document fd 1024 "after a late detach"
+detach fd
+if grep pausing "$LAB/sluiced.log"; then fail "a detach is taken for a shortage"; fi
 for vm in fd stream; do
 	ns_portrait $vm >"$LAB/$vm.after"
 	diff -u "$LAB/$vm.before" "$LAB/$vm.after" >&2 || fail "namespace of $vm is not as it was found"
