@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Three lists: the one in force, the one on its way, the one that came meanwhile. The map of the
- * guard holds nothing that is not in the first; workers get the second as a table in a memfd.
+ * guard (binder_guard.c) holds nothing that is not in the first; workers get the second as a table
+ * in a memfd.
  */
 #include "binder.h"
 
@@ -13,9 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../gate/gate.h"
 #include "../lib/binding_table.h"
 #include "../lib/log.h"
+#include "binder_guard.h"
 #include "supervise.h"
 #include "tenants.h"
 #include "worker.h"
@@ -92,160 +93,7 @@ size_t binder_count(const struct binder *binder)
 	return binder->now.count;
 }
 
-/* ---- the guard's map --------------------------------------------------------------------------
- */
-
-static const uint8_t nowhere[16];
-
-static struct sl_binding_key key_of(const struct gate *gate, const struct binding *binding,
-				    const uint8_t address[16])
-{
-	struct sl_binding_key key = {
-		.netns_cookie = gate->key.netns_cookie,
-		.l3_ifindex = gate->l3_ifindex,
-	};
-
-	memcpy(key.mac, binding->mac, sizeof(key.mac));
-	memcpy(key.address, address, sizeof(key.address));
-	return key;
-}
-
-static struct sl_binding value_of(const struct binding *binding)
-{
-	struct sl_binding value = { 0 };
-
-	strncpy(value.instance, binding->instance, sizeof(value.instance) - 1);
-	strncpy(value.project, binding->project, sizeof(value.project) - 1);
-	return value;
-}
-
-/* Index 0 is the MAC alone. */
-static const uint8_t *address_of(const struct binding *binding, unsigned index)
-{
-	return index ? binding->addresses[index - 1] : nowhere;
-}
-
-/* Whether list has the same machine under this MAC and address. */
-static bool covers(const struct binding_list *list, const struct binding *binding, unsigned index)
-{
-	const struct binding *other = bindings_find(list, binding->tenant, binding->mac);
-
-	return other && binding_same(other, binding) &&
-	       (!index || binding_has(other, address_of(binding, index)));
-}
-
-static void report(const struct tenant *tenant, const char *what, int err)
-{
-	static struct log_limit limit = LOG_LIMIT(10000, 3);
-	uint32_t left_out;
-
-	if (err && log_allowed(&limit, &left_out))
-		log_error("tenant %s: %s: %s (%u lines left out)", tenant->want.name, what,
-			  err == -E2BIG ? "the map of port bindings is full: raise limits.bindings "
-					  "and restart"
-					: strerror(-err),
-			  left_out);
-}
-
-/* Takes what is in from, and not in the list kept, out of the guard's map. */
-static void close_guard(struct binder *binder, const struct tenant *tenant,
-			const struct binding_list *from, const struct binding_list *kept)
-{
-	for (size_t at = bindings_first(from, tenant->want.name); at < from->count; at++) {
-		const struct binding *binding = from->list[at];
-
-		if (strcmp(binding->tenant, tenant->want.name))
-			return;
-		for (unsigned i = 0; i <= binding->naddresses; i++) {
-			struct sl_binding_key key =
-				key_of(&tenant->gate, binding, address_of(binding, i));
-
-			if (!kept || !covers(kept, binding, i))
-				report(tenant, "a port binding cannot be taken back",
-				       gate_load_binding_del(binder->sluiced->load, &key));
-		}
-	}
-}
-
-/* Puts what is in to, and not in the list had, into the guard's map. */
-static void open_guard(struct binder *binder, const struct tenant *tenant,
-		       const struct binding_list *to, const struct binding_list *had)
-{
-	for (size_t at = bindings_first(to, tenant->want.name); at < to->count; at++) {
-		const struct binding *binding = to->list[at];
-		struct sl_binding value = value_of(binding);
-
-		if (strcmp(binding->tenant, tenant->want.name))
-			return;
-		for (unsigned i = 0; i <= binding->naddresses; i++) {
-			struct sl_binding_key key =
-				key_of(&tenant->gate, binding, address_of(binding, i));
-
-			if (!had || !covers(had, binding, i))
-				report(tenant, "a machine with a port binding is kept out",
-				       gate_load_binding_put(binder->sluiced->load, &key, &value));
-		}
-	}
-}
-
-/* What an earlier parent left, against the list to come. */
-struct sweep {
-	const struct binder *binder;
-	const struct tenant **tenants; /* in the order of their gates */
-	size_t count;
-};
-
-static int by_gate(const void *a, const void *b)
-{
-	const struct tenant *x = *(const struct tenant *const *)a;
-	const struct tenant *y = *(const struct tenant *const *)b;
-
-	if (x->gate.key.netns_cookie != y->gate.key.netns_cookie)
-		return x->gate.key.netns_cookie < y->gate.key.netns_cookie ? -1 : 1;
-	return (x->gate.l3_ifindex > y->gate.l3_ifindex) -
-	       (x->gate.l3_ifindex < y->gate.l3_ifindex);
-}
-
-static bool is_wanted(const struct sl_binding_key *key, const struct sl_binding *value, void *arg)
-{
-	const struct sweep *sweep = arg;
-	const struct tenant wanted = { .gate = { .key.netns_cookie = key->netns_cookie,
-						 .l3_ifindex = key->l3_ifindex } };
-	const struct tenant *pointer = &wanted, **found;
-	const struct binding *binding;
-	struct sl_binding should;
-
-	found = bsearch(&pointer, sweep->tenants, sweep->count, sizeof(struct tenant *), by_gate);
-	binding = found ? bindings_find(&sweep->binder->next, (*found)->want.name, key->mac) : NULL;
-	if (!binding ||
-	    (memcmp(key->address, nowhere, sizeof(nowhere)) && !binding_has(binding, key->address)))
-		return false;
-	should = value_of(binding);
-	return !memcmp(&should, value, sizeof(should));
-}
-
-static void sweep_guard(struct binder *binder)
-{
-	struct tenants *all = binder->sluiced->tenants;
-	struct sweep sweep = { .binder = binder };
-	struct tenant *tenant = NULL;
-	int gone;
-
-	sweep.tenants = calloc(tenants_count(all) + 1u, sizeof(struct tenant *));
-	while (sweep.tenants && (tenant = tenants_next(all, tenant)))
-		if (tenant->gate.attached)
-			sweep.tenants[sweep.count++] = tenant;
-	if (sweep.count)
-		qsort(sweep.tenants, sweep.count, sizeof(struct tenant *), by_gate);
-	gone = gate_load_binding_sweep(binder->sluiced->load, is_wanted, &sweep);
-	if (gone > 0)
-		log_info("%d entries of earlier port bindings removed", gone);
-	free(sweep.tenants);
-}
-
-/* ---- the workers
- * ---------------------------------------------------------------------------------
- */
+/* ---- the workers ---------------------------------------------------------------------- */
 
 static uint64_t new_serial(void)
 {
@@ -312,14 +160,11 @@ int binder_equip(struct binder *binder, struct worker *worker)
 	return err;
 }
 
-/* ---- one change
- * ------------------------------------------------------------------------------------
- */
+/* ---- one change ----------------------------------------------------------------------- */
 
 static void finish(struct binder *binder)
 {
 	struct tenants *tenants = binder->sluiced->tenants;
-	struct gate_load *load = binder->sluiced->load;
 	struct tenant *tenant = NULL;
 
 	loop_timer_stop(&binder->sluiced->loop, &binder->late);
@@ -329,11 +174,11 @@ static void finish(struct binder *binder)
 		if (!tenant->gate.attached)
 			continue;
 		tenant->unopened = false;
-		open_guard(binder, tenant, &binder->next, whole ? NULL : &binder->now);
+		binder_guard_open(binder->sluiced, tenant, &binder->next,
+				  whole ? NULL : &binder->now);
 		if (!is_bound(&binder->next, tenant->want.name) &&
 		    (!binder->begun || is_bound(&binder->now, tenant->want.name)))
-			report(tenant, "port bindings cannot be lifted",
-			       gate_bind(&tenant->gate, load, false));
+			binder_guard_enforce(binder->sluiced, tenant, false);
 	}
 	if (binder->begun || binder->next.count)
 		log_info("port bindings in force: %zu", binder->next.count);
@@ -399,16 +244,15 @@ static void close_all(struct binder *binder)
 	struct tenant *tenant = NULL;
 
 	if (!binder->begun)
-		sweep_guard(binder);
+		binder_guard_sweep(binder->sluiced, &binder->next);
 	while ((tenant = tenants_next(binder->sluiced->tenants, tenant))) {
 		if (!tenant->gate.attached)
 			continue;
-		close_guard(binder, tenant, &binder->now, &binder->next);
+		binder_guard_close(binder->sluiced, tenant, &binder->now, &binder->next);
 		/* From here on nobody gets in whose SYN was not kept. */
 		if (is_bound(&binder->next, tenant->want.name) &&
 		    (!binder->begun || !is_bound(&binder->now, tenant->want.name)))
-			report(tenant, "port bindings cannot be enforced",
-			       gate_bind(&tenant->gate, binder->sluiced->load, true));
+			binder_guard_enforce(binder->sluiced, tenant, true);
 	}
 }
 
@@ -451,21 +295,20 @@ void binder_change(struct binder *binder, struct binding_list *list)
 	*list = (struct binding_list){ 0 };
 }
 
-/* ---- tenants that come and go -------------------------------------------------------------------
- */
+/* ---- tenants that come and go --------------------------------------------------------- */
 
 void binder_attached(struct binder *binder, struct tenant *tenant)
 {
 	/* While a change is on its way, its end opens the guard. */
 	tenant->unopened = binder->changing;
 	if (!binder->changing)
-		open_guard(binder, tenant, &binder->now, NULL);
+		binder_guard_open(binder->sluiced, tenant, &binder->now, NULL);
 }
 
 void binder_detached(struct binder *binder, const struct tenant *tenant)
 {
-	close_guard(binder, tenant, &binder->now, NULL);
+	binder_guard_close(binder->sluiced, tenant, &binder->now, NULL);
 	/* What an earlier parent left may be of the first list. */
 	if (!binder->begun)
-		close_guard(binder, tenant, &binder->next, NULL);
+		binder_guard_close(binder->sluiced, tenant, &binder->next, NULL);
 }
