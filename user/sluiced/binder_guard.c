@@ -11,10 +11,20 @@
 
 #include "../gate/gate.h"
 #include "../lib/binding.h"
+#include "../lib/conf.h"
 #include "../lib/log.h"
 #include "tenants.h"
 
 static const uint8_t nowhere[16];
+
+bool binder_guard_fits(const struct conf *conf, const struct binding_list *list)
+{
+	size_t most = conf->limits.bindings, keys = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		keys += 1 + list->list[i]->naddresses;
+	return list->count <= most && keys <= most * BINDER_GUARD_KEYS;
+}
 
 static struct sl_binding_key key_of(const struct gate *gate, const struct binding *binding,
 				    const uint8_t address[16])

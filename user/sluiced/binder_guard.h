@@ -12,7 +12,11 @@
 #include "sluiced.h"
 
 struct binding_list;
+struct conf;
 struct tenant;
+
+/* Entries of the map for each machine that limits.bindings allows. */
+#define BINDER_GUARD_KEYS 4
 
 /* Takes what is in from, and not in the list kept (NULL: none), out of the map. */
 void binder_guard_close(const struct sluiced *sluiced, const struct tenant *tenant,
@@ -24,5 +28,7 @@ void binder_guard_open(const struct sluiced *sluiced, const struct tenant *tenan
 void binder_guard_enforce(const struct sluiced *sluiced, struct tenant *tenant, bool bound);
 /* Takes out what an earlier parent left and list, which is to come, does not have. */
 void binder_guard_sweep(const struct sluiced *sluiced, const struct binding_list *list);
+/* Whether so many find room, with their addresses. */
+bool binder_guard_fits(const struct conf *conf, const struct binding_list *list);
 
 #endif

@@ -24,6 +24,7 @@
 #include "../relay/worker.h"
 #include "access_log.h"
 #include "binder.h"
+#include "binder_guard.h"
 #include "control.h"
 #include "created.h"
 #include "discover.h"
@@ -250,7 +251,7 @@ static int open_load(struct sluiced *sluiced)
 		.interfaces = conf->limits.tenants,
 		/* relay.workers may grow, the map cannot. */
 		.listeners = most_ports(conf) * 2 * (workers < 8 ? 8 : workers),
-		.bindings = conf->limits.bindings * PORTS_KEYS,
+		.bindings = conf->limits.bindings * BINDER_GUARD_KEYS,
 	};
 	char *why = NULL;
 	int err;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which port bindings there shall be: the operator's file, watched, and over it what "sluice port
- * set" said, kept in a file of our own. What has expired is left out. The result goes to binder.c.
+ * Which port bindings there shall be: the operator's file, and over it what "sluice port set" said,
+ * kept in a file of our own. What has expired is left out. The result goes to binder.c.
  *
- *   bindings.file ──▶ file ─┐                 STORE/file: its last good content
- *   port set, del ──▶ said ─┴▶ merged ──▶ binder.c   STORE/ports
+ *   bindings.file ──▶ ports_file.c ─┐
+ *   port set, del ──▶ said ─────────┴▶ merged ──▶ binder.c   STORE/ports
  */
 #ifndef SLUICE_SLUICED_PORTS_H
 #define SLUICE_SLUICED_PORTS_H
@@ -15,9 +15,6 @@
 #include "sluiced.h"
 
 struct ports;
-
-/* Entries of the guard's map for each machine that limits.bindings allows. */
-#define PORTS_KEYS 4
 
 /* Reads what there is; refuses what is wrong and has no good predecessor. */
 int ports_new(struct sluiced *sluiced, struct ports **ret, char **ret_why);
