@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The parent's state: one struct that ties its modules together. Each module keeps its own
- * part behind a pointer; nobody but main.c makes or ends one.
+ * part behind a pointer; nobody but sluiced.c makes or ends one.
  */
 #ifndef SLUICE_SLUICED_SLUICED_H
 #define SLUICE_SLUICED_SLUICED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "loop.h"
@@ -52,6 +53,16 @@ struct sluiced {
 	struct trace *trace;
 	struct upgrade *upgrade;
 };
+
+/* What the command line decides. */
+struct sluiced_options {
+	const char *conf_path, *instance;
+	const char *upgrade_from; /* the program that an upgrade executes; NULL: argv[0] */
+	bool clean;		  /* removes what a sluiced that crashed left, instead of serving */
+};
+
+/* Serves until it is told to end. An exit status. argv is passed on to whoever upgrades us. */
+int sluiced_main(const struct sluiced_options *options, char **argv);
 
 /*
  * Reads the configuration again and applies it; on failure everything stays as it was and
