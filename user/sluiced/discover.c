@@ -5,7 +5,7 @@
  * sweep looks at everything again and again, for what no event tells.
  *
  *   inotify ──▶ name came ─┐
- *   netlink ──▶ link event ┼─▶ space.dirty ──▶ on_work: look() ──▶ tenants.c
+ *   netlink ──▶ link event ┼─▶ spaces.c: marked ──▶ on_work: look() ──▶ tenants.c
  *   sweep   ──▶ its turn ──┘
  */
 #include "discover.h"
@@ -20,9 +20,9 @@
 #include "../gate/discover.h"
 #include "../gate/netns.h"
 #include "../lib/glob.h"
-#include "../lib/index.h"
 #include "../lib/log.h"
 #include "generation.h"
+#include "spaces.h"
 #include "supervise.h"
 #include "tenants.h"
 
@@ -34,46 +34,18 @@
 #define SWEEP_PARTS 10
 #define LINKS_MAX   4096 /* interfaces of one namespace that are looked at */
 
-struct space {
-	char *name;  /* under /run/netns, or a path elsewhere, or pid:N */
-	bool listed; /* stands under /run/netns: rules apply */
-	bool dirty;
-	uint32_t retries;
-	int32_t nsid; /* DISCOVER_NO_NSID: the namespace we live in, or none of ours */
-	size_t at;    /* in the list */
-	struct space *next_dirty;
-	struct index_node by_name, by_nsid; /* by_nsid: once it was looked into */
-};
-
 struct discover {
 	struct sluiced *sluiced;
 	int names, links, rules; /* inotify, netlink, and again for packet filters (-1: none) */
 	struct loop_watch names_watch, links_watch, rules_watch;
 	struct loop_timer work, sweep;
-	struct space **spaces;
-	size_t count, room;
-	struct index by_name, by_nsid;
-	struct space *dirty, **dirty_tail; /* in the order they were marked */
-	size_t ndirty;
+	struct spaces spaces;
 	unsigned part;
 	uint64_t own; /* inode of the namespace we live in */
 	bool stream;  /* a tenant came or went whose bridge needs workers of its own */
 };
 
-/* ---- the namespaces known --------------------------------------------------------------- */
-
-static struct space *find_space(struct discover *discover, const char *name)
-{
-	struct index_node *node = index_first(&discover->by_name, index_hash_text(name));
-
-	for (; node; node = index_again(node)) {
-		struct space *space = container_of(node, struct space, by_name);
-
-		if (!strcmp(space->name, name))
-			return space;
-	}
-	return NULL;
-}
+/* ---- marked: to be looked at ------------------------------------------------------------ */
 
 static void work_soon(struct discover *discover)
 {
@@ -84,89 +56,15 @@ static void work_soon(struct discover *discover)
 
 static void mark(struct discover *discover, struct space *space)
 {
-	if (!space->dirty) {
-		space->dirty = true;
-		space->next_dirty = NULL;
-		*discover->dirty_tail = space;
-		discover->dirty_tail = &space->next_dirty;
-		discover->ndirty++;
-	}
+	spaces_mark(&discover->spaces, space);
 	work_soon(discover);
 }
 
-/* The one marked first; there is one. */
-static struct space *take_dirty(struct discover *discover)
-{
-	struct space *space = discover->dirty;
-
-	discover->dirty = space->next_dirty;
-	if (!discover->dirty)
-		discover->dirty_tail = &discover->dirty;
-	discover->ndirty--;
-	space->dirty = false;
-	return space;
-}
-
-static struct space *add_space(struct discover *discover, const char *name)
-{
-	struct space *space;
-
-	if (discover->count == discover->room) {
-		size_t room = discover->room ? 2 * discover->room : 64;
-		struct space **grown = reallocarray(discover->spaces, room, sizeof(struct space *));
-
-		if (!grown)
-			return NULL;
-		discover->spaces = grown;
-		discover->room = room;
-	}
-	space = calloc(1, sizeof(*space));
-	if (!space)
-		return NULL;
-	space->name = strdup(name);
-	if (!space->name) {
-		free(space);
-		return NULL;
-	}
-	space->nsid = DISCOVER_NO_NSID;
-	space->at = discover->count;
-	discover->spaces[discover->count++] = space;
-	index_add(&discover->by_name, &space->by_name, index_hash_text(name));
-	return space;
-}
-
-/* Adds the name if it is new, and has it looked at. */
 static void learn(struct discover *discover, const char *name, bool listed)
 {
-	struct space *space = find_space(discover, name);
-
-	if (!space)
-		space = add_space(discover, name);
-	if (!space)
-		return; /* the sweep comes again */
-	space->listed |= listed;
-	space->retries = 0;
-	mark(discover, space);
-}
-
-/* It waits for no look. */
-static void forget(struct discover *discover, struct space *space)
-{
-	struct space *last = discover->spaces[--discover->count];
-
-	index_remove(&discover->by_name, &space->by_name);
-	index_remove(&discover->by_nsid, &space->by_nsid);
-	discover->spaces[space->at] = last;
-	last->at = space->at;
-	free(space->name);
-	free(space);
-}
-
-static void set_nsid(struct discover *discover, struct space *space, int32_t nsid)
-{
-	index_remove(&discover->by_nsid, &space->by_nsid);
-	space->nsid = nsid;
-	index_add(&discover->by_nsid, &space->by_nsid, index_hash_number((uint32_t)nsid));
+	/* Without memory now, the sweep comes again. */
+	if (!spaces_learn(&discover->spaces, name, listed))
+		work_soon(discover);
 }
 
 static bool lives_in(const struct tenant *tenant, const struct space *space)
@@ -180,7 +78,7 @@ static void learn_from_tenants(struct discover *discover)
 	struct tenant *tenant = NULL;
 
 	while ((tenant = tenants_next(discover->sluiced->tenants, tenant)))
-		if (!find_space(discover, want_space(tenant->want.netns)))
+		if (!spaces_find(&discover->spaces, want_space(tenant->want.netns)))
 			learn(discover, want_space(tenant->want.netns), false);
 }
 
@@ -283,8 +181,7 @@ static int look_inside(struct discover *discover, struct space *space, int ns,
 
 	if (err)
 		return err;
-	if (!space->by_nsid.at || space->nsid != nsid)
-		set_nsid(discover, space, nsid);
+	spaces_set_nsid(&discover->spaces, space, nsid);
 	err = netns_enter(&visit, ns);
 	if (err)
 		return err;
@@ -315,7 +212,7 @@ static void look(struct discover *discover, struct space *space)
 
 	if (!concerns_us(discover, space)) {
 		if (!space->listed || !netns_inode(space->name))
-			forget(discover, space);
+			spaces_forget(&discover->spaces, space);
 		return;
 	}
 	ns = netns_open(space->name);
@@ -338,7 +235,7 @@ static void look(struct discover *discover, struct space *space)
 		log_error("namespace %s cannot be looked into: %s", space->name, strerror(-err));
 	free(list.links);
 	if (err == -ENOENT || err == -ESRCH)
-		forget(discover, space);
+		spaces_forget(&discover->spaces, space);
 }
 
 /* ---- turns --------------------------------------------------------------------------------- */
@@ -346,18 +243,19 @@ static void look(struct discover *discover, struct space *space)
 static void on_work(struct loop_timer *timer)
 {
 	struct discover *discover = container_of(timer, struct discover, work);
+	struct spaces *spaces = &discover->spaces;
 	/* What is marked again meanwhile has its turn in the next batch. */
-	size_t batch = discover->ndirty < WORK_BATCH ? discover->ndirty : WORK_BATCH;
+	size_t batch = spaces->ndirty < WORK_BATCH ? spaces->ndirty : WORK_BATCH;
 
 	while (batch--)
-		look(discover, take_dirty(discover));
+		look(discover, spaces_take(spaces));
 	if (discover->stream) {
 		discover->stream = false;
 		supervise_apply(discover->sluiced->supervise);
 	}
-	if (discover->dirty)
+	if (spaces->dirty)
 		loop_timer_start(&discover->sluiced->loop, timer,
-				 discover->dirty->retries ? RETRY_MS : WORK_MS, on_work);
+				 spaces->dirty->retries ? RETRY_MS : WORK_MS, on_work);
 }
 
 static void list_name(const char *name, void *arg)
@@ -372,14 +270,14 @@ static void learn_all(struct discover *discover)
 	if (err && err != -ENOENT)
 		log_error("/run/netns cannot be read: %s", strerror(-err));
 	learn_from_tenants(discover);
-	for (size_t i = 0; i < discover->count; i++)
-		mark(discover, discover->spaces[i]);
+	for (size_t i = 0; i < discover->spaces.count; i++)
+		mark(discover, discover->spaces.list[i]);
 }
 
 static void on_name(enum discover_name_event event, const char *name, void *arg)
 {
 	struct discover *discover = arg;
-	struct space *space = name ? find_space(discover, name) : NULL;
+	struct space *space = name ? spaces_find(&discover->spaces, name) : NULL;
 
 	if (event == DISCOVER_NAMES_LOST)
 		learn_all(discover);
@@ -403,16 +301,10 @@ static void on_names(struct loop_watch *watch, uint32_t events)
 static void on_link(int32_t nsid, const char *name, void *arg)
 {
 	struct discover *discover = arg;
+	struct space *space = NULL;
 
-	struct index_node *node =
-		index_first(&discover->by_nsid, index_hash_number((uint32_t)nsid));
-
-	for (; node; node = index_again(node)) {
-		struct space *space = container_of(node, struct space, by_nsid);
-
-		if (space->nsid == nsid)
-			mark(discover, space);
-	}
+	while ((space = spaces_next_with(&discover->spaces, nsid, space)))
+		mark(discover, space);
 }
 
 /* err: events were lost, and which they were nobody knows. */
@@ -487,8 +379,8 @@ static void on_sweep(struct loop_timer *timer)
 	struct discover *discover = container_of(timer, struct discover, sweep);
 
 	discover->part = (discover->part + 1) % SWEEP_PARTS;
-	for (size_t i = discover->part; i < discover->count; i += SWEEP_PARTS)
-		mark(discover, discover->spaces[i]);
+	for (size_t i = discover->part; i < discover->spaces.count; i += SWEEP_PARTS)
+		mark(discover, discover->spaces.list[i]);
 	if (!discover->part) {
 		learn_from_tenants(discover);
 		collect_garbage(discover);
@@ -506,7 +398,6 @@ int discover_new(struct sluiced *sluiced, struct discover **ret)
 	if (!discover)
 		return -ENOMEM;
 	discover->sluiced = sluiced;
-	discover->dirty_tail = &discover->dirty;
 	discover->names_watch.fd = discover->links_watch.fd = discover->rules_watch.fd = -1;
 	discover->work.fire = on_work;
 	discover->own = netns_inode("/proc/self/ns/net");
@@ -552,11 +443,7 @@ void discover_free(struct discover *discover)
 		close(discover->links);
 	if (discover->rules >= 0)
 		close(discover->rules);
-	while (discover->count)
-		forget(discover, discover->spaces[0]);
-	index_free(&discover->by_name);
-	index_free(&discover->by_nsid);
-	free(discover->spaces);
+	spaces_free(&discover->spaces);
 	free(discover);
 }
 
