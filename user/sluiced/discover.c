@@ -5,7 +5,7 @@
  * sweep looks at everything again and again, for what no event tells.
  *
  *   inotify ──▶ name came ─┐
- *   netlink ──▶ link event ┼─▶ spaces.c: marked ──▶ on_work: look() ──▶ tenants.c
+ *   netlink ──▶ link event ┼─▶ spaces.c: marked ──▶ on_work: look() ──▶ settle.c
  *   sweep   ──▶ its turn ──┘
  */
 #include "discover.h"
@@ -19,9 +19,8 @@
 
 #include "../gate/discover.h"
 #include "../gate/netns.h"
-#include "../lib/glob.h"
 #include "../lib/log.h"
-#include "generation.h"
+#include "settle.h"
 #include "spaces.h"
 #include "supervise.h"
 #include "tenants.h"
@@ -32,7 +31,6 @@
 #define RETRIES	    400 /* then it is taken for a left-over file */
 #define SWEEP_MS    3000
 #define SWEEP_PARTS 10
-#define LINKS_MAX   4096 /* interfaces of one namespace that are looked at */
 
 struct discover {
 	struct sluiced *sluiced;
@@ -42,7 +40,7 @@ struct discover {
 	struct spaces spaces;
 	unsigned part;
 	uint64_t own; /* inode of the namespace we live in */
-	bool stream;  /* a tenant came or went whose bridge needs workers of its own */
+	bool stream;  /* supervise_apply() is due */
 };
 
 /* ---- marked: to be looked at ------------------------------------------------------------ */
@@ -67,11 +65,6 @@ static void learn(struct discover *discover, const char *name, bool listed)
 		work_soon(discover);
 }
 
-static bool lives_in(const struct tenant *tenant, const struct space *space)
-{
-	return !strcmp(want_space(tenant->want.netns), space->name);
-}
-
 /* Namespaces that tenants name and no event brought. */
 static void learn_from_tenants(struct discover *discover)
 {
@@ -84,157 +77,41 @@ static void learn_from_tenants(struct discover *discover)
 
 /* ---- one namespace --------------------------------------------------------------------------- */
 
-struct link_list {
-	struct {
-		char name[IFNAMSIZ];
-		uint32_t ifindex;
-	} * links;
-	size_t count;
-	bool failed;
-};
-
-static void collect_link(const char *name, uint32_t ifindex, void *arg)
+/* Before the look: what changes after it is an event. 0 or -errno. */
+static int know_by_nsid(struct discover *discover, struct space *space, int ns)
 {
-	struct link_list *list = arg;
-	void *grown;
-
-	if (list->count == LINKS_MAX)
-		return;
-	grown = list->count % 16
-			? list->links
-			: reallocarray(list->links, list->count + 16, sizeof(*list->links));
-	if (!grown) {
-		list->failed = true;
-		return;
-	}
-	list->links = grown;
-	snprintf(list->links[list->count].name, IFNAMSIZ, "%s", name);
-	list->links[list->count++].ifindex = ifindex;
-}
-
-static void serve(struct discover *discover, struct space *space, const char *interface)
-{
-	struct tenants *tenants = discover->sluiced->tenants;
-	static struct log_limit limit = LOG_LIMIT(60000, 10);
-	char name[SL_NAME_MAX], network[SL_NAME_MAX];
-	struct tenant_want want;
-	struct tenant *tenant = NULL;
-	uint32_t left_out;
-	bool fresh;
-
-	if (!want_discovered(&want, discover->sluiced->generation->conf, space->name,
-			     (char *)interface, name, network, sizeof(name)))
-		return;
-	/* Somebody asked for this interface in so many words: theirs. */
-	while ((tenant = tenants_next_in(tenants, space->name, tenant)))
-		if (!tenant->discovered && !strcmp(tenant->want.interface, interface))
-			return;
-	tenant = tenants_find(tenants, name);
-	if (tenant && (!tenant->discovered || !lives_in(tenant, space) ||
-		       (strcmp(tenant->want.interface, interface) && tenant->kept))) {
-		if (log_allowed(&limit, &left_out))
-			log_warn("%s in %s would be tenant %s, a name that %s in %s has already: "
-				 "not served",
-				 interface, space->name, name, tenant->want.interface,
-				 tenant->want.netns);
-		return;
-	}
-	fresh = !tenant;
-	tenant = tenants_discovered(tenants, &want);
-	if (tenant)
-		tenant->kept = true;
-	else if (log_allowed(&limit, &left_out))
-		log_error("no room for tenant %s: raise limits.tenants", name);
-	discover->stream |= fresh && want.bridge == CONF_BRIDGE_STREAM;
-}
-
-/* Brings the tenants of a namespace to what it holds; list is empty when it is gone. */
-static void settle(struct discover *discover, struct space *space, const struct link_list *list)
-{
-	struct tenants *tenants = discover->sluiced->tenants;
-	struct tenant *tenant = NULL, *next;
-
-	while ((tenant = tenants_next_in(tenants, space->name, tenant))) {
-		tenant->kept = false;
-		if (!tenant->discovered)
-			tenants_tend(tenants, tenant);
-	}
-	for (size_t i = 0; space->listed && i < list->count; i++)
-		serve(discover, space, list->links[i].name);
-	for (tenant = tenants_next_in(tenants, space->name, NULL); tenant; tenant = next) {
-		next = tenants_next_in(tenants, space->name, tenant);
-		if (!tenant->discovered || tenant->kept)
-			continue;
-		discover->stream |= tenant->want.bridge == CONF_BRIDGE_STREAM;
-		tenants_drop(tenants, tenant);
-	}
-}
-
-/* The namespace is left before anything is decided. 0 or -errno. */
-static int look_inside(struct discover *discover, struct space *space, int ns,
-		       struct link_list *list)
-{
-	struct netns_visit visit;
 	int32_t nsid = DISCOVER_NO_NSID;
-	/* Before the look: what changes after it is an event. */
 	int err = netns_inode_of(ns) == discover->own ? 0 : discover_assign_nsid(ns, &nsid);
 
-	if (err)
-		return err;
-	spaces_set_nsid(&discover->spaces, space, nsid);
-	err = netns_enter(&visit, ns);
-	if (err)
-		return err;
-	err = discover_each_link(collect_link, list);
-	netns_leave(&visit);
-	return !err && list->failed ? -ENOMEM : err;
-}
-
-/* The namespaces of others are not even looked into. */
-static bool concerns_us(const struct discover *discover, const struct space *space)
-{
-	const struct conf *conf = discover->sluiced->generation->conf;
-
-	for (unsigned i = 0; space->listed && i < conf->discover_count; i++) {
-		struct glob_captures captures = { 0 };
-
-		if (glob_match(conf->discover[i].namespaces, space->name, &captures))
-			return true;
-	}
-	return tenants_next_in(discover->sluiced->tenants, space->name, NULL);
+	if (!err)
+		spaces_set_nsid(&discover->spaces, space, nsid);
+	return err;
 }
 
 /* A namespace that is gone is forgotten. */
 static void look(struct discover *discover, struct space *space)
 {
-	struct link_list list = { 0 };
 	int ns, err;
 
-	if (!concerns_us(discover, space)) {
+	if (!settle_concerns(discover->sluiced, space)) {
 		if (!space->listed || !netns_inode(space->name))
 			spaces_forget(&discover->spaces, space);
 		return;
 	}
 	ns = netns_open(space->name);
-	err = ns < 0 ? ns : 0;
-	if (err == -EINVAL && space->retries < RETRIES) {
+	if (ns == -EINVAL && space->retries < RETRIES) {
 		/* Made, but not mounted yet: ip-netns(8) does one after the other. */
 		space->retries++;
 		mark(discover, space);
 		return;
 	}
-	if (!err) {
-		err = look_inside(discover, space, ns, &list);
+	err = ns < 0 ? ns : know_by_nsid(discover, space, ns);
+	err = settle_space(discover->sluiced, space, err ? err : ns, &discover->stream);
+	if (ns >= 0)
 		close(ns);
-	}
-	if (!err || err == -ENOENT || err == -ESRCH || err == -EINVAL)
-		settle(discover, space, &list);
-	else if (err == -EAGAIN)
+	if (err == -EAGAIN)
 		mark(discover, space); /* it changed under the look */
-	else
-		log_error("namespace %s cannot be looked into: %s", space->name, strerror(-err));
-	free(list.links);
-	if (err == -ENOENT || err == -ESRCH)
+	else if (err == -ENOENT || err == -ESRCH)
 		spaces_forget(&discover->spaces, space);
 }
 
