@@ -214,26 +214,20 @@ static int32_t nsid_of(struct msghdr *header)
 }
 
 static void read_messages(const char *buffer, size_t len, int32_t nsid, bool rules,
-			  void (*fn)(int32_t nsid, const char *name, void *arg), void *arg)
+			  void (*fn)(int32_t nsid, void *arg), void *arg)
 {
 	for (const struct nlmsghdr *message = (const void *)buffer; NLMSG_OK(message, len);
 	     message = NLMSG_NEXT(message, len)) {
-		const struct rtattr *name;
+		uint16_t type = message->nlmsg_type;
 
 		/* The last message of a transaction stands for all of them. */
-		if (rules && message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN))
-			fn(nsid, NULL, arg);
-		if (rules ||
-		    (message->nlmsg_type != RTM_NEWLINK && message->nlmsg_type != RTM_DELLINK))
-			continue;
-		name = find_attribute(message, sizeof(struct ifinfomsg), IFLA_IFNAME);
-		if (name && memchr(RTA_DATA(name), '\0', RTA_PAYLOAD(name)))
-			fn(nsid, RTA_DATA(name), arg);
+		if (rules ? type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN)
+			  : type == RTM_NEWLINK || type == RTM_DELLINK)
+			fn(nsid, arg);
 	}
 }
 
-static int read_events(int fd, bool rules, void (*fn)(int32_t nsid, const char *name, void *arg),
-		       void *arg)
+static int read_events(int fd, bool rules, void (*fn)(int32_t nsid, void *arg), void *arg)
 {
 	static char buffer[MESSAGE_MAX] __attribute__((aligned(NLMSG_ALIGNTO))); /* one thread */
 	char control[CMSG_SPACE(sizeof(int32_t))];
@@ -258,17 +252,17 @@ static int read_events(int fd, bool rules, void (*fn)(int32_t nsid, const char *
 	}
 }
 
-int discover_read_links(int fd, void (*fn)(int32_t nsid, const char *name, void *arg), void *arg)
+int discover_read_links(int fd, void (*fn)(int32_t nsid, void *arg), void *arg)
 {
 	return read_events(fd, false, fn, arg);
 }
 
-int discover_read_rules(int fd, void (*fn)(int32_t nsid, const char *name, void *arg), void *arg)
+int discover_read_rules(int fd, void (*fn)(int32_t nsid, void *arg), void *arg)
 {
 	return read_events(fd, true, fn, arg);
 }
 
-int discover_each_link(void (*fn)(const char *name, uint32_t ifindex, void *arg), void *arg)
+int discover_each_link(void (*fn)(const char *name, void *arg), void *arg)
 {
 	struct {
 		struct nlmsghdr head;
@@ -293,7 +287,6 @@ int discover_each_link(void (*fn)(const char *name, uint32_t ifindex, void *arg)
 			err = -errno;
 		for (const struct nlmsghdr *message = (const void *)buffer;
 		     NLMSG_OK(message, len) && !done; message = NLMSG_NEXT(message, len)) {
-			const struct ifinfomsg *link = NLMSG_DATA(message);
 			const struct rtattr *name;
 
 			if (message->nlmsg_type == NLMSG_ERROR)
@@ -303,9 +296,9 @@ int discover_each_link(void (*fn)(const char *name, uint32_t ifindex, void *arg)
 			torn |= message->nlmsg_flags & NLM_F_DUMP_INTR;
 			if (message->nlmsg_type != RTM_NEWLINK)
 				continue;
-			name = find_attribute(message, sizeof(*link), IFLA_IFNAME);
+			name = find_attribute(message, sizeof(struct ifinfomsg), IFLA_IFNAME);
 			if (name && memchr(RTA_DATA(name), '\0', RTA_PAYLOAD(name)))
-				fn(RTA_DATA(name), (uint32_t)link->ifi_index, arg);
+				fn(RTA_DATA(name), arg);
 		}
 	}
 	close(sock);

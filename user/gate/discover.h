@@ -43,13 +43,13 @@ int discover_open_links(void);
 int discover_assign_nsid(int netns, int32_t *ret_nsid);
 /* The same for changes of packet filters. -EPROTONOSUPPORT: this kernel has no netfilter. */
 int discover_open_rules(void);
-/* Calls fn for each ruleset that changed, name NULL; returns as discover_read_links(). */
-int discover_read_rules(int fd, void (*fn)(int32_t nsid, const char *name, void *arg), void *arg);
+/* Calls fn for each ruleset that changed; returns as discover_read_links(). */
+int discover_read_rules(int fd, void (*fn)(int32_t nsid, void *arg), void *arg);
 /*
  * Calls fn for each interface that came, went or changed, with the id of its namespace. 0, or
  * -ENOBUFS when events were lost, or -errno.
  */
-int discover_read_links(int fd, void (*fn)(int32_t nsid, const char *name, void *arg), void *arg);
+int discover_read_links(int fd, void (*fn)(int32_t nsid, void *arg), void *arg);
 
 /* ---- what is there --------------------------------------------------------------------------- */
 
@@ -57,6 +57,6 @@ int discover_read_links(int fd, void (*fn)(int32_t nsid, const char *name, void 
  * Calls fn for every interface of the current namespace. 0, or -EAGAIN when interfaces came or went
  * meanwhile, and others may be missing, or -errno.
  */
-int discover_each_link(void (*fn)(const char *name, uint32_t ifindex, void *arg), void *arg);
+int discover_each_link(void (*fn)(const char *name, void *arg), void *arg);
 
 #endif

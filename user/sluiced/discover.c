@@ -175,7 +175,7 @@ static void on_names(struct loop_watch *watch, uint32_t events)
 	}
 }
 
-static void on_link(int32_t nsid, const char *name, void *arg)
+static void on_link(int32_t nsid, void *arg)
 {
 	struct discover *discover = arg;
 	struct space *space = NULL;

@@ -31,7 +31,7 @@ struct link_list {
 	bool failed;
 };
 
-static void collect_link(const char *name, uint32_t ifindex, void *arg)
+static void collect_link(const char *name, void *arg)
 {
 	struct link_list *list = arg;
 	void *grown;
