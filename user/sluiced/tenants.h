@@ -51,8 +51,7 @@ struct tenant {
 	struct tenant_published published;
 	struct sl_relay retired;	 /* what workers that are gone have counted */
 	struct latency *retired_latency; /* likewise; NULL: nothing. Not handed on to a successor */
-	/* Where tenants.c finds it: by name, namespace and, while attached, its gate's namespace.
-	 */
+	/* By its name, by its namespace and, while attached, by its gate's namespace. */
 	struct index_node by_name, by_space, by_gate;
 };
 

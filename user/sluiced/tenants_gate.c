@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One tenant and its gate: made as configuration and tenant want it, let go, resized, looked
+ * after, and why it does not stand. A gate's listeners go to the workers right after it is
+ * attached: what connects in between waits in the accept queue.
+ *
+ *   configuration, want ──▶ gate_spec ──▶ gate/ ──▶ state, reason
+ *                                          └──────▶ binder.c, supervise.c, guard_auto.c: it stands
+ */
+#include "tenants_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../lib/log.h"
+#include "../lib/text.h"
+#include "binder.h"
+#include "generation.h"
+#include "guard_auto.h"
+#include "handover.h"
+#include "supervise.h"
+
+#define BLAME_MS 60000
+
+/* ---- which stand where -------------------------------------------------------------------- */
+
+void tenants_enter_gate(struct tenants *tenants, struct tenant *tenant)
+{
+	index_add(&tenants->by_gate, &tenant->by_gate,
+		  index_hash_number(tenant->gate.key.netns_cookie));
+}
+
+struct tenant *tenants_by_iface(struct tenants *tenants, const struct sl_iface_key *key)
+{
+	struct index_node *node =
+		index_first(&tenants->by_gate, index_hash_number(key->netns_cookie));
+
+	for (; node; node = index_again(node)) {
+		struct tenant *tenant = container_of(node, struct tenant, by_gate);
+
+		if (!memcmp(&tenant->gate.key, key, sizeof(*key)))
+			return tenant;
+	}
+	return NULL;
+}
+
+/* Another gate in the same namespace (and, if asked, on the same L3 interface), or NULL. */
+static struct gate *neighbour(struct tenants *tenants, const struct gate *gate, bool same_l3)
+{
+	struct index_node *node =
+		index_first(&tenants->by_gate, index_hash_number(gate->key.netns_cookie));
+
+	for (; node; node = index_again(node)) {
+		struct gate *other = &container_of(node, struct tenant, by_gate)->gate;
+
+		if (other != gate && other->key.netns_cookie == gate->key.netns_cookie &&
+		    (!same_l3 || other->l3_ifindex == gate->l3_ifindex))
+			return other;
+	}
+	return NULL;
+}
+
+/* ---- one gate --------------------------------------------------------------------------- */
+
+struct gate_spec tenants_spec(struct tenants *tenants, const struct tenant *tenant)
+{
+	const struct conf *conf = tenants->sluiced->generation->conf;
+	const struct tenant_want *want = &tenant->want;
+	struct gate_spec spec = {
+		.name = want->name,
+		.tenant = tenant->id,
+		.netns = want->netns,
+		.interface = want->interface,
+		.l3_interface = want->l3_interface,
+		.nports = want->nports,
+		.ipv6 = want->ipv6,
+		.hop_limit = conf->listen.hop_limit,
+		.congestion = conf_congestion_name(conf->relay.congestion),
+		.nworkers = supervise_listeners(tenants->sluiced->supervise),
+		.owner = tenants->sluiced->generation->uid,
+		.bound = binder_bound(tenants->sluiced->binder, want->name),
+		.fail = want->fail == CONF_FAIL_DROP ? SL_FAIL_DROP : SL_FAIL_PASS,
+		.iface_rate = conf->guard.interface_rate,
+		.iface_burst = conf->guard.interface_burst,
+		.source_rate = conf->guard.source_rate,
+		.source_burst = conf->guard.source_burst,
+		.syn_rate = conf->guard.syn_rate,
+		.syn_burst = conf->guard.syn_burst,
+	};
+
+	memcpy(spec.ports, want->ports, sizeof(spec.ports));
+	return spec;
+}
+
+/* Naming the owner of an address means a walk through /proc: rarely, and a few a second. */
+static bool may_blame(struct tenant *tenant)
+{
+	static struct log_limit limit = LOG_LIMIT(1000, 4);
+	uint64_t now = loop_now();
+	uint32_t left_out;
+
+	if ((tenant->blamed_ms && now - tenant->blamed_ms < BLAME_MS) ||
+	    !log_allowed(&limit, &left_out))
+		return false;
+	tenant->blamed_ms = now;
+	return true;
+}
+
+/* Sets state and reason; a line in the log when either is new. */
+static void set_state(struct tenants *tenants, struct tenant *tenant, enum tenant_state state,
+		      const char *why)
+{
+	char reason[sizeof(tenant->reason)];
+
+	/* It may name a process, whose name is anybody's. */
+	text_copy(reason, sizeof(reason), why, false);
+	if (state == tenant->state && !strcmp(reason, tenant->reason))
+		return;
+	tenant->state = state;
+	strcpy(tenant->reason, reason);
+	handover_tenant(tenants->sluiced->handover, tenant);
+	if (state == TENANT_ATTACHED)
+		log_info("tenant %s: attached to %s in %s", tenant->want.name,
+			 tenant->gate.interface, tenant->want.netns);
+	else
+		log_warn("tenant %s: %s: %s", tenant->want.name, tenant_state_name(state), reason);
+}
+
+int tenants_try(struct tenants *tenants, struct tenant *tenant)
+{
+	struct gate_spec spec = tenants_spec(tenants, tenant);
+	char why[GATE_WHY_MAX];
+	int err;
+
+	spec.blame = may_blame(tenant);
+	err = gate_attach(&tenant->gate, tenants->sluiced->load, &spec, why);
+	/* Who it is stays as it was found out. */
+	if (err == -EADDRINUSE && tenant->state == TENANT_CONFLICT && !spec.blame)
+		return err;
+	if (err) {
+		set_state(tenants, tenant, err == -EADDRINUSE ? TENANT_CONFLICT : TENANT_FAILED,
+			  why);
+		return err;
+	}
+	tenant->blamed_ms = 0;
+	tenants_enter_gate(tenants, tenant);
+	set_state(tenants, tenant, TENANT_ATTACHED, "");
+	if (tenant->want.ipv6 && !tenant->gate.ipv6)
+		log_warn("tenant %s: IPv6 is disabled on %s; only IPv4 is served",
+			 tenant->want.name, tenant->gate.l3_interface);
+	binder_attached(tenants->sluiced->binder, tenant);
+	supervise_listen(tenants->sluiced->supervise, tenant);
+	guard_auto_attached(tenants->sluiced->guard, tenant);
+	return 0;
+}
+
+/* What a successor must know of it has changed; NULL is fine. */
+static void note_gate(struct tenants *tenants, struct gate *gate)
+{
+	if (gate)
+		handover_tenant(tenants->sluiced->handover,
+				container_of(gate, struct tenant, gate));
+}
+
+void tenants_let_go(struct tenants *tenants, struct tenant *tenant)
+{
+	struct gate *gate = &tenant->gate, *heir4, *heir6;
+
+	if (!gate->attached)
+		return;
+	supervise_unlisten(tenants->sluiced->supervise, tenant, true);
+	binder_detached(tenants->sluiced->binder, tenant);
+	index_remove(&tenants->by_gate, &tenant->by_gate);
+	heir4 = neighbour(tenants, gate, false);
+	heir6 = neighbour(tenants, gate, true);
+	gate_detach(gate, tenants->sluiced->load, heir4, heir6);
+	note_gate(tenants, gate);
+	note_gate(tenants, heir4);
+	note_gate(tenants, heir6);
+	tenant->guard.raised_now = tenant->published.there = false;
+}
+
+void tenants_resize(struct tenants *tenants, struct tenant *tenant)
+{
+	struct gate_spec spec = tenants_spec(tenants, tenant);
+	unsigned listeners = tenant->gate.nlisteners;
+	int err = gate_resize(&tenant->gate, tenants->sluiced->load, &spec);
+
+	if (tenant->gate.nlisteners != listeners)
+		note_gate(tenants, &tenant->gate);
+	if (err)
+		log_error("tenant %s: cannot apply the new limits: %s", tenant->want.name,
+			  strerror(-err));
+}
+
+void tenants_tend(struct tenants *tenants, struct tenant *tenant)
+{
+	struct gate *gate = &tenant->gate;
+	bool route4 = gate->route4, route6 = gate->route6;
+	int err;
+
+	if (gate->attached) {
+		err = gate_check(gate, tenants->sluiced->load, tenant->want.netns);
+		if (gate->route4 != route4 || gate->route6 != route6)
+			note_gate(tenants, gate);
+		if (err != -ENOENT && err != -ENODEV)
+			return;
+		tenants_let_go(tenants, tenant);
+		set_state(tenants, tenant, TENANT_FAILED,
+			  err == -ENOENT ? "its namespace is gone" : "its interface is gone");
+	}
+	tenants_try(tenants, tenant);
+}
