@@ -31,6 +31,7 @@
 #include "../../user/sluiced/supervise.h"
 #include "../../user/sluiced/tenants.h"
 #include "../../user/sluiced/trace.h"
+#include "../../user/sluiced/worker_start.h"
 #include "fuzz.h"
 #include "lib/packet.h"
 

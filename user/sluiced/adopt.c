@@ -17,7 +17,7 @@
 #include "state.h"
 #include "supervise.h"
 #include "tenants.h"
-#include "worker.h"
+#include "worker_start.h"
 
 static void drop_fd(int *fd, void *arg)
 {

@@ -23,6 +23,7 @@
 #include "origins.h"
 #include "stats.h"
 #include "tenants.h"
+#include "worker_start.h"
 
 #define ROLES	 3
 #define CHECK_MS 1000

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One worker as its parent sees it: started, equipped with configuration, counters, pipes
- * and listeners, listened to, and buried. Which workers there shall be is supervise.c's.
+ * One worker as its parent sees it: talked to, listened to, and buried. How it comes is
+ * worker_start.c's, which workers there shall be supervise.c's.
  */
 #ifndef SLUICE_SLUICED_WORKER_H
 #define SLUICE_SLUICED_WORKER_H
@@ -21,7 +21,6 @@ enum worker_state {
 	WORKER_ENDING,	 /* said DRAINED, or was killed */
 };
 
-struct state_worker;
 struct tenant;
 
 struct worker {
@@ -46,18 +45,6 @@ struct worker {
 	int stats_fd; /* what stats maps; a successor of ours maps it, too */
 };
 
-/* Forks and equips a worker of the generation in force. 0 or -errno. */
-int worker_start(struct sluiced *sluiced, enum proto_role role, unsigned index,
-		 struct worker **ret);
-/*
- * Takes over one that another parent started: its socket, counters and pid are in from, whose
- * descriptors become ours on success alone. 0 or -errno.
- */
-int worker_adopt(struct sluiced *sluiced, struct generation *generation,
-		 const struct state_worker *from, struct worker **ret);
-/* Lets go of one that has ended (or never ran). */
-void worker_free(struct worker *worker);
-
 /* 0, or -errno after which the worker is being killed. fds stay the caller's. */
 int worker_send(struct worker *worker, uint16_t type, uint64_t id, const void *body, size_t len,
 		const int *fds, size_t nfds);
@@ -65,6 +52,9 @@ void worker_listen(struct worker *worker, const struct tenant *tenant);
 void worker_drain(struct worker *worker, uint32_t deadline_ms);
 /* SIGKILL, with a log line; it is buried when the kernel says it has ended. */
 void worker_kill(struct worker *worker, const char *why);
+
+/* Begins to hear what it says, and its end. 0 or -errno. */
+int worker_watch(struct worker *worker);
 
 const char *worker_role_name(enum proto_role role);
 const char *worker_state_name(enum worker_state state);
