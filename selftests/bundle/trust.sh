@@ -20,7 +20,10 @@ said "none of the trusted keys" "a stranger's key"
 expect_exit 3 "pull with a stranger's key" "$BUNDLE" pull --keys stranger.pub one.sluice store
 [ ! -e store ] || fail "an untrusted bundle left something"
 expect_exit 1 "keys that are none" "$BUNDLE" verify --keys bundle.yaml one.sluice
-expect_exit 1 "verify without keys" "$BUNDLE" verify one.sluice
+expect_exit 2 "verify without keys" "$BUNDLE" verify one.sluice
+expect_exit 2 "create without a key" "$BUNDLE" create bundle.yaml
+expect_exit 1 "create with a public key" "$BUNDLE" create --key ops.pub -o none.sluice bundle.yaml
+said "ops.pub holds no private key" "create with a public key"
 
 # Rotation: both sign, either is enough; a set of keys holds several.
 "$BUNDLE" create --key ops.key,next.key -o both.sluice bundle.yaml >/dev/null

@@ -71,8 +71,13 @@ healthy() { [ "$(item_state 1 app)" = healthy ]; }
 wait_for 60 "the node does what was released" healthy
 gone "a run that was killed" rollback
 
-# The server, twice, in the middle of reports.
+# The server, gone; then twice, in the middle of reports.
 stop serve
+ctl status >"$LAB/status.out" 2>&1 || true
+expect_has "$(cat "$LAB/status.out")" "nobody serves at $CONTROL_IP port 8443" "status without the server"
+expect_eq "$(ctl status --json 2>/dev/null | jq .control.serving)" false "status without the server, for programs"
+ctl plan --bundle "$LAB/1.sluice" --wait 1 >"$LAB/plan.out" || true
+expect_has "$(cat "$LAB/plan.out")" "its agent does not answer: nobody serves" "a plan without the server"
 start serve bash -c 'for step in events:2 events-taken:2 none:1; do SLUICE_FAULT=$step "$@" || true; done' bash \
 	nsenter --net="$(ns_path c)" -- "$FAULTY" serve --state "$LAB/state"
 wait_for 10 "the server listens" in_ns c curl -sk "https://$CONTROL_IP:8443/v1/ca"

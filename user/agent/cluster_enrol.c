@@ -201,8 +201,14 @@ int cluster_enrol(const struct enrol_options *options)
 	struct enrolment enrolment = { .node = { .directory = options->directory,
 						 .lock = PTHREAD_MUTEX_INITIALIZER,
 						 .changed = PTHREAD_COND_INITIALIZER } };
+	const char *port = strrchr(options->server, ':'), *bracket = strrchr(options->server, ']');
 	int err = read_token(&enrolment, options);
 
+	if (!port || port < bracket || !port[1]) {
+		log_error("--server is '%s'; write ADDRESS:PORT, e.g. 10.9.0.1:8443",
+			  options->server);
+		return -EINVAL;
+	}
 	if (err) {
 		log_error("that is no token; without one, give --name and --ca");
 		return err;

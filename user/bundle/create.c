@@ -71,10 +71,12 @@ static int read_keys(struct create *create)
 	int count = text ? cli_split(text, paths) : -1, failed = 0;
 	size_t len;
 
-	if (!create_options.keys)
-		failed = cli_fail("--key FILE: a bundle is signed; \"sluice-bundle key new\" makes "
-				  "a key");
-	else if (count < 0)
+	if (!create_options.keys) {
+		cli_fail(
+			"--key FILE is missing: a bundle is signed; \"sluice-bundle key new NAME\" "
+			"makes a key");
+		failed = 2;
+	} else if (count < 0)
 		failed = cli_fail("--key: at most %d keys", CLI_LIST_MAX);
 	for (int i = 0; !failed && i < count; i++) {
 		struct stat status;
@@ -88,8 +90,11 @@ static int read_keys(struct create *create)
 
 		if (err)
 			failed = cli_fail("%s: %s", paths[i], strerror(-err));
-		else
-			create->keys_count++;
+		else if (create->keys_count++, !strstr(create->keys[i], "PRIVATE KEY"))
+			failed =
+				cli_fail("%s holds no private key; \"sluice-bundle key new\" calls "
+					 "those NAME.key",
+					 paths[i]);
 	}
 	free(text);
 	return failed;
@@ -173,6 +178,15 @@ static void deb_filename(const struct closure_package *package, char name[NAME_F
 }
 
 /* All closures first: the tree's indices come before the packages. */
+/* The error is about this item of the definition. */
+static void name_item(struct bundle_error *error, const char *item)
+{
+	char text[sizeof(error->text)];
+
+	snprintf(text, sizeof(text), "%s", error->text);
+	snprintf(error->text, sizeof(error->text), "item %.64s: %.440s", item, text);
+}
+
 static int resolve(struct create *create)
 {
 	const struct definition *definition = create->definition;
@@ -198,6 +212,8 @@ static int resolve(struct create *create)
 		cli_say(create->cli, "resolving", definition->items[i].name);
 		err = closure_resolve(create->closure, &definition->items[i], result,
 				      &create->error);
+		if (err)
+			name_item(&create->error, definition->items[i].name);
 		for (size_t j = 0; !err && j < result->count; j++) {
 			deb_filename(&result->packages[j], filename);
 			err = tree_add(create->work, result->packages[j].path, filename,

@@ -42,8 +42,12 @@ int cli_read_keys(const struct cli *cli, bool wanted, char **ret_keys)
 	int err;
 
 	*ret_keys = NULL;
+	if (!cli->options.keys && wanted) {
+		cli_fail("--keys FILE is missing: the public keys that may have signed it");
+		return 2;
+	}
 	if (!cli->options.keys)
-		return wanted ? cli_fail("--keys FILE: the public keys to trust are missing") : 0;
+		return 0;
 	err = file_read(cli->options.keys, KEYS_MAX, ret_keys, &len);
 	return err ? cli_fail("%s: %s", cli->options.keys, strerror(-err)) : 0;
 }

@@ -124,10 +124,11 @@ static int check_version(struct pull *pull, const char *path)
 				    "%s holds the bundle %s, not %s: take another directory", path,
 				    old->name, new->name);
 	else if (new->version < old->version)
-		err = bundle_failed(&pull->error, -ESTALE,
-				    "%s holds version %llu, newer than %llu (--allow-older)", path,
-				    (unsigned long long)old->version,
-				    (unsigned long long)new->version);
+		err = bundle_failed(
+			&pull->error, -ESTALE,
+			"%s holds version %llu, newer than %llu; --allow-older takes it all the "
+			"same",
+			path, (unsigned long long)old->version, (unsigned long long)new->version);
 	else if (new->version == old->version && strcmp(was.digest, is.digest) != 0)
 		err = bundle_failed(&pull->error, -ESTALE,
 				    "%s holds another bundle that is version %llu as well: one of "

@@ -45,6 +45,8 @@ char *cluster_read(const struct cluster *cluster, const char *name);
 struct config *cluster_config(const struct cluster *cluster, const char *path);
 /* Says what is wrong on stderr, one line. */
 void cluster_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Somebody listens where agents dial; asked once. */
+bool cluster_served(const struct config *config);
 /* Prints JSON and its end of line to stdout; takes the reference. */
 void cluster_print(json_t *json);
 /* A new run's id. */

@@ -407,6 +407,11 @@ json_t *planning_node(struct planning *planning, const struct config_node *node,
 	*ret_facts = text && *text ? json_loads(text, 0, NULL) : NULL;
 	if (!row)
 		plan_problem(json, "it is not enrolled: sluice-cluster enrol %s", node->name);
+	else if ((!here || !*ret_facts) && !cluster_served(planning->config))
+		plan_problem(json,
+			     "its agent does not answer: nobody serves at %s port %u; start "
+			     "sluice-cluster serve",
+			     planning->config->control.address, planning->config->control.port);
 	else if (!here || !*ret_facts)
 		plan_problem(json, "its agent does not answer");
 	else

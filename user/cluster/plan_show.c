@@ -53,8 +53,9 @@ void plan_show(const json_t *made)
 	json_array_foreach (json_object_get(plan, "nodes"), i, node)
 		show_node(node);
 	show_list(plan, "problems", "!");
-	printf("%lld to change, %zu problems%s%s\n",
+	printf("%lld to change, %zu problem%s%s%s\n",
 	       (long long)json_integer_value(json_object_get(plan, "changes")), plan_problems(plan),
-	       *text(plan, "mode") ? ", mode " : "", text(plan, "mode"));
+	       plan_problems(plan) == 1 ? "" : "s", *text(plan, "mode") ? ", mode " : "",
+	       text(plan, "mode"));
 	json_decref(plan);
 }

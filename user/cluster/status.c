@@ -155,6 +155,12 @@ static enum cluster_exit run_status(struct cluster *cluster, char **arguments, u
 			show_node(node);
 	}
 	control = control_status(cluster);
+	json_object_set_new(control, "serving", json_boolean(cluster_served(config)));
+	if (!cluster_served(config))
+		cluster_complain(
+			"nobody serves at %s port %u, so no agent is heard: systemctl start "
+			"sluice-cluster, or sluice-cluster serve",
+			config->control.address, config->control.port);
 	if (cluster->json)
 		cluster_print(json_pack("{s:s, s:O, s:O}", "cluster", config->cluster, "control",
 					control, "nodes", nodes));
@@ -180,6 +186,8 @@ static enum cluster_exit list_runs(struct cluster *cluster)
 		cluster_print(rows);
 		return CLUSTER_DONE;
 	}
+	if (!json_array_size(rows))
+		cluster_complain("there was no run yet: sluice-cluster apply");
 	json_array_foreach (rows, i, row)
 		printf("%s %-10s %-9s %-8s %s\n", text(row, "id"), text(row, "kind"),
 		       text(row, "mode"), text(row, "state"), text(row, "bundle"));
