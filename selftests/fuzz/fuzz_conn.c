@@ -12,6 +12,7 @@
  */
 #include <stdio.h>
 
+#include "../../user/relay/parent.c"
 #include "../../user/relay/worker.c"
 
 #include "fuzz.h"
