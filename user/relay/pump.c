@@ -14,6 +14,7 @@
 #include "chunks.h"
 #include "conn.h"
 #include "io.h"
+#include "pump_impl.h"
 #include "relay.h"
 
 /* From so many bytes on a larger pipe saves calls. */
@@ -50,16 +51,6 @@ void pump_release(struct relay *relay, struct flow *flow)
 	flow->pipe = NULL;
 }
 
-static struct end *end_of(struct conn *conn, enum side side)
-{
-	return side == CLIENT ? &conn->client : &conn->origin->end;
-}
-
-static int sink_fd(struct conn *conn, enum side from)
-{
-	return end_of(conn, from == CLIENT ? ORIGIN : CLIENT)->fd;
-}
-
 /* Bytes of the source's buffer that belong to the body and may go. */
 static uint32_t sendable(const struct flow *flow, const struct buf *in)
 {
@@ -74,28 +65,6 @@ static uint32_t sendable(const struct flow *flow, const struct buf *in)
 		return flow->cleared;
 	default:
 		return 0;
-	}
-}
-
-static void count_sent(struct conn *conn, enum side from, uint64_t n)
-{
-	conn->flow[from].sent += n;
-	if (from == ORIGIN)
-		conn->client_stats->bytes_to_client += n;
-}
-
-static void count_read(struct conn *conn, enum side from, uint64_t n)
-{
-	if (from == CLIENT)
-		conn->client_stats->bytes_from_client += n;
-}
-
-/* Body bytes have left the source's buffer or socket. */
-static void body_taken(struct flow *flow, uint64_t n)
-{
-	if (flow->framing == HTTP_FRAMING_LENGTH) {
-		flow->left -= n;
-		flow->read = flow->left == 0;
 	}
 }
 
@@ -177,42 +146,12 @@ static int take_buffer(struct relay *relay, struct buf *in, uint64_t expected)
 	return buf_take(&relay->heads, in);
 }
 
-/* An EOF body toward a bridge: what was read is framed as one chunk. */
-static void frame_piece(struct flow *flow, uint64_t n)
-{
-	flow->frame_len = (uint8_t)http_chunk_write_head(flow->frame, n, !flow->framed);
-	flow->frame_sent = 0;
-	flow->framed = true;
-}
-
 void pump_chunk_out(struct flow *flow, uint32_t buffered)
 {
 	assert(flow->framing == HTTP_FRAMING_EOF);
 	flow->chunk_out = true;
 	if (buffered)
 		frame_piece(flow, buffered);
-}
-
-static void frame_last(struct flow *flow)
-{
-	size_t n = http_chunk_write_last(flow->frame, !flow->framed);
-
-	static_assert(sizeof("\r\n0\r\n\r\n") <= HTTP_CHUNK_HEAD_MAX, "the last chunk fits");
-	memcpy(flow->frame + n, "\r\n", 2);
-	flow->frame_len = (uint8_t)(n + 2);
-	flow->frame_sent = 0;
-}
-
-static enum pump_result source_ended(struct flow *flow, ssize_t n)
-{
-	if (n < 0)
-		return PUMP_SOURCE_ERROR;
-	if (flow->framing != HTTP_FRAMING_EOF)
-		return PUMP_SOURCE_END;
-	flow->read = true;
-	if (flow->chunk_out)
-		frame_last(flow);
-	return PUMP_AGAIN;
 }
 
 /* Bytes that may be read without reading into the next message. */
@@ -251,45 +190,6 @@ static enum pump_result copy_in(struct relay *relay, struct conn *conn, enum sid
 	if (flow->chunk_out)
 		frame_piece(flow, (uint64_t)n);
 	return PUMP_AGAIN;
-}
-
-/* Bytes that a splice may take. */
-static uint64_t spliceable(const struct flow *flow, const struct buf *in)
-{
-	return flow->framing == HTTP_FRAMING_CHUNKED ? flow->chunk.left : flow->left - buf_len(in);
-}
-
-/* Accounts for bytes that went from the source into the pipe. */
-static void filled(struct conn *conn, enum side from, uint32_t n)
-{
-	struct flow *flow = &conn->flow[from];
-
-	flow->pipe->held += n;
-	flow->spliced = true;
-	flow->starved = false;
-	count_read(conn, from, n);
-	if (flow->framing == HTTP_FRAMING_CHUNKED)
-		http_chunk_passed(&flow->chunk, n);
-	else
-		body_taken(flow, n);
-	flow->data += n;
-	if (flow->chunk_out)
-		frame_piece(flow, n);
-}
-
-/*
- * A splice found nothing at the source. When that is so again, the source is asked itself: splice
- * stops before urgent data, which poll reports and recv steps over (net/ipv4/tcp.c, tcp_read_sock).
- */
-static enum pump_result source_waits(struct relay *relay, struct conn *conn, enum side from)
-{
-	struct flow *flow = &conn->flow[from];
-
-	/* Others may need the pipe while this source has nothing to say. */
-	pump_release(relay, flow);
-	flow->copying = flow->starved && io_peek(end_of(conn, from)->fd) > 0;
-	flow->starved = true;
-	return flow->copying ? PUMP_AGAIN : PUMP_READ;
 }
 
 static enum pump_result fill_pipe(struct relay *relay, struct conn *conn, enum side from)
@@ -368,81 +268,6 @@ static bool may_splice(struct relay *relay, struct conn *conn, enum side from)
 	return true;
 }
 
-static enum pump_result launch(struct relay *relay, struct conn *conn, enum side from)
-{
-	struct flow *flow = &conn->flow[from];
-	struct ring_splice fill = {
-		.from = end_of(conn, from)->fd,
-		.to = flow->pipe->write_fd,
-		.tag = { RING_FILL, from, conn->slot, conn->generation },
-	};
-	struct ring_splice spill = {
-		.from = flow->pipe->read_fd,
-		.to = sink_fd(conn, from),
-		.tag = { RING_SPILL, from, conn->slot, conn->generation },
-	};
-	uint64_t want = spliceable(flow, &conn->in[from]);
-
-	flow->landed = 0;
-	if (flow->pipe->held) {
-		spill.len = flow->pipe->held;
-		ring_splice(&relay->ring, &spill);
-		flow->flying = 1 << FLY_SPILL;
-		return PUMP_FLYING;
-	}
-	if (want > flow->pipe->size)
-		want = flow->pipe->size;
-	fill.len = spill.len = (uint32_t)want;
-	ring_splice_pair(&relay->ring, &fill, &spill);
-	flow->flying = 1 << FLY_FILL | 1 << FLY_SPILL;
-	return PUMP_FLYING;
-}
-
-void pump_completed(struct relay *relay, struct conn *conn, const struct ring_event *event)
-{
-	struct flow *flow = &conn->flow[event->tag.side];
-	enum flight flight = event->tag.op == RING_FILL ? FLY_FILL : FLY_SPILL;
-
-	assert(flow->flying & 1 << flight);
-	flow->flying &= (uint8_t) ~(1 << flight);
-	flow->landed |= (uint8_t)(1 << flight);
-	flow->result[flight] = event->result;
-	if (event->result <= 0)
-		return;
-	if (flight == FLY_FILL) {
-		filled(conn, event->tag.side, (uint32_t)event->result);
-		return;
-	}
-	flow->pipe->held -= (uint32_t)event->result;
-	conn->client_stats->bytes_uring += (uint64_t)event->result;
-	count_sent(conn, event->tag.side, (uint64_t)event->result);
-}
-
-/* What a round in the ring came to. PUMP_AGAIN: go on. */
-static enum pump_result land(struct relay *relay, struct conn *conn, enum side from)
-{
-	struct flow *flow = &conn->flow[from];
-	uint8_t landed = flow->landed;
-	int fill = flow->result[FLY_FILL], spill = flow->result[FLY_SPILL];
-
-	flow->landed = 0;
-	if (landed & 1 << FLY_SPILL && flow->pipe->held) {
-		if (spill == -EAGAIN)
-			return PUMP_WRITE;
-		if (spill <= 0 && spill != -EINTR && spill != -ECANCELED)
-			return PUMP_SINK_ERROR;
-	}
-	if (landed & 1 << FLY_FILL && fill <= 0 && fill != -EINTR && fill != -ECANCELED) {
-		if (fill == -EAGAIN)
-			return source_waits(relay, conn, from);
-		if (fill != -EINVAL)
-			return source_ended(flow, fill);
-		flow->copying = true;
-		pump_release(relay, flow);
-	}
-	return PUMP_AGAIN;
-}
-
 static enum pump_result splice_step(struct relay *relay, struct conn *conn, enum side from,
 				    int64_t *budget)
 {
@@ -451,7 +276,7 @@ static enum pump_result splice_step(struct relay *relay, struct conn *conn, enum
 	assert(buf_len(&conn->in[from]) == 0 && buf_len(&conn->head[from]) == 0);
 	/* A frame must be sent between filling and spilling: not a case for the ring. */
 	if (relay->engine == CONF_ENGINE_URING && !flow->chunk_out)
-		return launch(relay, conn, from);
+		return pump_launch(relay, conn, from);
 	if (flow->pipe->held)
 		return spill_pipe(conn, from, budget);
 	return fill_pipe(relay, conn, from);
@@ -514,7 +339,7 @@ enum pump_result pump_run(struct relay *relay, struct conn *conn, enum side from
 	if (flow->flying)
 		return PUMP_FLYING;
 	if (flow->landed) {
-		result = land(relay, conn, from);
+		result = pump_land(relay, conn, from);
 		if (result != PUMP_AGAIN)
 			return result;
 	}
