@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "access.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +14,7 @@
 
 #include "../lib/log.h"
 #include "conn.h"
+#include "line.h"
 #include "relay.h"
 #include "sandbox.h"
 
@@ -31,118 +30,7 @@ SANDBOX_ALLOW_IF(dup3, 1, ACCESS_FD);
 SANDBOX_ALLOW_IF(write, 0, ACCESS_TRACE_FD);
 SANDBOX_ALLOW_IF(dup3, 1, ACCESS_TRACE_FD);
 
-struct line {
-	char text[ACCESS_LINE_MAX];
-	size_t len;
-	bool json;
-};
-
-/* ---- one line ----------------------------------------------------------------------------- */
-
-__attribute__((format(printf, 2, 3))) static void put(struct line *line, const char *format, ...)
-{
-	size_t room = sizeof(line->text) - line->len;
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(line->text + line->len, room, format, args);
-	va_end(args);
-	/* Every field is bounded so that all of them fit; the newline has its place. */
-	if (n > 0)
-		line->len += (size_t)n < room ? (size_t)n : room - 1;
-}
-
-static void put_name(struct line *line, const char *name)
-{
-	if (line->json)
-		put(line, "%s\"%s\":", line->len ? "," : "{", name);
-	else
-		put(line, "%s%s=", line->len ? " " : "", name);
-}
-
-/* value holds nothing that must be quoted. */
-static void put_word(struct line *line, const char *name, const char *value)
-{
-	put_name(line, name);
-	put(line, line->json ? "\"%s\"" : "%s", value);
-}
-
-static void put_none(struct line *line, const char *name)
-{
-	put_name(line, name);
-	put(line, "%s", line->json ? "null" : "-");
-}
-
-static void put_number(struct line *line, const char *name, uint64_t value)
-{
-	put_name(line, name);
-	put(line, "%" PRIu64, value);
-}
-
-/* Milliseconds from one moment to another; none when it never came. */
-static void put_span(struct line *line, const char *name, int64_t from, int64_t to)
-{
-	int64_t us = (to - from) / 1000;
-
-	if (!to) {
-		put_none(line, name);
-		return;
-	}
-	put_name(line, name);
-	put(line, "%" PRId64 ".%03d", us / 1000, (int)(us % 1000));
-}
-
-/*
- * Text of others: bytes that could end the field, the line or the string are written as
- * %XX, so that the line needs no second kind of escaping.
- */
-static void put_text(struct line *line, const char *name, const char *text, size_t len, bool cut)
-{
-	put_name(line, name);
-	put(line, "\"");
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
-		bool plain = c > 0x20 && c < 0x7f && c != '"' && c != '\\';
-
-		put(line, plain ? "%c" : "%%%02X", c);
-	}
-	put(line, cut ? "...\"" : "\"");
-}
-
-static void put_time(struct line *line)
-{
-	char text[96]; /* of years beyond 9999, too */
-	struct timespec now;
-	struct tm utc;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &utc);
-	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900,
-		 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-		 (int)(now.tv_nsec / 1000000));
-	put_word(line, "time", text);
-}
-
-static void put_client(struct line *line, const struct conn *conn)
-{
-	char address[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 10];
-	bool v4 = IN6_IS_ADDR_V4MAPPED(&conn->address);
-
-	inet_ntop(v4 ? AF_INET : AF_INET6, conn->address.s6_addr + (v4 ? 12 : 0), address,
-		  sizeof(address));
-	snprintf(text, sizeof(text), v4 ? "%s:%u" : "[%s]:%u", address, conn->client_port);
-	put_word(line, "client", text);
-}
-
-static void finish_line(struct line *line)
-{
-	if (line->json)
-		put(line, "}");
-	if (line->len > sizeof(line->text) - 1)
-		line->len = sizeof(line->text) - 1;
-	line->text[line->len++] = '\n';
-}
+/* ---- the file ------------------------------------------------------------------------------- */
 
 /* False: the file takes no more. */
 static bool write_line(struct line *line)
@@ -151,7 +39,7 @@ static bool write_line(struct line *line)
 	uint32_t left_out;
 	ssize_t n;
 
-	finish_line(line);
+	line_end(line);
 	n = write(ACCESS_FD, line->text, line->len);
 	if (n == (ssize_t)line->len)
 		return true;
@@ -159,8 +47,6 @@ static bool write_line(struct line *line)
 		log_error("access log: %s", n < 0 ? strerror(errno) : "the disk is full");
 	return false;
 }
-
-/* ---- the file ------------------------------------------------------------------------------- */
 
 int access_reopen(struct relay *relay, int fd)
 {
@@ -350,8 +236,8 @@ static void trace_line(struct relay *relay, struct line *line)
 		return;
 	}
 	if (access->trace_left_out)
-		put_number(line, "left_out", access->trace_left_out);
-	finish_line(line);
+		line_number(line, "left_out", access->trace_left_out);
+	line_end(line);
 	/* The pipe does not block, and takes a line whole or not at all. */
 	n = write(ACCESS_TRACE_FD, line->text, line->len);
 	if (n == (ssize_t)line->len) {
@@ -388,21 +274,21 @@ static void put_service(struct line *line, const struct relay *relay, const stru
 	size_t len;
 
 	if (entry->route < 0) {
-		put_none(line, "route");
-		put_none(line, "service");
-		put_none(line, "origin");
+		line_none(line, "route");
+		line_none(line, "service");
+		line_none(line, "origin");
 		return;
 	}
 	route = &relay->conf->routes[entry->route];
 	len = strnlen(route->path, ROUTE_MAX + 1);
-	put_text(line, "route", route->path, len < ROUTE_MAX ? len : ROUTE_MAX, len > ROUTE_MAX);
-	put_word(line, "service", route->service);
+	line_text(line, "route", route->path, len < ROUTE_MAX ? len : ROUTE_MAX, len > ROUTE_MAX);
+	line_word(line, "service", route->service);
 	service = &relay->conf->services[conn->service];
 	if (entry->origin < 0)
-		put_none(line, "origin");
+		line_none(line, "origin");
 	else
-		put_text(line, "origin", service->origins[entry->origin].address,
-			 strlen(service->origins[entry->origin].address), false);
+		line_text(line, "origin", service->origins[entry->origin].address,
+			  strlen(service->origins[entry->origin].address), false);
 }
 
 static const char *engine_of(const struct relay *relay, const struct conn *conn)
@@ -418,31 +304,31 @@ static void put_request(struct line *line, const struct relay *relay, const stru
 	uint64_t sent = conn->flow[CLIENT].sent, in = entry->head_in;
 	char id[20];
 
-	put_time(line);
+	line_time(line);
 	snprintf(id, sizeof(id), "%016" PRIx64, entry->id);
-	put_word(line, "id", id);
-	put_word(line, "tenant", conn->tenant_name);
-	put_client(line, conn);
+	line_word(line, "id", id);
+	line_word(line, "tenant", conn->tenant_name);
+	line_address(line, "client", &conn->address, conn->client_port);
 	if (bind_instance(relay, conn))
-		put_word(line, "instance", bind_instance(relay, conn));
+		line_word(line, "instance", bind_instance(relay, conn));
 	else
-		put_none(line, "instance");
-	put_text(line, "method", entry->method, entry->method_len, false);
-	put_text(line, "path", entry->path, entry->path_len, entry->target_cut);
+		line_none(line, "instance");
+	line_text(line, "method", entry->method, entry->method_len, false);
+	line_text(line, "path", entry->path, entry->path_len, entry->target_cut);
 	put_service(line, relay, conn, entry);
 	if (entry->status)
-		put_number(line, "status", entry->status);
+		line_number(line, "status", entry->status);
 	else
-		put_none(line, "status");
+		line_none(line, "status");
 	if (entry->connected_ns && sent > entry->head_out)
 		in += sent - entry->head_out;
-	put_number(line, "in", in);
-	put_number(line, "out", entry->status ? conn->flow[ORIGIN].sent : 0);
-	put_word(line, "engine", engine_of(relay, conn));
-	put_span(line, "connect_ms", entry->began_ns, entry->connected_ns);
-	put_span(line, "first_ms", entry->began_ns, entry->first_ns);
-	put_span(line, "total_ms", entry->began_ns, now_ns());
-	put_word(line, "end", end);
+	line_number(line, "in", in);
+	line_number(line, "out", entry->status ? conn->flow[ORIGIN].sent : 0);
+	line_word(line, "engine", engine_of(relay, conn));
+	line_span(line, "connect_ms", entry->began_ns, entry->connected_ns);
+	line_span(line, "first_ms", entry->began_ns, entry->first_ns);
+	line_span(line, "total_ms", entry->began_ns, now_ns());
+	line_word(line, "end", end);
 }
 
 void access_end(struct relay *relay, struct conn *conn, const char *end)
@@ -456,8 +342,7 @@ void access_end(struct relay *relay, struct conn *conn, const char *end)
 	entry->open = false;
 	if (relay->access.tracing &&
 	    (!relay->access.trace_tenant || relay->access.trace_tenant == conn->tenant)) {
-		line.len = 0;
-		line.json = true;
+		line_begin(&line, true);
 		put_request(&line, relay, conn, entry, end);
 		trace_line(relay, &line);
 	}
@@ -465,8 +350,7 @@ void access_end(struct relay *relay, struct conn *conn, const char *end)
 		return;
 	tenant = &relay->access.tenants[conn->stats_slot];
 	if (pay(&relay->access, tenant)) {
-		line.len = 0;
-		line.json = relay->access.json;
+		line_begin(&line, relay->access.json);
 		put_request(&line, relay, conn, entry, end);
 		if (write_line(&line))
 			return;
@@ -490,11 +374,10 @@ void access_flush(struct relay *relay)
 
 		if (!tenant->left_out)
 			continue;
-		line.len = 0;
-		line.json = access->json;
-		put_time(&line);
-		put_word(&line, "tenant", tenant->name);
-		put_number(&line, "left_out", tenant->left_out);
+		line_begin(&line, access->json);
+		line_time(&line);
+		line_word(&line, "tenant", tenant->name);
+		line_number(&line, "left_out", tenant->left_out);
 		if (write_line(&line))
 			tenant->left_out = 0;
 		else

@@ -25,7 +25,6 @@
 #define ACCESS_TRACE_FD	  254 /* likewise; /dev/null while nobody traces */
 #define ACCESS_PATH_MAX	  256 /* bytes of a path that are logged */
 #define ACCESS_METHOD_MAX 16
-#define ACCESS_LINE_MAX	  4096 /* PIPE_BUF: one write(2) of so much never mixes with others */
 
 struct conn;
 struct relay;
