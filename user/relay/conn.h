@@ -88,7 +88,7 @@ struct conn {
 	uint8_t todo;
 	bool queued;
 	struct conn *next_ready;
-	struct conn *next_waiter, *prev_waiter; /* pool.c's queue for an origin connection */
+	struct conn *next_waiter, *prev_waiter; /* pool_ask.c's queue for an origin connection */
 	bool waiting;				/* is in it */
 
 	/* Who the client is. A BACK worker learns it anew with every request. */
