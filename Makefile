@@ -226,7 +226,7 @@ FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) -
 FUZZ_LIB := $(patsubst %.c,build/fuzz/obj/%.o,$(sort $(wildcard user/lib/*.c)))
 # What a target is linked with beside user/lib/.
 # A whole connection: relay/ over I/O in memory; fuzz_conn.c includes worker.c and parent.c itself.
-FUZZ_WITH_conn := selftests/fuzz/lib/fake.c selftests/fuzz/lib/peer.c -Wl,--wrap=close,--wrap=fcntl,--wrap=sendmsg \
+FUZZ_WITH_conn := $(patsubst %,selftests/fuzz/lib/%.c,fake fake_ring peer) -Wl,--wrap=close,--wrap=fcntl,--wrap=sendmsg \
              $(filter-out %/io.c %/ring.c %/sandbox.c %/worker.c %/parent.c,$(wildcard user/relay/*.c))
 # The parent as a worker meets it, without what would start or reach anything.
 FUZZ_WITH_proto := $(patsubst %,user/sluiced/%.c,worker worker_start origins mailbox loop) -Wl,--wrap=syscall,--wrap=connect

@@ -17,6 +17,7 @@
 
 #include "fuzz.h"
 #include "lib/fake.h"
+#include "lib/fake_ring.h"
 #include "lib/peer.h"
 
 #define PEERS	 24
@@ -357,6 +358,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < nfaults; i++)
 		backwards[i] = data[size - 1 - i];
 	fake_reset(backwards, nfaults);
+	fake_ring_reset();
 	peer_input(data + 2, size - 2 - nfaults);
 	begin(data[0]);
 	while (peer_input_left())

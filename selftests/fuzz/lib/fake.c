@@ -18,28 +18,10 @@
 #include <assert.h>
 
 #define PIPE_SIZE    65536
-#define PENDING_MAX  4096
 #define MESSAGES_MAX 1024
-
-enum pending_kind { PENDING_POLL, PENDING_FILL, PENDING_SPILL, PENDING_DONE };
-
-struct pending {
-	enum pending_kind kind;
-	int fd, to;
-	uint32_t len;
-	bool linked; /* waits for the one before it */
-	struct ring_event event;
-};
 
 static struct fake fakes[FAKE_FDS];
 static int used;
-static struct pending pendings[PENDING_MAX];
-static unsigned npendings;
-static struct {
-	int fd;
-	bool armed;
-	struct ring_tag tag;
-} listener;
 static struct fake_message messages[MESSAGES_MAX];
 static unsigned nmessages;
 static const uint8_t *fault_at;
@@ -55,8 +37,7 @@ void fake_reset(const uint8_t *faults, size_t nfaults)
 		fakes[i] = (struct fake){ 0 };
 	}
 	used = 0;
-	npendings = nmessages = 0;
-	listener.armed = false;
+	nmessages = 0;
 	fault_at = faults;
 	faults_left = nfaults;
 }
@@ -66,8 +47,7 @@ void fake_no_faults(void)
 	faults_left = 0;
 }
 
-/* 0: all goes well. */
-static uint8_t next_fault(void)
+uint8_t fake_next_fault(void)
 {
 	if (!faults_left)
 		return 0;
@@ -104,7 +84,7 @@ struct fake *fake_of(int fd)
 	return &fakes[fd - FAKE_FD];
 }
 
-static struct fake *held(int fd)
+struct fake *fake_held(int fd)
 {
 	struct fake *fake = fake_of(fd);
 
@@ -130,7 +110,7 @@ void fake_put(struct fake_bytes *bytes, const void *data, size_t len)
 	bytes->len += len;
 }
 
-static size_t left(const struct fake_bytes *bytes)
+size_t fake_left(const struct fake_bytes *bytes)
 {
 	return bytes->len - bytes->taken;
 }
@@ -145,10 +125,10 @@ int __wrap_close(int fd)
 		return __real_close(fd);
 	if (fd >= FAKE_PARENT)
 		return 0;
-	fake = held(fd);
+	fake = fake_held(fd);
 	fake->open = false;
 	/* The kernel resets a connection whose bytes nobody read. */
-	if (fake->kind == FAKE_SOCKET && left(&fake->in) && !fake->peer_rst)
+	if (fake->kind == FAKE_SOCKET && fake_left(&fake->in) && !fake->peer_rst)
 		fake->rst = true;
 	return 0;
 }
@@ -165,7 +145,7 @@ int __wrap_fcntl(int fd, int command, ...)
 	va_end(args);
 	if (fd < FAKE_FD)
 		return __real_fcntl(fd, command, value);
-	held(fd);
+	fake_held(fd);
 	return command == F_GETPIPE_SZ ? PIPE_SIZE : 0;
 }
 
@@ -177,7 +157,7 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 
 	if (fd != FAKE_PARENT)
 		return __real_sendmsg(fd, message, flags);
-	if (nmessages == MESSAGES_MAX || next_fault() % 16 == 1) {
+	if (nmessages == MESSAGES_MAX || fake_next_fault() % 16 == 1) {
 		errno = EAGAIN;
 		return -1;
 	}
@@ -200,7 +180,7 @@ bool fake_take_message(struct fake_message *ret)
 /* What a call may move at most, or an error, as the input says. */
 static ssize_t fault(struct fake *fake, size_t len)
 {
-	uint8_t byte = next_fault();
+	uint8_t byte = fake_next_fault();
 
 	switch (byte % 16) {
 	case 1:
@@ -227,13 +207,13 @@ static ssize_t at_end(const struct fake *fake)
 
 ssize_t io_recv(int fd, void *data, size_t len)
 {
-	struct fake *fake = held(fd);
+	struct fake *fake = fake_held(fd);
 	ssize_t n;
 
 	assert(fake->kind == FAKE_SOCKET && len > 0);
-	if (!left(&fake->in))
+	if (!fake_left(&fake->in))
 		return at_end(fake);
-	n = fault(fake, len < left(&fake->in) ? len : left(&fake->in));
+	n = fault(fake, len < fake_left(&fake->in) ? len : fake_left(&fake->in));
 	if (n <= 0)
 		return n;
 	memcpy(data, fake->in.data + fake->in.taken, (size_t)n);
@@ -243,14 +223,14 @@ ssize_t io_recv(int fd, void *data, size_t len)
 
 ssize_t io_peek(int fd)
 {
-	struct fake *fake = held(fd);
+	struct fake *fake = fake_held(fd);
 
-	return left(&fake->in) ? 1 : at_end(fake);
+	return fake_left(&fake->in) ? 1 : at_end(fake);
 }
 
 ssize_t io_send(int fd, const struct iovec *parts, size_t count, bool more)
 {
-	struct fake *fake = held(fd);
+	struct fake *fake = fake_held(fd);
 	size_t total = 0, done = 0;
 	ssize_t n;
 
@@ -278,16 +258,16 @@ ssize_t io_send(int fd, const struct iovec *parts, size_t count, bool more)
 
 ssize_t io_splice(int from, int to, size_t len)
 {
-	struct fake *source = held(from), *sink = to == FAKE_NULL ? NULL : held(to);
-	size_t have = left(&source->in), room = SIZE_MAX;
+	struct fake *source = fake_held(from), *sink = to == FAKE_NULL ? NULL : fake_held(to);
+	size_t have = fake_left(&source->in), room = SIZE_MAX;
 	struct fake_bytes *target = NULL;
 	ssize_t n;
 
 	assert(len > 0);
 	assert(source->kind == FAKE_PIPE_READ || (sink && sink->kind == FAKE_PIPE_WRITE));
 	if (sink && sink->kind == FAKE_PIPE_WRITE) {
-		target = &held(sink->pipe)->in;
-		room = PIPE_SIZE - left(target);
+		target = &fake_held(sink->pipe)->in;
+		room = PIPE_SIZE - fake_left(target);
 	} else if (sink) {
 		if (sink->peer_rst)
 			return -EPIPE;
@@ -316,29 +296,29 @@ ssize_t io_splice(int from, int to, size_t len)
 
 void io_shutdown(int fd)
 {
-	held(fd)->fin = true;
+	fake_held(fd)->fin = true;
 }
 
 void io_reset(int fd)
 {
-	held(fd)->rst = true;
+	fake_held(fd)->rst = true;
 }
 
 void io_nodelay(int fd)
 {
-	held(fd);
+	fake_held(fd);
 }
 
 void io_quickack(int fd)
 {
-	held(fd);
+	fake_held(fd);
 }
 
 int io_peer_address(int fd, struct sockaddr_storage *ret_address)
 {
 	struct sockaddr_in6 *in6 = (void *)ret_address;
 
-	held(fd);
+	fake_held(fd);
 	*ret_address = (struct sockaddr_storage){ .ss_family = AF_INET6 };
 	in6->sin6_port = htons(1000);
 	in6->sin6_addr.s6_addr[15] = (uint8_t)(fd % 3);
@@ -359,35 +339,10 @@ int io_accept_queue(int fd)
 
 bool io_is_tcp(int fd)
 {
-	return held(fd)->tcp;
+	return fake_held(fd)->tcp;
 }
 
-/* ---- ring.h ------------------------------------------------------------------------------ */
-
-int ring_init(struct ring *ring, unsigned wq_threads)
-{
-	return 0;
-}
-
-void ring_free(struct ring *ring)
-{
-}
-
-int ring_wait(struct ring *ring, uint32_t timeout_ms)
-{
-	return 0;
-}
-
-unsigned ring_reap(struct ring *ring, struct ring_event *ret_events, unsigned max)
-{
-	return 0;
-}
-
-/* Right or wrong as the input says: whoever relies on it must be sound either way. */
-bool ring_quiet(const struct ring *ring)
-{
-	return next_fault() % 2 == 0;
-}
+/* ---- sandbox.h --------------------------------------------------------------------------- */
 
 int sandbox_ring(int ring_fd)
 {
@@ -397,149 +352,4 @@ int sandbox_ring(int ring_fd)
 int sandbox_enter(const char **ret_why)
 {
 	return 0;
-}
-
-static struct pending *pend(enum pending_kind kind, int fd, struct ring_tag tag)
-{
-	struct pending *pending = &pendings[npendings++];
-
-	assert(npendings < PENDING_MAX);
-	*pending = (struct pending){ .kind = kind, .fd = fd, .event = { .tag = tag } };
-	return pending;
-}
-
-void ring_poll(struct ring *ring, int fd, struct ring_tag tag)
-{
-	if (fd != FAKE_PARENT)
-		held(fd);
-	pend(PENDING_POLL, fd, tag);
-}
-
-static bool same_tag(struct ring_tag a, struct ring_tag b)
-{
-	return a.op == b.op && a.side == b.side && a.slot == b.slot && a.generation == b.generation;
-}
-
-void ring_poll_cancel(struct ring *ring, struct ring_tag tag)
-{
-	for (unsigned i = 0; i < npendings; i++)
-		if (pendings[i].kind == PENDING_POLL && same_tag(pendings[i].event.tag, tag)) {
-			pendings[i].kind = PENDING_DONE;
-			pendings[i].event.result = -ECANCELED;
-		}
-}
-
-void ring_accept(struct ring *ring, int fd, bool multishot, struct ring_tag tag)
-{
-	held(fd);
-	listener.fd = fd;
-	listener.tag = tag;
-	listener.armed = true;
-}
-
-void ring_cancel(struct ring *ring, struct ring_tag tag)
-{
-	struct pending *pending;
-
-	if (!listener.armed || !same_tag(listener.tag, tag))
-		return;
-	listener.armed = false;
-	pending = pend(PENDING_DONE, listener.fd, tag);
-	pending->event.result = -ECANCELED;
-}
-
-bool fake_accept(int fd, int connection)
-{
-	struct pending *pending;
-
-	if (!listener.armed || listener.fd != fd)
-		return false;
-	pending = pend(PENDING_DONE, fd, listener.tag);
-	pending->event.result = connection;
-	pending->event.more = true;
-	return true;
-}
-
-void ring_splice(struct ring *ring, const struct ring_splice *splice)
-{
-	struct pending *pending = pend(PENDING_SPILL, splice->from, splice->tag);
-
-	held(splice->from);
-	held(splice->to);
-	pending->to = splice->to;
-	pending->len = splice->len;
-}
-
-void ring_splice_pair(struct ring *ring, const struct ring_splice *fill,
-		      const struct ring_splice *spill)
-{
-	ring_splice(ring, fill);
-	pendings[npendings - 1].kind = PENDING_FILL;
-	ring_splice(ring, spill);
-	pendings[npendings - 1].linked = true;
-}
-
-static bool poll_ready(const struct pending *pending)
-{
-	const struct fake *fake;
-
-	if (pending->fd == FAKE_PARENT)
-		return pending->event.tag.op == RING_MESSAGE_ROOM;
-	/* The ring holds the file, whatever became of the descriptor. */
-	fake = fake_of(pending->fd);
-	switch (pending->event.tag.op) {
-	case RING_READABLE:
-		return left(&fake->in) || fake->peer_fin || fake->peer_rst;
-	case RING_WRITABLE:
-		return fake->window || fake->peer_rst;
-	default:
-		return fake->peer_rst || (fake->peer_fin && fake->fin);
-	}
-}
-
-/* False: not now. */
-static bool complete(struct pending *pending)
-{
-	uint8_t byte;
-
-	switch (pending->kind) {
-	case PENDING_POLL:
-		pending->event.result = 1;
-		return poll_ready(pending);
-	case PENDING_FILL:
-	case PENDING_SPILL:
-		byte = next_fault();
-		if (byte % 8 == 1)
-			return false; /* a kernel thread has not come to it */
-		if (byte % 8 == 2)
-			pending->event.result = -EINTR;
-		else
-			pending->event.result =
-				(int)io_splice(pending->fd, pending->to, pending->len);
-		return true;
-	default:
-		return true;
-	}
-}
-
-unsigned fake_complete(struct ring_event *ret_events, unsigned max)
-{
-	unsigned count = 0, kept = 0;
-	bool blocked = false;
-
-	for (unsigned i = 0; i < npendings; i++) {
-		/* The second of a pair starts when the first has ended. */
-		bool waits = pendings[i].linked && blocked;
-
-		blocked = waits || count == max || !complete(&pendings[i]);
-		if (blocked) {
-			pendings[kept++] = pendings[i];
-			continue;
-		}
-		ret_events[count++] = pendings[i].event;
-		if (i + 1 < npendings)
-			pendings[i + 1].linked = false;
-	}
-	npendings = kept;
-	return count;
 }

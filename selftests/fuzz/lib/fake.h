@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The world around relay/'s state machine, in memory: sockets, pipes and the ring, in place of
- * relay/io.c, ring.c and the kernel. Deterministic; what goes wrong, and when, is decided by the
- * fuzzer's input. A descriptor that is used after it was closed, or closed twice, aborts.
+ * The world around relay/'s state machine, in memory: sockets and pipes here, in place of
+ * relay/io.c and the kernel; the ring in fake_ring.h. Deterministic; what goes wrong, and when, is
+ * decided by the fuzzer's input. A descriptor that is used after it was closed, or closed twice,
+ * aborts.
  */
 #ifndef SELFTESTS_FUZZ_FAKE_H
 #define SELFTESTS_FUZZ_FAKE_H
@@ -10,8 +11,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "../../../user/relay/ring.h"
 
 #define FAKE_FD	    (1 << 20) /* descriptors from here on are ours */
 #define FAKE_FDS    512
@@ -45,11 +44,17 @@ struct fake {
 /* Forgets everything; faults are what the relay meets from now on, one byte a call. */
 void fake_reset(const uint8_t *faults, size_t nfaults);
 void fake_no_faults(void);
+/* The next of them; 0: all goes well. */
+uint8_t fake_next_fault(void);
 int fake_open(enum fake_kind kind, bool tcp);
 void fake_open_pipe(int ret_fds[2]);
 struct fake *fake_of(int fd);
+/* The same, and the relay must not have closed it. */
+struct fake *fake_held(int fd);
 size_t fake_count_open(void);
 void fake_put(struct fake_bytes *bytes, const void *data, size_t len);
+/* Bytes that are not taken. */
+size_t fake_left(const struct fake_bytes *bytes);
 
 /* A CONNECT (or other message) that the relay sent to the parent; NULL: none is left. */
 struct fake_message {
@@ -57,10 +62,5 @@ struct fake_message {
 	uint64_t id;
 };
 bool fake_take_message(struct fake_message *ret);
-
-/* An accepted connection comes out of the listener's accept; false when none is armed. */
-bool fake_accept(int listener, int fd);
-/* Lets up to max of the ring's operations complete; returns how many. */
-unsigned fake_complete(struct ring_event *ret_events, unsigned max);
 
 #endif
