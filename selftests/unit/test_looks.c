@@ -26,7 +26,7 @@ ssize_t recv(int fd, void *data, size_t len, int flags)
 	return n;
 }
 
-static void count(const char *name, uint32_t ifindex, void *arg)
+static void count(const char *name, void *arg)
 {
 	++*(unsigned *)arg;
 }
