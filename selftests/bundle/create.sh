@@ -74,7 +74,7 @@ bad "no payload" 's/    packages: \[app\]//' "item web needs one of"
 make_deb broken 1.0 1000 'nothing-like-this'
 bad "a dependency nobody has" 's/packages: \[app\]/packages: [broken]/' "broken"
 rm debs/broken*
-expect_exit 1 "no key" "$BUNDLE" create -o x.sluice bundle.yaml
+expect_exit 2 "no key" "$BUNDLE" create -o x.sluice bundle.yaml
 said "key new" "what to do without a key"
 
 # A node's tarball may hold nothing that leads elsewhere.
