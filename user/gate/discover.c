@@ -29,18 +29,22 @@
 
 /* ---- names ------------------------------------------------------------------------------ */
 
-int discover_open_names(void)
+int discover_watch_names(int fd)
 {
-	int fd, err;
-
 	/* As ip-netns(8) makes it, which then mounts it onto itself: the inode stays. */
 	if (mkdir(NETNS_DIR, 0755) && errno != EEXIST)
 		return -errno;
-	fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	return inotify_add_watch(fd, NETNS_DIR, NAMES | IN_ONLYDIR) < 0 ? -errno : 0;
+}
+
+int discover_open_names(void)
+{
+	int err, fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
 	if (fd < 0)
 		return -errno;
-	if (inotify_add_watch(fd, NETNS_DIR, NAMES | IN_ONLYDIR) < 0) {
-		err = -errno;
+	err = discover_watch_names(fd);
+	if (err) {
 		close(fd);
 		return err;
 	}

@@ -17,6 +17,11 @@
 
 /* Watches the directory, making it if need be. An O_CLOEXEC, non-blocking descriptor or -errno. */
 int discover_open_names(void);
+/*
+ * Watches what has the directory's name now: it may have been removed and made anew, or something
+ * may have been mounted there. 0, also when it is watched already, or -errno.
+ */
+int discover_watch_names(int fd);
 
 enum discover_name_event {
 	DISCOVER_NAME_CAME, /* may not be a namespace yet: the bind mount follows */

@@ -140,12 +140,31 @@ static void list_name(const char *name, void *arg)
 	learn(arg, name, true);
 }
 
+static void list_new(const char *name, void *arg)
+{
+	struct discover *discover = arg;
+	const struct space *space = spaces_find(&discover->spaces, name);
+
+	if (!space || !space->listed)
+		learn(discover, name, true);
+}
+
+/* Calls fn for every name there is, and is told of those to come. */
+static void read_names(struct discover *discover, void (*fn)(const char *name, void *arg))
+{
+	static struct log_limit limit = LOG_LIMIT(60000, 1);
+	int watched = discover_watch_names(discover->names);
+	int err = discover_each_name(fn, discover);
+	uint32_t left_out;
+
+	err = watched ? watched : err;
+	if (err && err != -ENOENT && log_allowed(&limit, &left_out))
+		log_error("/run/netns cannot be read: %s", strerror(-err));
+}
+
 static void learn_all(struct discover *discover)
 {
-	int err = discover_each_name(list_name, discover);
-
-	if (err && err != -ENOENT)
-		log_error("/run/netns cannot be read: %s", strerror(-err));
+	read_names(discover, list_name);
 	learn_from_tenants(discover);
 	for (size_t i = 0; i < discover->spaces.count; i++)
 		mark(discover, discover->spaces.list[i]);
@@ -259,6 +278,7 @@ static void on_sweep(struct loop_timer *timer)
 	for (size_t i = discover->part; i < discover->spaces.count; i += SWEEP_PARTS)
 		mark(discover, discover->spaces.list[i]);
 	if (!discover->part) {
+		read_names(discover, list_new);
 		learn_from_tenants(discover);
 		collect_garbage(discover);
 	}
