@@ -119,6 +119,7 @@ static void begin_once(void)
 	serve.ca = cluster_read(&cluster, "ca.pem");
 	assert(serve.config && serve.publishers && serve.control_pub && serve.ca);
 	pthread_cond_init(&serve.changed, NULL);
+	turns_init(&serve.turns, SERVE_AT_ONCE);
 }
 
 /* As it was after init, and the two enrolled. */
@@ -169,6 +170,8 @@ static void ask(struct fuzz_input *input)
 	assert(serve_route(&request, routes[which].method, routes[which].path) == MHD_YES);
 	assert(answers == 1 && status >= 200 && status <= 503);
 	assert(!routes[which].stores || status == 204 || status == 400);
+	if (request.has_turn)
+		turns_leave(&serve.turns, &request.turn, true);
 	free(request.body);
 }
 

@@ -38,6 +38,7 @@ static struct bundle_blob blobs[BLOBS];
 static uint8_t truth[BLOBS][8 * SIZE];
 static bool on_disk[COUNT], whole[BLOBS], flaky, lying;
 static struct pieces pieces;
+static struct swarm *swarm;
 static int64_t now_ms;
 static unsigned turns;
 static json_t *documents[2];
@@ -78,9 +79,14 @@ int node_bundle(struct node *node, const json_t *document, struct bundle **ret_b
 	abort();
 }
 
+/* The second document trusts peers for as long as the control machine is heard of. */
 json_t *journal_document(struct node *node)
 {
-	return json_incref(documents[fuzz_next(&input) & 1]);
+	uint8_t what = fuzz_next(&input);
+
+	if (what & 2)
+		swarm_heard(swarm, swarm_clock());
+	return json_incref(documents[what & 1]);
 }
 
 void http_options(void *curl, const struct http *http, const char *url, char *error)
@@ -227,6 +233,8 @@ CURLcode curl_easy_setopt(CURL *curl, CURLoption option, ...)
 		break;
 	case CURLOPT_URL:
 		snprintf(handle->url, sizeof(handle->url), "%s", va_arg(args, char *));
+		if (strchr(handle->url, '?'))
+			*strchr(handle->url, '?') = '\0';
 		break;
 	case CURLOPT_RANGE:
 		snprintf(handle->range, sizeof(handle->range), "%s", va_arg(args, char *));
@@ -341,7 +349,7 @@ static void move(struct handle *handle)
 	} else if (what == 4) {
 		end_transfer(handle, CURLE_COULDNT_CONNECT);
 	} else if (what == 5) {
-		handle->status = 404;
+		handle->status = fuzz_next(&input) & 1 ? 404 : 503;
 		end_transfer(handle, CURLE_OK);
 	} else if (what == 6 || !control) {
 		handle->status = 200;
@@ -389,8 +397,6 @@ struct MHD_Response {
 	bool piece;
 };
 
-static struct swarm *swarm;
-
 struct MHD_Response *MHD_create_response_from_buffer(size_t size, void *buffer,
 						     enum MHD_ResponseMemoryMode mode)
 {
@@ -423,7 +429,7 @@ enum MHD_Result MHD_add_response_header(struct MHD_Response *response, const cha
 enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned status,
 				   struct MHD_Response *response)
 {
-	assert(status == 200 || status == 404);
+	assert(status == 200 || status == 404 || status == 503);
 	assert(status == 200 || !response->piece);
 	return MHD_YES;
 }
@@ -459,11 +465,21 @@ const char *peer_certificate(struct MHD_Connection *connection, char *ret_name, 
 
 void peer_address(struct MHD_Connection *connection, char *ret_text, size_t size)
 {
-	abort();
+	snprintf(ret_text, size, "10.9.0.12");
+}
+
+static const char *turn;
+
+const char *MHD_lookup_connection_value(struct MHD_Connection *connection, enum MHD_ValueKind kind,
+					const char *key)
+{
+	assert(!strcmp(key, "turn"));
+	return turn;
 }
 
 static void ask_anything(void)
 {
+	struct asked *asked;
 	char path[200];
 	size_t at = 0, len;
 
@@ -486,7 +502,13 @@ static void ask_anything(void)
 		path[at++] = c ? c : '0';
 	}
 	path[at] = '\0';
-	assert(route(swarm, NULL, path) == MHD_YES);
+	asked = calloc(1, sizeof(*asked));
+	assert(asked);
+	asked->swarm = swarm;
+	turn = fuzz_next(&input) & 1 ? "1" : NULL;
+	assert(route(asked, NULL, path) == MHD_YES);
+	assert(!asked->has_turn || turn);
+	on_completed(NULL, NULL, (void **)&asked, MHD_REQUEST_TERMINATED_COMPLETED_OK);
 }
 
 /* ---- one input ---------------------------------------------------------------------------------
@@ -527,6 +549,7 @@ static void begin_once(void)
 	}
 	documents[0] = make_document(1, 0, PEERS);
 	documents[1] = make_document(2, 1, 2);
+	json_object_set_new(json_object_get(documents[1], "swarm"), "trust", json_integer(10));
 }
 
 /* As swarm_load() makes it, but for pieces that a fuzzer can fill. */
@@ -577,6 +600,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	swarm = swarm_new(&node);
 	assert(swarm);
 	swarm_follow(swarm, documents[0]);
+	swarm_heard(swarm, swarm_clock());
 	load();
 	for (size_t i = 0; i < BLOBS; i++)
 		missing[i] = shapes[i].size && !(what >> (3 + i) & 1);

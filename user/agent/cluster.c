@@ -191,12 +191,14 @@ static int poll_once(struct node *node, const struct http *http)
 {
 	struct http patient = *http;
 	char url[288], hash[NAME_DIGEST_LEN + 1], *body = NULL, *why = NULL;
+	unsigned wait = swarm_poll_seconds(node->swarm, node->wait);
+	int64_t begun = swarm_clock();
 	long status;
 	int err = 0;
 
-	patient.timeout = node->wait + 30;
+	patient.timeout = wait + 30;
 	snprintf(url, sizeof(url), "%s/v1/desired?generation=%lld&wait=%u&certificate=%.16s",
-		 node->server, (long long)journal_number(node, "generation"), node->wait,
+		 node->server, (long long)journal_number(node, "generation"), wait,
 		 certificate_hash(http, hash));
 	status = http_call(&patient, url, NULL, &body, &why);
 	if (status == 200 && body) {
@@ -210,6 +212,8 @@ static int poll_once(struct node *node, const struct http *http)
 		log_warn("%s: %s", node->server, why ? why : body ? body : "no answer");
 		err = -ECONNREFUSED;
 	}
+	if ((status == 200 || status == 204) && !err)
+		swarm_heard(node->swarm, begun);
 	free(body);
 	free(why);
 	return err;

@@ -19,6 +19,7 @@ struct swarm *swarm_new(struct node *node)
 		return NULL;
 	swarm->node = node;
 	pthread_mutex_init(&swarm->lock, NULL);
+	turns_init(&swarm->turns, SWARM_AT_ONCE);
 	return swarm;
 }
 
@@ -47,7 +48,7 @@ static const char *text(const json_t *object, const char *key)
 	return value ? value : "";
 }
 
-static size_t read_peers(const json_t *document, struct swarm_peer peers[DESIRED_PEERS_MAX])
+size_t swarm_read_peers(const json_t *document, struct swarm_peer peers[DESIRED_PEERS_MAX])
 {
 	const json_t *list = json_object_get(json_object_get(document, "swarm"), "peers"), *entry;
 	size_t i;
@@ -58,20 +59,6 @@ static size_t read_peers(const json_t *document, struct swarm_peer peers[DESIRED
 		snprintf(peers[i].key, sizeof(peers[i].key), "%s", text(entry, "key"));
 	}
 	return json_array_size(list);
-}
-
-void swarm_admit(struct swarm *swarm, const json_t *document)
-{
-	int64_t generation = json_integer_value(json_object_get(document, "generation"));
-
-	if (!swarm)
-		return;
-	pthread_mutex_lock(&swarm->lock);
-	if (generation > swarm->admitted_by) {
-		swarm->admitted_by = generation;
-		swarm->admitted_count = read_peers(document, swarm->admitted);
-	}
-	pthread_mutex_unlock(&swarm->lock);
 }
 
 static void keep_listening(struct swarm *swarm)
@@ -104,7 +91,7 @@ void swarm_follow(struct swarm *swarm, const json_t *document)
 		return;
 	if (generation != swarm->generation) {
 		swarm->generation = generation;
-		swarm->peers_count = read_peers(document, swarm->peers);
+		swarm->peers_count = swarm_read_peers(document, swarm->peers);
 		swarm_admit(swarm, document);
 		/* Another run, another chance: a disk may have been mended. */
 		if (strcmp(swarm->run, text(document, "run")) != 0)
@@ -119,8 +106,10 @@ void swarm_follow(struct swarm *swarm, const json_t *document)
 			*swarm->deaf = '\0';
 		}
 	}
-	if (port)
-		keep_listening(swarm);
+	if (!port)
+		return;
+	keep_listening(swarm);
+	swarm_say_doubts(swarm);
 }
 
 bool swarm_active(const struct swarm *swarm)

@@ -2,7 +2,8 @@
 /*
  * Mode swarm: nodes pass pieces of the bundle on to each other.
  *
- *   swarm.c        which pieces are here, which peers the document names; what is told of them
+ *   swarm.c        which pieces are here, which peers the document names
+ *   swarm_trust.c  … and whether they are trusted still
  *   swarm_serve.c  HTTPS for peers: which pieces are here, and those
  *   swarm_store.c  pieces on disk: blobs/sha256/HEX.pieces, until all of a blob are there
  *   swarm_begin.c  an item's pieces: what each must be, what is there, who may have them
@@ -12,9 +13,10 @@
  * Whom is believed what: a piece is checked when it arrives, against the blob's digest in the
  * signed manifest, or, of a larger blob, against a list of its pieces' digests that the control
  * machine made; the whole blob is then checked against the signed manifest again. A peer is dialed
- * for the key that the signed document names, and answers only to keys named there.
+ * for the key that the signed document names, and answers only to keys named there; all of that
+ * only while the control machine is heard of, who would say it if one of them was shut out.
  *
- * The fetching thread alone calls what is declared here, but for swarm_admit(); the server's thread
+ * The fetching thread alone calls what is declared here, but for swarm_trust.c; the server's thread
  * shares, under the lock, what struct swarm says. A swarm of NULL, when memory is out, is none.
  */
 #ifndef AGENT_SWARM_H
@@ -25,11 +27,14 @@
 #include "../lib/clock.h"
 #include "../lib/digest.h"
 #include "../lib/piece.h"
+#include "../lib/turns.h"
 #include "cluster.h"
 
 struct swarm_peer {
 	char name[64], address[64], key[NAME_DIGEST_LEN + 1];
 };
+
+#define SWARM_AT_ONCE 3 /* pieces on their way to peers */
 
 struct exchange;
 struct MHD_Daemon;
@@ -44,6 +49,11 @@ struct swarm {
 	struct swarm_peer admitted[DESIRED_PEERS_MAX]; /* whom this node answers */
 	size_t admitted_count;
 	int64_t admitted_by; /* the document's generation */
+	int64_t trust;	     /* ms that peers are trusted after heard_at */
+	int64_t heard_at;    /* when the control machine said that the document is in force */
+	bool heard, doubts;  /* doubts: it was said that peers are not trusted */
+	/* ---- the server's ---- */
+	struct turns turns;
 	/* ---- the fetching thread's ---- */
 	int64_t generation;
 	struct swarm_peer peers[DESIRED_PEERS_MAX]; /* whom it asks */
@@ -68,11 +78,6 @@ struct swarm {
 
 struct swarm *swarm_new(struct node *node);
 void swarm_free(struct swarm *swarm);
-/*
- * From now on this node answers the peers of this document, and those of an older one no more. Any
- * thread may call it: who was shut out is not served until a large blob is verified.
- */
-void swarm_admit(struct swarm *swarm, const json_t *document);
 /* What the document says of peers; listens, or does no longer. */
 void swarm_follow(struct swarm *swarm, const json_t *document);
 /* Does the document say that pieces are passed on? */
@@ -87,6 +92,27 @@ bool swarm_peer_same(const struct swarm_peer *a, const struct swarm_peer *b);
 bool swarm_shunned(const struct swarm *swarm, const char *name);
 void swarm_shun(struct swarm *swarm, const char *name);
 void swarm_mark(struct swarm *swarm, size_t index);
+
+/* The peers that a document names; how many. */
+size_t swarm_read_peers(const json_t *document, struct swarm_peer ret_peers[DESIRED_PEERS_MAX]);
+
+/* ---- swarm_trust.c: from any thread ---- */
+
+/*
+ * From now on this node answers the peers of this document, and those of an older one no more: who
+ * was shut out is not served until a large blob is verified.
+ */
+void swarm_admit(struct swarm *swarm, const json_t *document);
+/* Now. */
+int64_t swarm_clock(void);
+/* At that time, the control machine had no newer document than the one that was admitted. */
+void swarm_heard(struct swarm *swarm, int64_t at);
+/* Are peers to be asked and answered now? */
+bool swarm_trusts(struct swarm *swarm);
+/* Once each time that changes. */
+void swarm_say_doubts(struct swarm *swarm);
+/* How long a poll may wait, at most wanted seconds: 0 when an answer decides about peers. */
+unsigned swarm_poll_seconds(struct swarm *swarm, unsigned wanted);
 
 /* ---- swarm_serve.c ---- */
 
@@ -145,7 +171,8 @@ struct source {
 	struct transfer piece, map;
 	size_t index; /* of the piece under way */
 	int64_t begun, retry_at, ask_at;
-	unsigned failures; /* in a row */
+	int64_t waits_since; /* others are served first since then; 0: it is not waited for */
+	unsigned failures;   /* in a row */
 	uint8_t *have, *want;
 	struct tally tally, told;
 	char why[200], told_why[200];
@@ -160,6 +187,8 @@ int source_ask_map(struct source *source, CURLM *multi, const struct swarm *swar
 long source_ended(struct transfer *transfer, CURLM *multi, CURLcode result);
 /* It did not do what it should: not asked again for a while. */
 void source_failed(struct source *source, const char *why);
+/* It does what it should, with others. */
+void source_busy(struct source *source);
 /* What is new in its tally, NULL: nothing. */
 json_t *source_report(struct source *source);
 

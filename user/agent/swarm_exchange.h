@@ -19,8 +19,11 @@ struct exchange {
 	uint8_t *want, *busy, *hashes;
 	size_t *blob_left, left;       /* pieces */
 	int64_t arrived_at, shared_at; /* a piece, a piece from a peer */
+	int64_t usual;		       /* ms that a piece takes */
 	int64_t followed_at, reported_at;
+	size_t first;  /* of the peers to be asked, in turn */
 	unsigned lies; /* of the control machine */
+	bool trusts;   /* peers, at this moment */
 	const struct bundle_blob *blobs;
 	size_t blobs_count;
 	bool *missing;

@@ -19,6 +19,7 @@
 #define SLOW_MS	     3000 /* for the smallest piece: who takes longer counts as if it had nothing */
 #define FAILURES     5	  /* and one for each so many good pieces: more, and a peer is left alone */
 #define GOOD_PIECES  4
+#define ASKED_MOST   4 /* peers at once: more share this node's link, and all of theirs come late */
 #define GIVE_UP_MS   60000
 #define FOLLOW_MS    1000
 #define REPORT_MS    2000
@@ -67,6 +68,7 @@ static int take_piece(struct exchange *exchange, struct source *source)
 	if (!piece_good(exchange, source))
 		return take_wrong(exchange, source);
 	source->failures = 0;
+	source->waits_since = 0;
 	source->tally.bytes += piece.len;
 	source->tally.pieces++;
 	if (source == exchange->sources)
@@ -82,6 +84,7 @@ static int take_piece(struct exchange *exchange, struct source *source)
 				    exchange->pieces->blobs[piece.blob].digest, strerror(-err));
 	exchange_count(source->index, exchange);
 	exchange->arrived_at = swarm_now();
+	exchange->usual += (exchange->arrived_at - source->begun - exchange->usual) / 4;
 	if (source != exchange->sources)
 		exchange->shared_at = exchange->arrived_at;
 	return exchange->blob_left[piece.blob] ? 0 : exchange_finish(exchange, piece.blob);
@@ -146,6 +149,10 @@ static int take(struct exchange *exchange, struct transfer *transfer, CURLcode r
 		return take_wrong(exchange, source);
 	if (status == 200 || status == 206)
 		return take_piece(exchange, source);
+	if (status == 503) {
+		source_busy(source);
+		return 0;
+	}
 	snprintf(why, sizeof(why), "it answers %ld", status);
 	source_failed(source, status < 0 ? NULL : why);
 	leave_alone(exchange, source);
@@ -159,15 +166,30 @@ static bool may_ask(const struct exchange *exchange, const struct source *source
 	bool control = source == exchange->sources;
 
 	return !source->piece.running && now >= source->retry_at &&
-	       (control || (source->alive && !source->shunned));
+	       (control || (exchange->trusts && source->alive && !source->shunned));
+}
+
+static int64_t patience(const struct exchange *exchange)
+{
+	return (int64_t)SLOW_MS * exchange->pieces->size / PIECE_SIZE_LEAST;
 }
 
 /* Who says it has pieces, and then does not bring them, must not keep others from being asked. */
 static bool delivers(const struct exchange *exchange, const struct source *source, int64_t now)
 {
-	int64_t patience = (int64_t)SLOW_MS * exchange->pieces->size / PIECE_SIZE_LEAST;
+	int64_t since = source->piece.running ? source->begun : now;
 
-	return source->alive && !(source->piece.running && now - source->begun > patience);
+	if (source->waits_since && source->waits_since < since)
+		since = source->waits_since;
+	return exchange->trusts && source->alive && now - since <= patience(exchange);
+}
+
+/* Who is not asked does not wait; who was busy for long may not be any more. */
+static void wait_no_more(const struct exchange *exchange, struct source *source, int64_t now)
+{
+	if (!source->piece.running &&
+	    (delivers(exchange, source, now) || now - source->waits_since > 2 * patience(exchange)))
+		source->waits_since = 0;
 }
 
 static struct piece_view look(struct exchange *exchange, int64_t now)
@@ -191,13 +213,21 @@ static struct piece_view look(struct exchange *exchange, int64_t now)
 	};
 }
 
+/* Over links that are slow, a piece is no late one yet. */
+static int64_t patient(const struct exchange *exchange)
+{
+	int64_t usual = 2 * exchange->usual, most = patience(exchange);
+
+	return usual < STALL_MS ? STALL_MS : usual < most ? usual : most;
+}
+
 /* Whom may it be asked for, when nothing comes: also who is not the first to be asked for it. */
 static bool choose(struct exchange *exchange, struct piece_view *view, size_t from, size_t *index)
 {
 	static const uint8_t nothing[PIECE_COUNT_AIM]; /* large enough for 8 times as many */
 	bool found = piece_choose(view, from, index);
 
-	if (found || swarm_now() - exchange->arrived_at < STALL_MS ||
+	if (found || swarm_now() - exchange->arrived_at < patient(exchange) ||
 	    piece_map_size(view->count) > sizeof(nothing))
 		return found;
 	view->busy = nothing;
@@ -206,12 +236,36 @@ static bool choose(struct exchange *exchange, struct piece_view *view, size_t fr
 	return found;
 }
 
-static void ask(struct exchange *exchange)
+/* Of many peers only a few are asked at once; who is slow does not count for long. */
+static bool enough_asked(const struct exchange *exchange, int64_t now)
 {
-	int64_t now = swarm_now();
-	struct piece_view view;
+	size_t asked = 0;
+
+	if (exchange->count - 1 <= TURNS_FEW)
+		return false;
+	for (size_t i = 1; i < exchange->count; i++)
+		asked += exchange->sources[i].piece.running &&
+			 now - exchange->sources[i].begun <= STALL_MS;
+	return asked >= ASKED_MOST;
+}
+
+static void ask_for_piece(struct exchange *exchange, struct piece_view *view, size_t k, int64_t now)
+{
+	struct source *source = &exchange->sources[k];
 	size_t index;
 
+	if (!may_ask(exchange, source, now) || (k && enough_asked(exchange, now)))
+		return;
+	if (!choose(exchange, view, k ? k - 1 : PIECE_CONTROL, &index))
+		wait_no_more(exchange, source, now);
+	else if (source_ask_piece(source, exchange->multi, exchange->swarm, index))
+		source_failed(source, "curl does not take it");
+	else
+		piece_put(exchange->busy, index);
+}
+
+static void ask_for_maps(struct exchange *exchange, int64_t now)
+{
 	for (size_t i = 1; i < exchange->count; i++) {
 		struct source *source = &exchange->sources[i];
 
@@ -220,19 +274,23 @@ static void ask(struct exchange *exchange)
 		    source_ask_map(source, exchange->multi, exchange->swarm))
 			source_failed(source, "curl does not take it");
 	}
-	view = look(exchange, now);
-	/* Peers first: what they have need not come from the control machine. */
-	for (size_t k = exchange->count; k--;) {
-		struct source *source = &exchange->sources[k];
+}
 
-		if (!may_ask(exchange, source, now) ||
-		    !choose(exchange, &view, k ? k - 1 : PIECE_CONTROL, &index))
-			continue;
-		if (source_ask_piece(source, exchange->multi, exchange->swarm, index))
-			source_failed(source, "curl does not take it");
-		else
-			piece_put(exchange->busy, index);
-	}
+/* Peers first: what they have need not come from the control machine. */
+static void ask(struct exchange *exchange)
+{
+	size_t peers = exchange->count - 1;
+	int64_t now = swarm_now();
+	struct piece_view view;
+
+	exchange->trusts = swarm_trusts(exchange->swarm);
+	if (exchange->trusts)
+		ask_for_maps(exchange, now);
+	view = look(exchange, now);
+	exchange->first++;
+	for (size_t i = 0; i < peers; i++)
+		ask_for_piece(exchange, &view, 1 + (exchange->first + i) % peers, now);
+	ask_for_piece(exchange, &view, 0, now);
 }
 
 /* The document may name other peers now. */
@@ -256,11 +314,15 @@ static int follow(struct exchange *exchange)
 
 static int gave_up(struct exchange *exchange)
 {
+	const struct source *control = &exchange->sources[0];
+
 	if (swarm_now() - exchange->arrived_at < GIVE_UP_MS)
 		return 0;
 	return outcome_fail(exchange->outcome, -ECONNRESET,
 			    "no piece for %d s; the control machine: %s", GIVE_UP_MS / 1000,
-			    *exchange->sources[0].why ? exchange->sources[0].why : "nothing comes");
+			    control->waits_since ? "it serves others first"
+			    : *control->why	 ? control->why
+						 : "nothing comes");
 }
 
 static int run(struct exchange *exchange)

@@ -5,14 +5,16 @@
  *   GET /v1/have/MANIFEST         two maps: the pieces that are here, those that are wanted
  *   GET /v1/piece/MANIFEST/INDEX  one of them
  *
- * libmicrohttpd with one thread. Only keys that the document names, each from the address named
- * beside it, get an answer. A certificate is verified once in a connection, with the first request;
- * that the document names its key, with each.
+ * libmicrohttpd with a thread for each connection, for who asks for a piece waits a moment for its
+ * turn (lib/turns.h); with ?turn=1, which agents of before that do not say. Only keys that the
+ * document names, each from the address named beside it, get an answer. A certificate is verified
+ * once in a connection, with the first request; that the document names its key, with each.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +31,8 @@
 #define CONNECTIONS	   (4 * DESIRED_PEERS_MAX)
 #define CONNECTIONS_OF_ONE 8
 #define IDLE_SECONDS	   60
+#define TURN_MS		   300
+#define UNSENT_MOST	   (64 * 1024)
 #define MEMORY_PER_REQUEST (32 * 1024)
 #define TLS_PRIORITIES	   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define BINARY_TYPE	   "application/octet-stream"
@@ -37,6 +41,13 @@
 struct client {
 	struct swarm_peer is;
 	bool verified;
+};
+
+/* A request. */
+struct asked {
+	struct swarm *swarm;
+	struct turn turn;
+	bool has_turn;
 };
 
 static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *why)
@@ -92,7 +103,10 @@ static const char *identify(struct swarm *swarm, struct MHD_Connection *connecti
 	for (size_t i = 0; i < swarm->admitted_count && !found; i++)
 		found = swarm_peer_same(&swarm->admitted[i], &client->is);
 	pthread_mutex_unlock(&swarm->lock);
-	return found ? NULL : "no peer of this node, or at another address";
+	if (!found)
+		return "no peer of this node, or at another address";
+	return swarm_trusts(swarm) ? NULL
+				   : "the control machine is silent: no peer is trusted meanwhile";
 }
 
 static enum MHD_Result send_maps(struct swarm *swarm, struct MHD_Connection *connection,
@@ -143,9 +157,22 @@ static bool find_piece(struct swarm *swarm, const char *manifest, size_t index,
 	return found;
 }
 
-static enum MHD_Result send_piece(struct swarm *swarm, struct MHD_Connection *connection,
+static bool take_turn(struct asked *asked, struct MHD_Connection *connection, uint32_t bytes)
+{
+	const char *turn = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "turn");
+	char address[64];
+
+	if (!turn)
+		return true;
+	peer_address(connection, address, sizeof(address));
+	asked->has_turn = turns_take(&asked->swarm->turns, &asked->turn, address, bytes, TURN_MS);
+	return asked->has_turn;
+}
+
+static enum MHD_Result send_piece(struct asked *asked, struct MHD_Connection *connection,
 				  const char *manifest, const char *number)
 {
+	struct swarm *swarm = asked->swarm;
 	char digest[NAME_DIGEST_LEN + 1];
 	struct MHD_Response *response;
 	enum MHD_Result result;
@@ -156,6 +183,8 @@ static enum MHD_Result send_piece(struct swarm *swarm, struct MHD_Connection *co
 	if (name_number(number, SIZE_MAX, &index) ||
 	    !find_piece(swarm, manifest, (size_t)index, &piece, digest))
 		return refuse(connection, 404, "this piece is not here");
+	if (!take_turn(asked, connection, piece.len))
+		return refuse(connection, 503, "others are served first");
 	fd = store_open(swarm->node, digest);
 	if (fd < 0)
 		return refuse(connection, 404, "this piece is not here any more");
@@ -170,17 +199,17 @@ static enum MHD_Result send_piece(struct swarm *swarm, struct MHD_Connection *co
 	return result;
 }
 
-static enum MHD_Result route(struct swarm *swarm, struct MHD_Connection *connection,
+static enum MHD_Result route(struct asked *asked, struct MHD_Connection *connection,
 			     const char *path)
 {
 	char manifest[NAME_DIGEST_LEN + 1];
 
 	if (!strncmp(path, "/v1/have/", 9))
-		return send_maps(swarm, connection, path + 9);
+		return send_maps(asked->swarm, connection, path + 9);
 	if (!strncmp(path, "/v1/piece/", 10) && strlen(path) > 11 + NAME_DIGEST_LEN &&
 	    path[10 + NAME_DIGEST_LEN] == '/') {
 		snprintf(manifest, sizeof(manifest), "%s", path + 10);
-		return send_piece(swarm, connection, manifest, path + 11 + NAME_DIGEST_LEN);
+		return send_piece(asked, connection, manifest, path + 11 + NAME_DIGEST_LEN);
 	}
 	return refuse(connection, 404, "there is nothing here");
 }
@@ -190,27 +219,47 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 				  size_t *size, void **context)
 {
 	static struct log_limit limit = LOG_LIMIT(60000, 5);
-	static const int headers_seen;
+	struct asked *asked = *context;
+	struct swarm *swarm = arg;
 	char address[64];
 	uint32_t left_out;
 	const char *why;
+	bool told;
 
 	/* The first call only has the head: an answer to a body that is on its way would cut it
 	 * off. */
-	if (!*context) {
-		*context = (void *)&headers_seen;
-		return MHD_YES;
+	if (!asked) {
+		asked = calloc(1, sizeof(*asked));
+		if (asked)
+			asked->swarm = swarm;
+		*context = asked;
+		return asked ? MHD_YES : MHD_NO;
 	}
 	*size = 0;
 	if (strcmp(method, "GET") != 0)
 		return refuse(connection, 405, "only GET");
-	why = identify(arg, connection);
+	why = identify(swarm, connection);
 	if (!why)
-		return route(arg, connection, url);
+		return route(asked, connection, url);
 	peer_address(connection, address, sizeof(address));
-	if (log_allowed(&limit, &left_out))
+	pthread_mutex_lock(&swarm->lock);
+	told = log_allowed(&limit, &left_out);
+	pthread_mutex_unlock(&swarm->lock);
+	if (told)
 		log_warn("swarm: %s is refused: %s", address, why);
 	return refuse(connection, 403, why);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
+			 enum MHD_RequestTerminationCode code)
+{
+	struct asked *asked = *context;
+
+	if (asked && asked->has_turn)
+		turns_leave(&asked->swarm->turns, &asked->turn,
+			    code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+	free(asked);
+	*context = NULL;
 }
 
 static void on_library_log(void *arg, const char *format, va_list args)
@@ -226,7 +275,7 @@ static int open_socket(const struct swarm *swarm)
 	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(swarm->port) };
 	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(swarm->port) };
 	struct subnet subnet;
-	int fd, one = 1, err;
+	int fd, one = 1, unsent = UNSENT_MOST, err;
 	bool is_six;
 
 	if (subnet_parse(swarm->address, &subnet))
@@ -238,6 +287,8 @@ static int open_socket(const struct swarm *swarm)
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	/* Connections inherit it. A piece that waits in a socket would count as sent. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	if (bind(fd, is_six ? (void *)&six : (void *)&four, is_six ? sizeof(six) : sizeof(four)) ||
 	    listen(fd, 128)) {
 		err = -errno;
@@ -277,12 +328,13 @@ int swarm_listen(struct swarm *swarm)
 	if (fd < 0)
 		return fd;
 	swarm->daemon = MHD_start_daemon(
-		MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_TLS | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-		on_request, swarm, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
-		MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_OF_ONE,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
+			MHD_USE_TLS | MHD_USE_ERROR_LOG,
+		0, NULL, NULL, on_request, swarm, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+		on_connection, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		(unsigned)CONNECTIONS_OF_ONE, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_PER_REQUEST,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_HTTPS_PRIORITIES, TLS_PRIORITIES,
 		MHD_OPTION_HTTPS_MEM_CERT, swarm->certificate, MHD_OPTION_HTTPS_MEM_KEY, swarm->key,

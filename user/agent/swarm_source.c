@@ -18,6 +18,7 @@
 #define STALL_SECONDS	5 /* a piece that comes slower than this is better had elsewhere */
 #define STALL_BYTES	1000
 #define CONTROL_STALL	60
+#define BUSY_MS		50  /* after it said so; it lets who asks wait by itself */
 #define RETRY_FIRST	300 /* ms; doubled with each failure in a row */
 #define RETRY_DOUBLINGS 4
 
@@ -131,10 +132,10 @@ int source_ask_piece(struct source *source, CURLM *multi, const struct swarm *sw
 	source->index = index;
 	source->begun = swarm_now();
 	if (*source->peer.key) {
-		snprintf(rest, sizeof(rest), "piece/%s/%zu", swarm->manifest, index);
+		snprintf(rest, sizeof(rest), "piece/%s/%zu?turn=1", swarm->manifest, index);
 		peer_url(source, swarm, rest, url, sizeof(url));
 	} else {
-		snprintf(url, sizeof(url), "%s/v1/blob/%s", swarm->node->server,
+		snprintf(url, sizeof(url), "%s/v1/blob/%s?turn=1", swarm->node->server,
 			 swarm->pieces.blobs[piece.blob].digest);
 		snprintf(range, sizeof(range), "%llu-%llu", (unsigned long long)piece.offset,
 			 (unsigned long long)(piece.offset + piece.len - 1));
@@ -197,6 +198,14 @@ void source_failed(struct source *source, const char *why)
 	source->alive = false;
 	source->failures++;
 	source->retry_at = swarm_now() + ((int64_t)RETRY_FIRST << doublings);
+}
+
+void source_busy(struct source *source)
+{
+	int64_t now = swarm_now();
+
+	source->waits_since = source->waits_since ? source->waits_since : now;
+	source->retry_at = now + BUSY_MS;
 }
 
 json_t *source_report(struct source *source)

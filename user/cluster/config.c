@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../lib/conf_impl.h"
+#include "../lib/desired.h"
 #include "config_check.h"
 
 #define FILE_MAX (1u << 20)
@@ -96,6 +97,7 @@ static const cyaml_schema_field_t root_fields[] = {
 	CYAML_FIELD_ENUM("mode", OPT | CYAML_FLAG_STRICT, struct config, mode, mode_words, CYAML_ARRAY_LEN(mode_words)),
 	UINT("parallel", struct config, parallel),
 	UINT("peer_port", struct config, peer_port),
+	UINT("peer_trust", struct config, peer_trust),
 	UINT("max_failed", struct config, max_failed),
 	UINT("deadline", struct config, deadline),
 	UINT("step_deadline", struct config, step_deadline),
@@ -121,6 +123,8 @@ static void fill_defaults(struct config *config)
 		config->control.port = 8443;
 	if (!config->peer_port)
 		config->peer_port = 8444;
+	if (!config->peer_trust)
+		config->peer_trust = DESIRED_TRUST;
 	if (!config->parallel)
 		config->parallel = 5;
 	if (!config->deadline)

@@ -69,6 +69,7 @@ struct config {
 	enum config_mode mode;
 	uint16_t parallel, max_failed;
 	uint16_t peer_port;	/* where nodes dial each other, in mode swarm */
+	uint32_t peer_trust;	/* seconds, after a node heard of the control machine last */
 	uint32_t deadline;	/* seconds a node may be silent */
 	uint32_t step_deadline; /* seconds without progress of what a node does */
 	char **components, **software;

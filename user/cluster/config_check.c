@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "../lib/conf_impl.h"
+#include "../lib/desired.h"
 #include "../lib/subnet.h"
 #include "config.h"
 
@@ -232,6 +233,9 @@ void config_check(const struct config *config, struct conf_doc *doc, struct conf
 	if (config->peer_port == config->control.port)
 		complain(&check, "peer_port", "the control machine listens on port %u",
 			 config->control.port);
+	if (config->peer_trust < DESIRED_TRUST_LEAST || config->peer_trust > DESIRED_TRUST_MOST)
+		complain(&check, "peer_trust", "peer_trust is %u s; write %d to %d",
+			 config->peer_trust, DESIRED_TRUST_LEAST, DESIRED_TRUST_MOST);
 	/* Who waits for less fails what is well: PAUSE_MOST of the agent. */
 	if (config->deadline < CONFIG_DEADLINE_LEAST)
 		complain(&check, "deadline",

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@
 #define IDLE_SECONDS	   180
 #define TLS_PRIORITIES	   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define MEMORY_PER_REQUEST (32 * 1024)
+#define UNSENT_MOST	   (64 * 1024) /* bytes */
 #define THROWN_AWAY_MAX	   (64 * 1024 * 1024) /* of bodies nobody wants */
 
 static enum MHD_Result queue(struct request *request, unsigned status,
@@ -148,6 +150,9 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
 {
 	struct request *request = *context;
 
+	if (request && request->has_turn)
+		turns_leave(&request->serve->turns, &request->turn,
+			    code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 	if (request)
 		free(request->body);
 	free(request);
@@ -204,7 +209,7 @@ static int listen_at(const struct config_control *control, int *ret_fd)
 	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(control->port) };
 	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(control->port) };
 	struct subnet subnet;
-	int fd, one = 1, err;
+	int fd, one = 1, unsent = UNSENT_MOST, err;
 	bool is_six;
 
 	if (subnet_parse(control->address, &subnet))
@@ -216,6 +221,8 @@ static int listen_at(const struct config_control *control, int *ret_fd)
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	/* Connections inherit it. A piece that waits in a socket would count as sent. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	if (bind(fd, is_six ? (void *)&six : (void *)&four, is_six ? sizeof(six) : sizeof(four)) ||
 	    listen(fd, 512)) {
 		err = -errno;
@@ -405,6 +412,7 @@ static enum cluster_exit run(struct cluster *cluster, char **arguments, unsigned
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
 	pthread_cond_init(&serve.changed, &clock);
+	turns_init(&serve.turns, SERVE_AT_ONCE);
 	serve.config = cluster_config(cluster, NULL);
 	serve.publishers = cluster_read(cluster, "publishers.pub");
 	serve.control_pub = cluster_read(cluster, "control.pub");

@@ -15,11 +15,13 @@
 #include <pthread.h>
 
 #include "../lib/bundle.h"
+#include "../lib/turns.h"
 #include "cluster.h"
 
 #define SERVE_BODY_MAX (2 * 1024 * 1024)
 #define SERVE_OPEN_MAX (16 * 1024) /* of who has shown no certificate */
 #define SERVE_ASKED    1024
+#define SERVE_AT_ONCE  4 /* pieces on their way to nodes that pass them on */
 
 /* The newest request for facts that a node's last answer came after, and the poll that waits: one
  * whose agent has gone and come back is not the one that counts. */
@@ -37,6 +39,7 @@ struct serve {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* somebody wrote into the database */
 	bool ending, turning;	/* turning: the server begins anew with new certificates */
+	struct turns turns;	/* of pieces */
 	struct bundle *bundle;
 	char *bundle_path;
 	char *ca, *publishers, *control_pub;
@@ -59,7 +62,8 @@ struct request {
 	char *body;
 	size_t body_len, body_max;
 	uint64_t thrown_away;
-	bool too_large, answered;
+	bool too_large, answered, has_turn;
+	struct turn turn; /* of a node that asks for a piece and passes it on */
 };
 
 /* serve.c */

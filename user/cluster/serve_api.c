@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "../lib/log.h"
+#include "../lib/piece.h"
 #include "enrolment.h"
 #include "events.h"
 #include "renew.h"
@@ -21,6 +22,7 @@
 #define ENROL_WINDOW 10 /* seconds */
 #define ENROL_MAX    20 /* requests to be enrolled in that time, from one address */
 #define READ_SIZE    (256 * 1024)
+#define TURN_MS	     300 /* what a node wants by then may be another piece */
 #define JSON_TYPE    "application/json"
 #define BINARY_TYPE  "application/octet-stream"
 
@@ -458,6 +460,19 @@ static void take_range(const struct request *request, struct blob *blob, uint64_
 	blob->end = last + 1;
 }
 
+/* Nodes that pass a piece on ask for their turn; false: it is not theirs. */
+static bool take_turn(struct request *request, uint64_t bytes)
+{
+	if (!*serve_argument(request, "turn") || bytes > PIECE_SIZE_MOST)
+		return true;
+	pthread_mutex_lock(&request->serve->lock);
+	turns_allow(&request->serve->turns, SERVE_AT_ONCE, request->serve->config->nodes_count);
+	pthread_mutex_unlock(&request->serve->lock);
+	request->has_turn = turns_take(&request->serve->turns, &request->turn, request->node,
+				       (uint32_t)bytes, TURN_MS);
+	return request->has_turn;
+}
+
 static enum MHD_Result get_blob(struct request *request, const char *digest, bool pieces)
 {
 	struct blob *blob;
@@ -479,6 +494,10 @@ static enum MHD_Result get_blob(struct request *request, const char *digest, boo
 	blob->serve = request->serve;
 	strcpy(blob->digest, digest);
 	take_range(request, blob, size);
+	if (!take_turn(request, blob->end - blob->offset)) {
+		free(blob);
+		return serve_reply(request, 503, "text/plain", "others are served first");
+	}
 	return send_blob(request, blob, size);
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/desired.h"
 #include "../lib/piece.h"
 
 /* Of bytes, pieces and failures: what a node claims, in all of a run's rows, still has a sum. */
@@ -46,7 +47,7 @@ static json_t *make_peer(const struct schedule *schedule, const struct member *m
 json_t *swarm_document(const struct schedule *schedule, const struct member *member)
 {
 	size_t count = 0, self = 0, at = 0;
-	json_t *peers, *peer;
+	json_t *peers, *peer, *swarm;
 
 	if (schedule->mode != CONFIG_SWARM)
 		return NULL;
@@ -66,8 +67,12 @@ json_t *swarm_document(const struct schedule *schedule, const struct member *mem
 		}
 		at++;
 	}
-	return json_pack("{s:s, s:i, s:o}", "address", text(member->plan, "address"), "port",
-			 (int)schedule->config->peer_port, "peers", peers);
+	swarm = json_pack("{s:s, s:i, s:o}", "address", text(member->plan, "address"), "port",
+			  (int)schedule->config->peer_port, "peers", peers);
+	/* Agents of before this key take a document without it. */
+	if (schedule->config->peer_trust != DESIRED_TRUST)
+		json_object_set_new(swarm, "trust", json_integer(schedule->config->peer_trust));
+	return swarm;
 }
 
 /* ---- what nodes tell ---- */

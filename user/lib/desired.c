@@ -156,15 +156,22 @@ static bool peer_valid(const json_t *peer)
 	       address_valid(json_object_get(peer, "address"));
 }
 
+static bool trust_valid(const json_t *trust)
+{
+	return json_is_integer(trust) && json_integer_value(trust) >= DESIRED_TRUST_LEAST &&
+	       json_integer_value(trust) <= DESIRED_TRUST_MOST;
+}
+
 static bool swarm_valid(const json_t *swarm)
 {
 	const json_t *peers = json_object_get(swarm, "peers"), *peer;
+	const json_t *trust = json_object_get(swarm, "trust");
 	json_int_t port = json_integer_value(json_object_get(swarm, "port"));
 	size_t i;
 
-	if (json_object_size(swarm) != 3 || !address_valid(json_object_get(swarm, "address")) ||
-	    port < 1 || port > UINT16_MAX || !json_is_array(peers) ||
-	    json_array_size(peers) > DESIRED_PEERS_MAX)
+	if (json_object_size(swarm) != (trust ? 4 : 3) || (trust && !trust_valid(trust)) ||
+	    !address_valid(json_object_get(swarm, "address")) || port < 1 || port > UINT16_MAX ||
+	    !json_is_array(peers) || json_array_size(peers) > DESIRED_PEERS_MAX)
 		return false;
 	json_array_foreach (peers, i, peer)
 		if (!peer_valid(peer))
