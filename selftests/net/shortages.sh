@@ -99,6 +99,8 @@ for bridge in $BRIDGES; do
 	alive "$pid" || fail "sluiced ended for want of descriptors ($bridge)"
 	wait_for 10 "$bridge to be served after the parent's shortage" served "$bridge"
 done
+if grep 'rests for.*Too many' "$LAB/sluiced.log"; then fail "an origin rests for the parent's shortage"; fi
+
 # Whoever asks the parent meanwhile waits, and it does not turn in vain.
 told() { grep -q 'control socket: Too many open files' "$LAB/sluiced.log"; }
 asked() {

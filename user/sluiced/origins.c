@@ -355,6 +355,11 @@ static void try_next(struct attempt *attempt)
 			return;
 		err = -ETIMEDOUT;
 	}
+	/* Ours to mend: no origin need rest for it. */
+	if (err == -EMFILE || err == -ENFILE || err == -ENOMEM) {
+		finish(attempt, EMFILE);
+		return;
+	}
 	if (err == -EINPROGRESS) {
 		err = loop_watch(&origins->sluiced->loop, &attempt->ready, attempt->sock, EPOLLOUT,
 				 on_connected);
