@@ -164,7 +164,7 @@ static int fetch_blob(struct fetch *fetch, const struct bundle_blob *blob)
 }
 
 /* The index and the manifest: what makes DIR/bundle a bundle. */
-static int fetch_manifest(struct fetch *fetch, const char *digest)
+static int fetch_manifest(struct fetch *fetch)
 {
 	char path[CLUSTER_PATH_MAX], url[160], paths[3][CLUSTER_PATH_MAX], *index = NULL, *why;
 	struct node *node = fetch->work.node;
@@ -238,7 +238,7 @@ static int open_bundle(struct fetch *fetch)
 
 	if (!err)
 		return 0;
-	err = fetch_manifest(fetch, digest);
+	err = fetch_manifest(fetch);
 	if (!err)
 		err = fetch_manifest_blob(fetch, digest);
 	return err ? err

@@ -148,7 +148,7 @@ static int write_config(struct closure *closure, struct bundle_error *error)
 	return err;
 }
 
-static void begin_apt(struct closure *closure, struct words *words, const char *tool)
+static void begin_apt(struct words *words, const char *tool)
 {
 	begin(words);
 	add(words, tool);
@@ -249,7 +249,7 @@ static int update(struct closure *closure, struct bundle_error *error)
 {
 	struct words words;
 
-	begin_apt(closure, &words, "apt-get");
+	begin_apt(&words, "apt-get");
 	add(&words, "-qq");
 	add(&words, "--error-on=any");
 	add(&words, "update");
@@ -319,7 +319,7 @@ static void begin_install(struct closure *closure, struct words *words,
 			  const struct closure_result *result, const struct definition_item *item,
 			  const char *mode, const char *archives)
 {
-	begin_apt(closure, words, "apt-get");
+	begin_apt(words, "apt-get");
 	add(words, "-qq");
 	add(words, item->recommends ? "--install-recommends" : "--no-install-recommends");
 	add(words, "-o");
@@ -344,7 +344,7 @@ static int find_candidate(struct closure *closure, const char *name, char **ret_
 	}
 	if (!name_package_valid(name))
 		return bundle_failed(error, -EINVAL, "'%s' is no package's name", name);
-	begin_apt(closure, &words, "apt-cache");
+	begin_apt(&words, "apt-cache");
 	add(&words, "policy");
 	add(&words, name);
 	err = run_apt(closure, &words, TOOL_TIME, &text, name, error);

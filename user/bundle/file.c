@@ -12,9 +12,9 @@
 
 #define COPY_SIZE (256 * 1024)
 
-int file_read_at(int dir, const char *path, size_t max, char **ret_text, size_t *ret_len)
+int file_read(const char *path, size_t max, char **ret_text, size_t *ret_len)
 {
-	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat status;
 	char *text = NULL;
 	size_t len = 0;
@@ -48,11 +48,6 @@ int file_read_at(int dir, const char *path, size_t max, char **ret_text, size_t 
 	*ret_text = text;
 	*ret_len = len;
 	return 0;
-}
-
-int file_read(const char *path, size_t max, char **ret_text, size_t *ret_len)
-{
-	return file_read_at(AT_FDCWD, path, max, ret_text, ret_len);
 }
 
 static int write_all(int fd, const char *text, size_t len)

@@ -8,8 +8,6 @@
 
 /* Reads a file of at most max bytes into a NUL-terminated string. 0, -EFBIG or -errno. */
 int file_read(const char *path, size_t max, char **ret_text, size_t *ret_len);
-/* The same below a directory. */
-int file_read_at(int dir, const char *path, size_t max, char **ret_text, size_t *ret_len);
 /* Writes, syncs and renames: the file is there whole or not at all. */
 int file_write_at(int dir, const char *path, const char *text, size_t len, unsigned mode);
 /* Makes the directories above path; path itself is left out. */

@@ -88,8 +88,9 @@ int stage_file(struct stage *stage, const char *path, bool list, struct bundle_b
 	return list ? list_blob(stage, ret_blob, error) : 0;
 }
 
-int stage_text(struct stage *stage, const char *text, size_t len, bool list,
-	       struct bundle_blob *ret_blob, struct bundle_error *error)
+/* The same for a text. */
+static int stage_text(struct stage *stage, const char *text, size_t len, bool list,
+		      struct bundle_blob *ret_blob, struct bundle_error *error)
 {
 	char to[BLOB_LEN] = BLOB_DIR;
 	uint8_t digest[DIGEST_SIZE];

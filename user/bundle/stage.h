@@ -22,9 +22,6 @@ void stage_close(struct stage *stage);
 /* Takes a file in; *ret_blob says what it is. Listed once, when list. */
 int stage_file(struct stage *stage, const char *path, bool list, struct bundle_blob *ret_blob,
 	       struct bundle_error *error);
-/* The same for a text. */
-int stage_text(struct stage *stage, const char *text, size_t len, bool list,
-	       struct bundle_blob *ret_blob, struct bundle_error *error);
 /* {"sha256": …, "size": …} */
 json_t *stage_blob_json(const struct bundle_blob *blob);
 /*

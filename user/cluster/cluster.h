@@ -52,7 +52,6 @@ void cluster_print(json_t *json);
 /* A new run's id. */
 int cluster_run_id(char ret_id[DESIRED_RUN_LEN + 1]);
 
-#define CLUSTER_OPTIONS_MAX 12
 struct opt;
 struct cluster_command {
 	const char *name, *arguments, *summary;

@@ -10,7 +10,8 @@
 #include "../lib/pki.h"
 #include "documents.h"
 
-int enrolment_hash(const char *secret, char ret_hash[NAME_DIGEST_LEN + 1])
+/* What the database has of a secret. */
+static int hash_secret(const char *secret, char ret_hash[NAME_DIGEST_LEN + 1])
 {
 	uint8_t digest[DIGEST_SIZE];
 	int err = digest_bytes(secret, strlen(secret), digest);
@@ -56,7 +57,7 @@ int enrolment_token(struct cluster *cluster, const struct config_node *node, boo
 	if (!err)
 		err = digest_random_hex(ENROLMENT_SECRET, secret);
 	if (!err)
-		err = enrolment_hash(secret, hash);
+		err = hash_secret(secret, hash);
 	if (!err)
 		err = save_token(cluster, node, replace, hash, state_now() + (int64_t)valid * 1000);
 	if (!err)
@@ -134,7 +135,7 @@ static int use_token(struct cluster *cluster, const char *node, const char *addr
 		return -EACCES;
 	memcpy(secret, at, sizeof(secret) - 1);
 	secret[sizeof(secret) - 1] = '\0';
-	err = enrolment_hash(secret, hash);
+	err = hash_secret(secret, hash);
 	if (!err)
 		err = state_run(&cluster->state, NULL,
 				"UPDATE tokens SET used = ? WHERE hash = ? AND node = ? AND"

@@ -13,9 +13,6 @@
 #define ENROLMENT_TOKEN_MAX (8 + STATE_NODE_MAX + 2 * ENROLMENT_SECRET + NAME_DIGEST_LEN + 3)
 #define ENROLMENT_PENDING   256 /* requests kept; the oldest make way */
 
-/* What the database has of a secret. */
-int enrolment_hash(const char *secret, char ret_hash[NAME_DIGEST_LEN + 1]);
-
 /*
  * A token for a node, good for so many seconds; an earlier one of this node ends. replace: the
  * machine that bears the name now is shut out.

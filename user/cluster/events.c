@@ -21,7 +21,8 @@
 #define ITEM_EVENTS_MAX	 200
 #define ITEM_SOURCES_MAX (2 * DESIRED_PEERS_MAX)
 
-bool events_state_valid(const char *word)
+/* The words of an item's life. */
+static bool is_state(const char *word)
 {
 	static const char *const words[] = { "sending",	   "staged",	 "verified",
 					     "installing", "configured", "healthy",
@@ -50,7 +51,7 @@ static bool valid(const json_t *event)
 	return desired_name_valid(text(event, "item")) &&
 	       name_hex_valid(text(event, "id"), DESIRED_ID_LEN) &&
 	       name_hex_valid(text(event, "run"), DESIRED_RUN_LEN) &&
-	       events_state_valid(text(event, "state")) && number(event, "seq") > 0 &&
+	       is_state(text(event, "state")) && number(event, "seq") > 0 &&
 	       number(event, "percent") >= 0 && number(event, "percent") <= 100 &&
 	       strlen(text(event, "message")) <= MESSAGE_MAX &&
 	       strlen(text(event, "log")) <= LOG_MAX && swarm_valid(event);
@@ -190,7 +191,7 @@ int events_reconcile(struct state *state, const char *node, const json_t *facts)
 	if (err || known > number(facts, "seq"))
 		return err;
 	json_object_foreach (items, name, item)
-		if (!err && desired_name_valid(name) && events_state_valid(text(item, "state")) &&
+		if (!err && desired_name_valid(name) && is_state(text(item, "state")) &&
 		    name_hex_valid(text(item, "id"), DESIRED_ID_LEN) &&
 		    name_hex_valid(text(item, "run"), DESIRED_RUN_LEN) &&
 		    strlen(text(item, "why")) <= MESSAGE_MAX && item_fits(state, node, name))

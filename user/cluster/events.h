@@ -18,7 +18,4 @@ int events_take(struct state *state, const char *node, const json_t *json);
  */
 int events_reconcile(struct state *state, const char *node, const json_t *facts);
 
-/* The words of an item's life, in order; "failed" is apart. */
-bool events_state_valid(const char *word);
-
 #endif

@@ -14,7 +14,8 @@
 
 #define DAY 86400
 
-bool renew_due(const char *certificate)
+/* Less than a third of its time is left. */
+static bool is_due(const char *certificate)
 {
 	int64_t from, until;
 
@@ -77,8 +78,8 @@ int renew_control(struct cluster *cluster, const struct config *config, bool alw
 	int err = ca && ca_key && server ? 0 : -ENOENT;
 	bool own, root;
 
-	root = !err && (always_ca || renew_due(ca));
-	own = !err && (always || root || renew_due(server));
+	root = !err && (always_ca || is_due(ca));
+	own = !err && (always || root || is_due(server));
 	if (root)
 		err = renew_ca(cluster, config, ca_key, &ca);
 	fault_point("ca-renewed");
@@ -98,7 +99,7 @@ bool renew_node_due(struct cluster *cluster, const char *node, const char *shown
 	char *certificate =
 		state_text(state, "SELECT certificate FROM nodes WHERE name = ?", "s", node);
 	int64_t ordered = RENEW_NONE;
-	bool due = certificate && renew_due(certificate), has;
+	bool due = certificate && is_due(certificate), has;
 
 	state_number(state, &ordered, "SELECT renew FROM agents WHERE node = ?", "s", node);
 	has = !certificate || pki_hash(certificate, hash) ||

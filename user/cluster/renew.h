@@ -14,8 +14,6 @@
 /* agents.renew: by order; the new one is given, and was not seen yet. */
 enum { RENEW_NONE, RENEW_ORDERED, RENEW_GIVEN };
 
-/* Less than a third of its time is left. */
-bool renew_due(const char *certificate);
 /*
  * Is a node that polls to ask for a new certificate? shown: the first digits of the hash of the one
  * it has, or "": an answer that was lost is noticed by it.

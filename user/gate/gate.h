@@ -77,8 +77,6 @@ int gate_attach(struct gate *gate, struct gate_load *load, const struct gate_spe
  * over the duty to remove one. The listeners stop listening at once, whoever else holds them.
  */
 void gate_detach(struct gate *gate, struct gate_load *load, struct gate *heir4, struct gate *heir6);
-/* Applies what may change while attached: fail policy, budgets, hop limit. */
-int gate_update(struct gate *gate, struct gate_load *load, const struct gate_spec *spec);
 /*
  * Takes over a gate that another daemon attached, of which *gate says all but some listeners:
  * those with fd -1 were lost with their holders and are made anew. Programs and maps become this
@@ -88,7 +86,8 @@ int gate_adopt(struct gate *gate, struct gate_load *load, const struct gate_spec
 /*
  * Brings the number of listeners per family and port to nworkers: new ones can take connections
  * at once; surplus ones must have been taken out of their slots before, as what waits in their
- * accept queues is reset. 0 or -errno.
+ * accept queues is reset. Also applies what else may change while attached: fail policy, budgets,
+ * hop limit. 0 or -errno.
  */
 int gate_resize(struct gate *gate, struct gate_load *load, const struct gate_spec *spec);
 /*

@@ -131,6 +131,26 @@ static int fill_listeners(struct gate *gate, struct gate_load *load, const struc
 	return err;
 }
 
+/* Applies what may change while attached: fail policy, budgets, hop limit. */
+static int update(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
+{
+	struct sl_iface iface;
+	int err = gate_load_iface_get(load, &gate->key, &iface);
+
+	if (err)
+		return err;
+	gate_set_policy(&iface, spec);
+	iface.nworkers = (uint8_t)spec->nworkers;
+	for (unsigned i = 0; i < gate->nlisteners && spec->hop_limit; i++) {
+		err = listen_set_hop_limit(gate->listeners[i].fd,
+					   gate->listeners[i].family == 6 ? AF_INET6 : AF_INET,
+					   spec->hop_limit);
+		if (err)
+			return err;
+	}
+	return gate_load_iface_put(load, &gate->key, &iface);
+}
+
 int gate_adopt(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
 {
 	struct netns_visit visit;
@@ -152,7 +172,7 @@ int gate_adopt(struct gate *gate, struct gate_load *load, const struct gate_spec
 	if (!err)
 		err = gate_load_attach_tc(load, gate->key.ifindex, NULL, NULL);
 	netns_leave(&visit);
-	return err ? err : gate_update(gate, load, spec);
+	return err ? err : update(gate, load, spec);
 }
 
 /* A listener that was alone is the first of a group since another one joined; it serves on. */
@@ -241,7 +261,7 @@ int gate_resize(struct gate *gate, struct gate_load *load, const struct gate_spe
 	/* Also what a growth that failed has made: all groups have the same members. */
 	if (err || spec->nworkers < had)
 		shrink(gate, load, err ? had : spec->nworkers);
-	return err ? err : gate_update(gate, load, spec);
+	return err ? err : update(gate, load, spec);
 }
 
 int gate_raise_xdp(struct gate *gate, struct gate_load *load, enum gate_load_xdp mode,
@@ -255,25 +275,6 @@ int gate_raise_xdp(struct gate *gate, struct gate_load *load, enum gate_load_xdp
 	err = gate_load_attach_xdp(load, &gate->key, mode, ret_why);
 	netns_leave(&visit);
 	return err;
-}
-
-int gate_update(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
-{
-	struct sl_iface iface;
-	int err = gate_load_iface_get(load, &gate->key, &iface);
-
-	if (err)
-		return err;
-	gate_set_policy(&iface, spec);
-	iface.nworkers = (uint8_t)spec->nworkers;
-	for (unsigned i = 0; i < gate->nlisteners && spec->hop_limit; i++) {
-		err = listen_set_hop_limit(gate->listeners[i].fd,
-					   gate->listeners[i].family == 6 ? AF_INET6 : AF_INET,
-					   spec->hop_limit);
-		if (err)
-			return err;
-	}
-	return gate_load_iface_put(load, &gate->key, &iface);
 }
 
 void gate_publish_worker(const struct gate *gate, struct gate_load *load, unsigned worker,

@@ -30,6 +30,7 @@
 #include "sluice.skel.h"
 
 #define INSTANCE_MAX 32
+#define SAMPLES	     16 /* of drops, per interface and second */
 
 const char *const load_map_names[] = {
 	[LOAD_ABI] = "abi",
@@ -305,7 +306,6 @@ static void remove_dirs(const struct gate_load *load)
 static int load_programs(struct gate_load *load, const struct gate_load_settings *settings,
 			 char **ret_why)
 {
-	const uint32_t samples = settings->samples_per_second ?: 16;
 	bool reused[LOAD_MAPS] = { false };
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info);
@@ -320,8 +320,8 @@ static int load_programs(struct gate_load *load, const struct gate_load_settings
 		return load_fail(ret_why, -errno, "cannot open the BPF object: %s",
 				 load_complaint());
 	size_maps(load->skeleton, settings);
-	load->skeleton->rodata->settings.sample_interval_ns = 1000000000u / samples;
-	load->skeleton->rodata->settings.sample_burst = samples;
+	load->skeleton->rodata->settings.sample_interval_ns = 1000000000u / SAMPLES;
+	load->skeleton->rodata->settings.sample_burst = SAMPLES;
 	load->skeleton->rodata->settings.kern_ctx =
 		load->features.kernel_major > 6 || load->features.kernel_minor >= 2;
 	for (int i = 0; i < LOAD_MAPS; i++) {

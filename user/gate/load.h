@@ -23,11 +23,10 @@ struct gate_load;
 
 /* 0 takes the default in brackets. Sizes are ignored where a pinned map is re-used. */
 struct gate_load_settings {
-	uint32_t interfaces;	     /* tenant interfaces at most [4096] */
-	uint32_t listeners;	     /* per interface: ports x families x workers [32] */
-	uint32_t sources;	     /* source addresses with a budget at a time [65536] */
-	uint32_t bindings;	     /* addresses and MACs of port bindings [65536] */
-	uint32_t samples_per_second; /* drop samples per interface and second [16] */
+	uint32_t interfaces; /* tenant interfaces at most [4096] */
+	uint32_t listeners;  /* per interface: ports x families x workers [32] */
+	uint32_t sources;    /* source addresses with a budget at a time [65536] */
+	uint32_t bindings;   /* addresses and MACs of port bindings [65536] */
 };
 
 /* What the kernel offers. X(field, text) */

@@ -58,7 +58,8 @@ void binding_mac_text(const uint8_t mac[6], char ret[BINDING_MAC_TEXT])
 		 mac[3], mac[4], mac[5]);
 }
 
-int binding_time_parse(const char *text, int64_t *ret)
+/* "2026-11-21T22:00:00Z". 0 or -EINVAL. */
+static int parse_time(const char *text, int64_t *ret)
 {
 	static const char form[] = "0000-00-00T00:00:00Z";
 	struct tm tm = { 0 }, again;
@@ -83,7 +84,7 @@ int binding_time_parse(const char *text, int64_t *ret)
 	return 0;
 }
 
-void binding_time_text(int64_t time, char ret[24])
+static void write_time(int64_t time, char ret[24])
 {
 	time_t value = (time_t)time;
 	struct tm tm;
@@ -208,7 +209,7 @@ static int read_expires(json_t *object, int64_t *ret, char *why)
 		*ret = json_integer_value(value);
 		return 0;
 	}
-	if (text && strlen(text) == json_string_length(value) && !binding_time_parse(text, ret))
+	if (text && strlen(text) == json_string_length(value) && !parse_time(text, ret))
 		return 0;
 	return refuse(why, "expires is no time; write e.g. \"2026-12-31T23:59:59Z\", or seconds "
 			   "since 1970");
@@ -303,7 +304,7 @@ json_t *binding_write(const struct binding *binding)
 			   "addresses", addresses, "instance", binding->instance, "project",
 			   binding->project);
 	if (object && binding->expires) {
-		binding_time_text(binding->expires, time);
+		write_time(binding->expires, time);
 		json_object_set_new(object, "expires", json_string(time));
 	}
 	return object;

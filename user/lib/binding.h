@@ -47,9 +47,6 @@ json_t *binding_write(const struct binding *binding);
 /* "02:00:00:00:00:05", in any case; not of a group, not zero. 0 or -EINVAL. */
 int binding_mac_parse(const char *text, uint8_t ret[6]);
 void binding_mac_text(const uint8_t mac[6], char ret[BINDING_MAC_TEXT]);
-/* "2026-11-21T22:00:00Z". 0 or -EINVAL. */
-int binding_time_parse(const char *text, int64_t *ret);
-void binding_time_text(int64_t time, char ret[24]);
 
 /*
  * Reads a whole text. 0, or -EINVAL with *ret_why (malloc'd, may be NULL): lines

@@ -76,7 +76,7 @@ int bundle_at_find(const struct bundle *bundle, const char *digest, struct bundl
 	return -ENODATA;
 }
 
-ssize_t bundle_at_read(const struct bundle_at *at, void *buffer, size_t len, uint64_t offset)
+static ssize_t read_at(const struct bundle_at *at, void *buffer, size_t len, uint64_t offset)
 {
 	ssize_t n;
 
@@ -107,7 +107,7 @@ int bundle_at_text(const struct bundle_at *at, uint64_t size, char **ret_text)
 	if (!text)
 		return -ENOMEM;
 	while (done < size) {
-		n = bundle_at_read(at, text + done, (size_t)(size - done), done);
+		n = read_at(at, text + done, (size_t)(size - done), done);
 		if (n <= 0) {
 			free(text);
 			return n ? (int)n : -EBADMSG;
@@ -163,7 +163,7 @@ ssize_t bundle_read(struct bundle *bundle, const char *digest, void *buffer, siz
 
 	if (bundle_at_find(bundle, digest, &at))
 		return -ENODATA;
-	n = bundle_at_read(&at, buffer, len, offset);
+	n = read_at(&at, buffer, len, offset);
 	bundle_at_done(&at);
 	return n;
 }
@@ -180,7 +180,7 @@ static int stream_blob(const struct bundle_at *at, const char *digest, bundle_si
 	if (!context || !buffer || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1)
 		goto out;
 	for (err = 0; !err && done < at->size; done += (uint64_t)n) {
-		n = bundle_at_read(at, buffer, COPY_SIZE, done);
+		n = read_at(at, buffer, COPY_SIZE, done);
 		err = n <= 0 ? (n ? (int)n : -EIO) : 0;
 		if (!err && EVP_DigestUpdate(context, buffer, (size_t)n) != 1)
 			err = -EIO;

@@ -75,7 +75,6 @@ struct bundle_at {
 
 /* The first place that has it; -ENODATA: none. */
 int bundle_at_find(const struct bundle *bundle, const char *digest, struct bundle_at *ret);
-ssize_t bundle_at_read(const struct bundle_at *at, void *buffer, size_t len, uint64_t offset);
 /* Reads exactly size bytes into a string. -EBADMSG: there are fewer. */
 int bundle_at_text(const struct bundle_at *at, uint64_t size, char **ret_text);
 void bundle_at_done(struct bundle_at *at);

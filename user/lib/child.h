@@ -10,9 +10,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* A child's files: stdin, stdout, stderr and what apt calls the status. */
-#define CHILD_STATUS_FD 3
-#define CHILD_FDS	4
+/* A child's files: stdin, stdout, stderr and, as 3, what apt calls the status. */
+#define CHILD_FDS 4
 
 struct child_start {
 	const char *const *argv;  /* ends with NULL; argv[0] is looked up in PATH */
@@ -31,7 +30,7 @@ struct child {
 	int input;	  /* -1: nothing */
 	unsigned timeout; /* seconds it may take; 0: any */
 	unsigned silence; /* seconds it may say nothing; 0: any */
-	/* What it wrote to stdout and stderr, and to CHILD_STATUS_FD (NULL: it has none). */
+	/* What it wrote to stdout and stderr, and to file 3 (NULL: it has none). */
 	void (*output)(const char *data, size_t len, void *arg);
 	void (*status)(const char *data, size_t len, void *arg);
 	void *arg;

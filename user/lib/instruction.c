@@ -16,7 +16,8 @@ bool instruction_instance_valid(const char *text)
 	       len;
 }
 
-bool instruction_action_valid(const char *text)
+/* "install", "remove", "upgrade". */
+static bool is_action(const char *text)
 {
 	return !strcmp(text, "install") || !strcmp(text, "remove") || !strcmp(text, "upgrade");
 }
@@ -46,9 +47,8 @@ bool instruction_operation_valid(const json_t *operation)
 	const json_t *packages = json_object_get(operation, "packages"), *package;
 	size_t i;
 
-	if (!id || !name_hex_valid(id, INSTRUCTION_ID_LEN) || !action ||
-	    !instruction_action_valid(action) || !json_is_array(packages) ||
-	    json_array_size(packages) > INSTRUCTION_PACKAGES_MAX ||
+	if (!id || !name_hex_valid(id, INSTRUCTION_ID_LEN) || !action || !is_action(action) ||
+	    !json_is_array(packages) || json_array_size(packages) > INSTRUCTION_PACKAGES_MAX ||
 	    (strcmp(action, "upgrade") != 0) != (json_array_size(packages) > 0))
 		return false;
 	json_array_foreach (packages, i, package)

@@ -23,8 +23,6 @@
 
 /* An instance's id: letters, digits and "._-:"; starts with a letter or digit. */
 bool instruction_instance_valid(const char *text);
-/* "install", "remove", "upgrade". */
-bool instruction_action_valid(const char *text);
 /* One operation: id, action, packages ("name" or "name=version"; upgrade has none). */
 bool instruction_operation_valid(const json_t *operation);
 
