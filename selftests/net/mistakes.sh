@@ -69,6 +69,7 @@ expect_document blue 1024 "with a wrong file"
 
 say "nobody to ask, nowhere to write"
 said 3 "sluiced is not running for instance $SL_ID-x" "$BUILD/sluice" --instance "$SL_ID-x" status
+# shellcheck disable=SC2016 # the inner shell expands it
 said 1 "No space left on device" sh -c '"$0" --instance "$1" status >/dev/full' "$BUILD/sluice" "$INSTANCE"
 # A reader that leaves is no failure that anybody has to be told of.
 { sluice metrics 2>"$LAB/err" || true; } | head -n 1 >"$LAB/out"

@@ -3,9 +3,18 @@
 #include "../../user/lib/nearest.h"
 #include "unit.h"
 
-static const char *const words[] = { "status", "tenant attach", "tenant detach", "tenant list",
-				     "top",    "trace",		"metrics",	 "json",
-				     "l3-interface", "interface", "connections_per_client", "a" };
+static const char *const words[] = { "status",
+				     "tenant attach",
+				     "tenant detach",
+				     "tenant list",
+				     "top",
+				     "trace",
+				     "metrics",
+				     "json",
+				     "l3-interface",
+				     "interface",
+				     "connections_per_client",
+				     "a" };
 
 static const struct {
 	const char *typed, *meant;

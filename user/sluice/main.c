@@ -170,7 +170,8 @@ static void say_no_command(const char *typed)
 	const char *meant = nearest_command(typed);
 
 	if (meant)
-		fprintf(stderr, "sluice: no command '%s' exists; did you mean '%s'?\n", typed, meant);
+		fprintf(stderr, "sluice: no command '%s' exists; did you mean '%s'?\n", typed,
+			meant);
 	else
 		fprintf(stderr, "sluice: no command '%s' exists; try '" HELP "'\n", typed);
 }
@@ -195,8 +196,8 @@ static enum status refuse_command(char **words, int count)
 		return STATUS_USAGE;
 	}
 	/* "tennant list" is a slip of two words, "statsu --json" one of one. */
-	say_no_command(count > 1 && nearest_command(two) && !nearest_command(words[0]) ? two :
-											 words[0]);
+	say_no_command(count > 1 && nearest_command(two) && !nearest_command(words[0]) ? two
+										       : words[0]);
 	return STATUS_USAGE;
 }
 
