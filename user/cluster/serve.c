@@ -30,7 +30,7 @@
 #define IDLE_SECONDS	   180
 #define TLS_PRIORITIES	   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define MEMORY_PER_REQUEST (32 * 1024)
-#define UNSENT_MOST	   (64 * 1024) /* bytes */
+#define UNSENT_MOST	   (64 * 1024)	      /* bytes */
 #define THROWN_AWAY_MAX	   (64 * 1024 * 1024) /* of bodies nobody wants */
 
 static enum MHD_Result queue(struct request *request, unsigned status,
