@@ -189,7 +189,8 @@ enum MHD_Result __wrap_MHD_add_response_header(struct MHD_Response *response, co
 	return MHD_YES;
 }
 
-/* ---- what else is not real: time, chance, threads, tools -------------------------------------- */
+/* ---- what else is not real: time, chance, threads, tools --------------------------------------
+ */
 
 time_t __wrap_time(time_t *ret_now);
 time_t __wrap_time(time_t *ret_now)
@@ -252,6 +253,7 @@ void waiters_stop(struct waiters *waiters)
 }
 
 static bool tools_fail, tools_failed;
+static unsigned running;
 
 static void make_file(const char *cwd, const char *name, const char *end)
 {
@@ -272,22 +274,21 @@ static const char *after(const char *const *argv, const char *word)
 }
 
 /* gpg, apt-ftparchive, createrepo_c, gzip and xz: they do what they are told, or fail. */
-int spawn_run(const struct spawn *spawn, char **ret_text, char **ret_why)
+int spawn_begin(const struct spawn *spawn, struct spawn_child *ret_child, char **ret_why)
 {
-	const char *const *argv = spawn->argv, *id = after(argv, "--quick-generate-key"), *last = "";
+	const char *const *argv = spawn->argv, *id = after(argv, "--quick-generate-key"),
+			  *last = "";
 	char path[512];
 
 	for (const char *const *word = argv; *word; word++)
 		last = *word;
 	assert(!id || *id != '-');
 	*ret_why = NULL;
-	if (ret_text)
-		*ret_text = NULL;
-	if (tools_fail) {
-		tools_failed = true;
-		*ret_why = strdup("it failed");
-		return -EIO;
-	}
+	running++;
+	ret_child->pid = 1;
+	ret_child->timeout = tools_fail;
+	if (tools_fail)
+		return 0;
 	if (after(argv, "--output"))
 		make_file(spawn->cwd, after(argv, "--output"), "");
 	if (!strcmp(argv[0], "gzip") || !strcmp(argv[0], "xz"))
@@ -297,12 +298,37 @@ int spawn_run(const struct spawn *spawn, char **ret_text, char **ret_why)
 		assert(!mkdir(path, 0755));
 		make_file(path, "repomd.xml", "");
 	}
+	return 0;
+}
+
+int spawn_end(struct spawn_child *child, char **ret_text, char **ret_why)
+{
+	*ret_why = NULL;
+	if (ret_text)
+		*ret_text = NULL;
+	assert(child->pid == 1);
+	child->pid = 0;
+	running--;
+	tools_failed |= child->timeout;
+	if (child->timeout) {
+		*ret_why = strdup("it failed");
+		return -EIO;
+	}
 	if (ret_text && asprintf(ret_text, "[GNUPG:] KEY_CREATED P %040X\n", ++randoms) < 0)
 		*ret_text = NULL;
 	return 0;
 }
 
-/* ---- the repository --------------------------------------------------------------------------- */
+int spawn_run(const struct spawn *spawn, char **ret_text, char **ret_why)
+{
+	struct spawn_child child;
+
+	return spawn_begin(spawn, &child, ret_why) || spawn_end(&child, ret_text, ret_why) ? -EIO
+											   : 0;
+}
+
+/* ---- the repository ---------------------------------------------------------------------------
+ */
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *ftw)
 {
@@ -330,14 +356,13 @@ static void make_tokens(void)
 
 static void begin_once(void)
 {
-	static const char config[] =
-		"state: %s/state\n"
-		"listen:\n"
-		"  - address: tcp:127.0.0.1:1\n"
-		"  - address: unix:%s/control.sock\n"
-		"  - {address: \"unix:%s/tenants.sock\", for: tenants}\n"
-		"tenants: {secret_file: %s/secret}\n"
-		"limits: {upload_size: %d, keep_free: 1, uploads: %d}\n";
+	static const char config[] = "state: %s/state\n"
+				     "listen:\n"
+				     "  - address: tcp:127.0.0.1:1\n"
+				     "  - address: unix:%s/control.sock\n"
+				     "  - {address: \"unix:%s/tenants.sock\", for: tenants}\n"
+				     "tenants: {secret_file: %s/secret}\n"
+				     "limits: {upload_size: %d, keep_free: 1, uploads: %d}\n";
 	char text[1024], path[128], *why;
 
 	if (repod.db)
@@ -407,7 +432,8 @@ static int64_t ask_database(const char *sql)
 	return number;
 }
 
-/* ---- one request ------------------------------------------------------------------------------ */
+/* ---- one request ------------------------------------------------------------------------------
+ */
 
 static void add_field(enum MHD_ValueKind kind, const char *name, const char *value)
 {
@@ -588,8 +614,8 @@ static void ask(char who, unsigned how, const char *method, const char *target, 
 
 	on = add_who(who, method, target, &changes);
 	/* A token that the input knows is as good as the letter. */
-	changes |= MHD_lookup_connection_value(NULL, MHD_HEADER_KIND, "Authorization") &&
-		   on == ON_TCP;
+	changes |=
+		MHD_lookup_connection_value(NULL, MHD_HEADER_KIND, "Authorization") && on == ON_TCP;
 	add_arguments(target);
 	free(last_text);
 	last_text = NULL;
@@ -606,6 +632,7 @@ static void ask(char who, unsigned how, const char *method, const char *target, 
 	assert(!context && now.answers == 1 && !now.suspended);
 	assert(now.status >= 200 && now.status <= 507);
 	assert(now.status != 500 || tools_failed);
+	assert(!running);
 	check_text();
 	assert(changes || ask_database("PRAGMA data_version") == version);
 }
@@ -674,7 +701,8 @@ out:
 	free(all);
 }
 
-/* ---- one input -------------------------------------------------------------------------------- */
+/* ---- one input --------------------------------------------------------------------------------
+ */
 
 static void show_all(void)
 {
@@ -726,9 +754,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static unsigned open_before;
 	const uint8_t *end;
+	int64_t version;
 
 	begin_once();
 	reset(size % 4);
+	version = ask_database("PRAGMA data_version");
 	for (unsigned i = 0; i < REQUESTS_MAX && size; i++) {
 		end = memchr(data, SEPARATOR, size);
 		take_request(data, end ? (size_t)(end - data) : size);
@@ -738,8 +768,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				    " FROM uploads GROUP BY created_by)") <= UPLOADS);
 	}
 	show_all();
-	check_state();
-	assert(!open_before || count_open() == open_before);
-	open_before = count_open();
+	if (ask_database("PRAGMA data_version") != version)
+		check_state();
+	/* SQLite keeps one more at times; what is lost once an input is soon too many. */
+	if (!open_before)
+		open_before = count_open();
+	assert(count_open() < open_before + 8);
 	return 0;
 }

@@ -79,6 +79,19 @@ for n in 3 4; do
 	! grep -rqs "only-t$((7 - n))" "$tree" || fail "t$n reads what only t$((7 - n)) could see"
 done
 
+# gpg works beside the building of views: when it fails, nothing is switched, and nothing is left.
+generations >"$LAB/before"
+"$REPO" upload --quiet "$(make_deb three 1.0)" >/dev/null
+mv "$STATE/gnupg/private-keys-v1.d" "$LAB/keys-away"
+expect_fails "publishing without the secret key" "$REPO" publish
+expect_has "$(cat "$LAB/expect.out")" "gpg:" "what is said"
+expect_eq "$(generations)" "$(cat "$LAB/before")" "what is published"
+expect_eq "$(find "$STATE/published" -mindepth 2 -maxdepth 2 -name .new)" "" "trees left half built"
+rm -rf "$STATE/gnupg/private-keys-v1.d"
+mv "$LAB/keys-away" "$STATE/gnupg/private-keys-v1.d"
+publish
+expect_eq "$(generations | comm -12 "$LAB/before" - | wc -l)" 0 "views that are as before, once it works again"
+
 # A public package becomes the tenant's alone, and public again: nobody reads half of it.
 "$REPO" visibility common3 t1 >/dev/null
 publish

@@ -86,43 +86,74 @@ static int start(const struct spawn *spawn, int in, int out, int err_fd, pid_t *
 	return child_start(&start, ret_pid);
 }
 
-int spawn_run(const struct spawn *spawn, char **ret_text, char **ret_why)
+static void say_why(const char *name, int errors, int err, char **ret_why)
 {
-	int in = make_file(spawn->input), out = make_file(NULL), errors = make_file(NULL);
-	int status = 0, err = -ENOMEM;
-	char *said = NULL;
-	pid_t pid;
+	char *said = err == -EIO && errors >= 0 ? read_end(errors, WHY_MAX) : NULL;
 
-	*ret_why = NULL;
-	if (ret_text)
-		*ret_text = NULL;
-	if (in < 0 || out < 0 || errors < 0)
-		goto out;
-	err = start(spawn, in, spawn->output >= 0 ? spawn->output : out, errors, &pid);
-	if (!err)
-		err = wait_for(pid, spawn->timeout, &status);
-	if (!err && status)
-		err = -EIO;
-	if (!err && ret_text) {
-		*ret_text = read_end(out, SPAWN_OUTPUT_MAX);
-		err = *ret_text ? 0 : -ENOMEM;
-	}
-	if (!err)
-		goto out;
-	said = err == -EIO ? read_end(errors, WHY_MAX) : NULL;
-	if (asprintf(ret_why, "%s: %s", spawn->argv[0],
+	if (asprintf(ret_why, "%s: %s", name,
 		     said && *said    ? said
 		     : err == -ENOENT ? "is not installed"
 		     : err == -ETIME  ? "took too long and was killed"
 				      : strerror(-err)) < 0)
 		*ret_why = NULL;
-out:
 	free(said);
-	if (in >= 0)
-		close(in);
-	if (out >= 0)
-		close(out);
-	if (errors >= 0)
-		close(errors);
+}
+
+static void close_file(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+int spawn_begin(const struct spawn *spawn, struct spawn_child *ret_child, char **ret_why)
+{
+	struct spawn_child child = { .name = spawn->argv[0], .timeout = spawn->timeout };
+	int in = make_file(spawn->input), err = -ENOMEM;
+
+	*ret_why = NULL;
+	child.out = make_file(NULL);
+	child.errors = make_file(NULL);
+	if (in >= 0 && child.out >= 0 && child.errors >= 0)
+		err = start(spawn, in, spawn->output >= 0 ? spawn->output : child.out, child.errors,
+			    &child.pid);
+	close_file(in);
+	if (!err) {
+		*ret_child = child;
+		return 0;
+	}
+	say_why(child.name, -1, err, ret_why);
+	close_file(child.out);
+	close_file(child.errors);
 	return err;
+}
+
+int spawn_end(struct spawn_child *child, char **ret_text, char **ret_why)
+{
+	int status = 0, err;
+
+	*ret_why = NULL;
+	if (ret_text)
+		*ret_text = NULL;
+	err = wait_for(child->pid, child->timeout, &status);
+	if (!err && status)
+		err = -EIO;
+	if (!err && ret_text) {
+		*ret_text = read_end(child->out, SPAWN_OUTPUT_MAX);
+		err = *ret_text ? 0 : -ENOMEM;
+	}
+	if (err)
+		say_why(child->name, child->errors, err, ret_why);
+	close(child->out);
+	close(child->errors);
+	return err;
+}
+
+int spawn_run(const struct spawn *spawn, char **ret_text, char **ret_why)
+{
+	struct spawn_child child;
+	int err = spawn_begin(spawn, &child, ret_why);
+
+	if (ret_text)
+		*ret_text = NULL;
+	return err ? err : spawn_end(&child, ret_text, ret_why);
 }

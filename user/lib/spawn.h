@@ -4,6 +4,7 @@
 #define SLUICE_SPAWN_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #define SPAWN_OUTPUT_MAX (64 * 1024)
 
@@ -21,5 +22,16 @@ struct spawn {
  * -ENOENT (not installed) or another -errno, with *ret_why as well.
  */
 int spawn_run(const struct spawn *spawn, char **ret_text, char **ret_why);
+
+/* The same in two steps, for what runs beside others. */
+struct spawn_child {
+	const char *name;
+	pid_t pid;
+	unsigned timeout; /* from spawn_end() on */
+	int out, errors;
+};
+/* 0, and spawn_end() must follow; or -errno and *ret_why. argv[0] must live as long. */
+int spawn_begin(const struct spawn *spawn, struct spawn_child *ret_child, char **ret_why);
+int spawn_end(struct spawn_child *child, char **ret_text, char **ret_why);
 
 #endif

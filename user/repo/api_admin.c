@@ -33,9 +33,8 @@ void api_status(struct request *request)
 		reader, status, "bytes",
 		"SELECT coalesce(sum(size), 0) FROM (SELECT DISTINCT sha256, size FROM packages)");
 	add_count(reader, status, "uploads", "SELECT count(*) FROM uploads");
-	json_object_set_new(
-		status, "uploads_bytes",
-		json_integer(upload_held_bytes(reader, request->repod->store, NULL)));
+	json_object_set_new(status, "uploads_bytes",
+			    json_integer(upload_held_bytes(reader, request->repod->store, NULL)));
 	json_object_set_new(
 		status, "uploads_refused",
 		json_integer((json_int_t)atomic_load(&request->repod->uploads_refused)));

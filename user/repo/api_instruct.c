@@ -155,8 +155,9 @@ void api_events(struct request *request)
 void api_instruct(struct request *request)
 {
 	static const struct request_member members[] = {
-		{ "tenant", JSON_STRING },  { "instance", JSON_STRING },  { "action", JSON_STRING },
-		{ "packages", JSON_ARRAY }, { "lifetime", JSON_INTEGER }, { "document", JSON_STRING }
+		{ "tenant", JSON_STRING },    { "instance", JSON_STRING },
+		{ "action", JSON_STRING },    { "packages", JSON_ARRAY },
+		{ "lifetime", JSON_INTEGER }, { "document", JSON_STRING }
 	};
 	struct repod *repod = request->repod;
 	json_t *body = REQUEST_JSON(request, members);

@@ -70,8 +70,9 @@ struct odd_argument {
 	unsigned seen; /* a bit for each of put_arguments */
 };
 
-static const char *const put_arguments[] = { "sha256", "name",	     "version",
-					     "arch",   "visibility", NULL };
+static const char *const put_arguments[] = {
+	"sha256", "name", "version", "arch", "visibility", NULL
+};
 
 static enum MHD_Result find_odd(void *arg, enum MHD_ValueKind kind, const char *name,
 				const char *value)
@@ -159,8 +160,8 @@ static void reply_session(struct request *request, unsigned status)
 void api_uploads_create(struct request *request)
 {
 	static const struct request_member members[] = {
-		{ "filename", JSON_STRING }, { "size", JSON_INTEGER }, { "sha256", JSON_STRING },
-		{ "name", JSON_STRING },     { "version", JSON_STRING }, { "arch", JSON_STRING },
+		{ "filename", JSON_STRING },  { "size", JSON_INTEGER },	  { "sha256", JSON_STRING },
+		{ "name", JSON_STRING },      { "version", JSON_STRING }, { "arch", JSON_STRING },
 		{ "visibility", JSON_STRING }
 	};
 	json_t *body = REQUEST_JSON(request, members), *size;
@@ -315,9 +316,8 @@ static void finish(struct request *request)
 	bool created;
 	int64_t id;
 
-	if (still_allowed(request) ||
-	    upload_finish(repod->db, repod->store, upload, request->fd, &id, &created,
-			  &request->problem)) {
+	if (still_allowed(request) || upload_finish(repod->db, repod->store, upload, request->fd,
+						    &id, &created, &request->problem)) {
 		reply_problem(request);
 		return;
 	}

@@ -211,10 +211,11 @@ static int identify_peer(struct request *request)
 	/* A relay pointed here by mistake connects as root, with a VM's request in hand; the
 	 * Host it carries gives it away. */
 	if (!host || (strcmp(host, "sluice-repod") != 0 && strcmp(host, "localhost") != 0))
-		return problem_set(&request->problem, 421, "host",
-				   "on this socket ask for http://sluice-repod/...; a relay needs an "
-				   "address that is \"for: tenants\"",
-				   "this socket is for management");
+		return problem_set(
+			&request->problem, 421, "host",
+			"on this socket ask for http://sluice-repod/...; a relay needs an "
+			"address that is \"for: tenants\"",
+			"this socket is for management");
 	if (peer.uid == 0 || peer.uid == geteuid())
 		who->role = ROLE_ADMIN;
 	for (unsigned i = 0; i < settings->peers_count; i++) {

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../lib/text.h"
+
 int problem_set(struct problem *problem, unsigned status, const char *code, const char *hint,
 		const char *format, ...)
 {
@@ -16,6 +18,8 @@ int problem_set(struct problem *problem, unsigned status, const char *code, cons
 	va_start(args, format);
 	vsnprintf(problem->message, sizeof(problem->message), format, args);
 	va_end(args);
+	/* A request's words are in it, and it may have been cut: JSON is UTF-8. */
+	text_clean(problem->message, strlen(problem->message), false);
 	snprintf(problem->hint, sizeof(problem->hint), "%s", hint ? hint : "");
 	return -1;
 }

@@ -15,7 +15,9 @@
 
 /* Each tenant that has something, or had it at the last publish. */
 #define VIEWS_MAX    (2 * CATALOG_ALL_TENANTS_MAX + 1)
-#define BATCH	     32 /* views published together: their manifests are in memory */
+#define BATCH	     64		/* views published together: each has three files open */
+#define MANIFESTS    (64 * 1024 * 1024) /* of a batch, in memory */
+#define AHEAD	     3			/* views that gpg is at while the next is begun */
 #define TENANT_START "tenant-"
 
 struct publisher {
@@ -192,16 +194,19 @@ static int collect_views(struct store *store, const struct publish_list *list, s
 
 static int publish_together(struct publish_build *builds, unsigned count)
 {
-	const struct publish_build *before = NULL;
+	struct publish_build *before = NULL;
 
 	for (unsigned i = 0; i < count; i++) {
 		if (publish_view_begin(&builds[i], before))
 			return -1;
 		if (builds[i].built)
 			before = &builds[i];
+		if (i >= AHEAD && publish_view_signed(&builds[i - AHEAD]))
+			return -1;
 	}
 	for (unsigned i = 0; i < count; i++)
-		if (builds[i].built && publish_view_finish(&builds[i]))
+		if (builds[i].built &&
+		    (publish_view_signed(&builds[i]) || publish_view_finish(&builds[i])))
 			return -1;
 	return publish_views_switch(builds, count);
 }
@@ -222,12 +227,24 @@ static int publish_batch(struct publish_build *builds, unsigned count, json_t *c
 	return result;
 }
 
+/* How many may be in memory at once: a manifest names what is public, and its own. */
+static unsigned batch_size(const struct publish_list *list)
+{
+	size_t manifest = 1;
+
+	for (size_t i = 0; i < list->count; i++)
+		manifest += NAME_DIGEST_LEN + 16 + strlen(list->entries[i].filename);
+	return manifest > MANIFESTS	      ? 1
+	       : manifest * BATCH > MANIFESTS ? MANIFESTS / manifest
+					      : BATCH;
+}
+
 static int publish_views(struct publisher *publisher, const struct publish_list *list,
 			 const struct views *views, const struct sign_keys *keys,
 			 uint64_t generation, json_t *changed, struct problem *problem)
 {
 	struct publish_build *builds = calloc(BATCH, sizeof(*builds));
-	unsigned count = 0;
+	unsigned count = 0, batch = batch_size(list);
 	int result = builds ? 0 : problem_errno(problem, -ENOMEM, "publish");
 
 	for (unsigned i = 0; i < views->count && !result; i++) {
@@ -250,7 +267,7 @@ static int publish_views(struct publisher *publisher, const struct publish_list 
 				.problem = problem,
 			};
 		/* The public one, the first, is what the others begin with. */
-		if (!i || count == BATCH || i + 1 == views->count) {
+		if (!i || count == batch || i + 1 == views->count) {
 			result = publish_batch(builds, count, changed);
 			count = 0;
 		}

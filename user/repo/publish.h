@@ -60,6 +60,8 @@ struct publish_list {
 	size_t count, room;
 };
 
+#define PUBLISH_SIGNATURES 3 /* InRelease, Release.gpg, repomd.xml.asc */
+
 /* One view being built; zeroed but for what the caller sets: repod to generation, and problem. */
 struct publish_build {
 	struct repod *repod;
@@ -73,12 +75,14 @@ struct publish_build {
 	int public_dir;
 	uint64_t generation;
 	/* Of the same publish, not finished yet, with the same packages: its index files serve. */
-	const struct publish_build *like;
+	struct publish_build *like;
 	char *manifest;		     /* what it holds, as text */
 	uint64_t old_generation;     /* the current one's; 0 when there is none */
 	bool built, ready, switched; /* how far it is: switched is what clients see */
 	unsigned own_debs, own_rpms; /* of a tenant: those that are not public */
 	unsigned debs, rpms, retired;
+	struct spawn_child signing[PUBLISH_SIGNATURES]; /* gpg at work on it */
+	unsigned signing_count;
 	struct problem *problem;
 };
 
@@ -89,10 +93,12 @@ uint64_t publish_generation(struct store *store, const char *view);
  * times each: begin all, finish those that are built, switch those that are ready, end all.
  *
  * begin: builds the view when it changed; before: the one that was begun before this one, or NULL.
- * finish: adds what clients half-way may still ask for. switch: all of it is on disk first, then
- * each is switched to by itself. 0, or -1 and the problem. end: closes and clears up.
+ * signed: waits for its signatures, which are made while the next ones are begun. finish: adds what
+ * clients half-way may still ask for. switch: all of it is on disk first, then each is switched to
+ * by itself. 0, or -1 and the problem. end: closes and clears up.
  */
-int publish_view_begin(struct publish_build *build, const struct publish_build *before);
+int publish_view_begin(struct publish_build *build, struct publish_build *before);
+int publish_view_signed(struct publish_build *build);
 int publish_view_finish(struct publish_build *build);
 int publish_views_switch(struct publish_build *builds, unsigned count);
 void publish_view_end(struct publish_build *build);
@@ -116,6 +122,9 @@ int publish_make_parents(int dir, const char *path);
  */
 unsigned publish_arches(const struct publish_build *build, const char *arches[PUBLISH_ARCHES_MAX]);
 int publish_apt(struct publish_build *build);
+/* Has gpg sign cwd/input, while other things are done. */
+int publish_sign(struct publish_build *build, const char *cwd, const char *input,
+		 const char *output, bool clear);
 int publish_rpm(struct publish_build *build);
 /* Takes over what clients half-way may still ask for. */
 int publish_carry(struct publish_build *build);

@@ -66,6 +66,5 @@ int publish_rpm(struct publish_build *build)
 		return -1;
 	build->problem->status = 0;
 	snprintf(cwd, sizeof(cwd), "%s/rpm/repodata", build->path);
-	return sign_file(build->repod->store, build->keys, cwd, "repomd.xml", "repomd.xml.asc",
-			 false, build->problem);
+	return publish_sign(build, cwd, "repomd.xml", "repomd.xml.asc", false);
 }

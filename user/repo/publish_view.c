@@ -284,7 +284,26 @@ static bool is_like(const struct publish_build *build, const struct publish_buil
 				      made.st_mtim.tv_sec > read.st_mtim.tv_sec);
 }
 
-int publish_view_begin(struct publish_build *build, const struct publish_build *before)
+int publish_sign(struct publish_build *build, const char *cwd, const char *input,
+		 const char *output, bool clear)
+{
+	if (sign_start(build->repod->store, build->keys, cwd, input, output, clear,
+		       &build->signing[build->signing_count], build->problem))
+		return -1;
+	build->signing_count++;
+	return 0;
+}
+
+int publish_view_signed(struct publish_build *build)
+{
+	int result = 0;
+
+	while (build->signing_count)
+		result |= sign_wait(&build->signing[--build->signing_count], build->problem);
+	return result;
+}
+
+int publish_view_begin(struct publish_build *build, struct publish_build *before)
 {
 	bool own;
 
@@ -304,6 +323,9 @@ int publish_view_begin(struct publish_build *build, const struct publish_build *
 		build->like = before;
 	else
 		await_next_second(build);
+	/* Its signatures are shared. */
+	if (build->like && publish_view_signed(build->like))
+		return -1;
 	if (build_view(build))
 		return -1;
 	build->built = true;
@@ -394,6 +416,7 @@ void publish_view_end(struct publish_build *build)
 {
 	struct store *store = build->repod->store;
 
+	publish_view_signed(build);
 	if (build->switched)
 		collect_garbage(store, build->view, build->generation, build->old_generation);
 	else if (build->dir >= 0)

@@ -107,8 +107,7 @@ static bool members_right(struct request *request, json_t *object,
 		text_copy(shown, sizeof(shown), name, false);
 		problem_set(&request->problem, 400, member ? "bad-argument" : "unknown-argument",
 			    hint,
-			    member ? "\"%s\" is of the wrong type"
-				   : "this request knows no \"%s\"",
+			    member ? "\"%s\" is of the wrong type" : "this request knows no \"%s\"",
 			    shown);
 		return false;
 	}

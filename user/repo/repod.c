@@ -230,8 +230,7 @@ static int run(const struct options *options, struct repod *repod, const sigset_
 		return EXIT_FAILURE;
 	if (options->fsck)
 		return run_fsck(repod, options->repair);
-	if (jobs_start(JOB_THREADS, &repod->jobs) ||
-	    jobs_start(SLOW_THREADS, &repod->slow_jobs) ||
+	if (jobs_start(JOB_THREADS, &repod->jobs) || jobs_start(SLOW_THREADS, &repod->slow_jobs) ||
 	    waiters_start(repod->settings->limits.connections / 2, &repod->waiters) ||
 	    publish_start(repod, &repod->publisher)) {
 		log_error("threads cannot be started");

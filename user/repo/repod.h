@@ -18,8 +18,8 @@ struct repod {
 	struct settings *settings;
 	struct db *db;
 	struct store *store;
-	/* Finishing uploads, publishing and fsck take minutes at times, and many of them at once must
-	 * not keep a token from being revoked. */
+	/* Finishing uploads, publishing and fsck take minutes at times, and many of them at once
+	 * must not keep a token from being revoked. */
 	struct jobs *jobs, *slow_jobs;
 	struct publisher *publisher;
 	struct waiters *waiters;

@@ -41,6 +41,15 @@ static void gpg_add(struct gpg *gpg, const char *word)
 		gpg->argv[gpg->argc++] = word;
 }
 
+/* Takes why. */
+static int failed(char *why, struct problem *problem)
+{
+	problem_set(problem, 500, "signing", "is gpg installed, and its home intact?", "%s",
+		    why ? why : "out of memory");
+	free(why);
+	return -1;
+}
+
 static int gpg_run(struct gpg *gpg, const char *cwd, const char *input, int output, char **ret_text,
 		   struct problem *problem)
 {
@@ -49,9 +58,7 @@ static int gpg_run(struct gpg *gpg, const char *cwd, const char *input, int outp
 	int err = spawn_run(&spawn, ret_text, &why);
 
 	if (err)
-		problem_set(problem, 500, "signing", "is gpg installed, and its home intact?", "%s",
-			    why ? why : "out of memory");
-	free(why);
+		failed(why, problem);
 	return err;
 }
 
@@ -295,10 +302,13 @@ int sign_key_retire(struct store *store, const char *fingerprint, struct problem
 	return result;
 }
 
-int sign_file(struct store *store, const struct sign_keys *keys, const char *cwd, const char *input,
-	      const char *output, bool clear, struct problem *problem)
+int sign_start(struct store *store, const struct sign_keys *keys, const char *cwd,
+	       const char *input, const char *output, bool clear, struct spawn_child *ret_child,
+	       struct problem *problem)
 {
 	struct gpg gpg;
+	struct spawn spawn = { gpg.argv, cwd, NULL, -1, GPG_TIME };
+	char *why;
 
 	gpg_start(&gpg, store);
 	gpg_add(&gpg, "--digest-algo");
@@ -312,5 +322,12 @@ int sign_file(struct store *store, const struct sign_keys *keys, const char *cwd
 	gpg_add(&gpg, output);
 	gpg_add(&gpg, clear ? "--clear-sign" : "--detach-sign");
 	gpg_add(&gpg, input);
-	return gpg_run(&gpg, cwd, NULL, -1, NULL, problem) ? -1 : 0;
+	return spawn_begin(&spawn, ret_child, &why) ? failed(why, problem) : 0;
+}
+
+int sign_wait(struct spawn_child *child, struct problem *problem)
+{
+	char *why;
+
+	return spawn_end(child, NULL, &why) ? failed(why, problem) : 0;
 }

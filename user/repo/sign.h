@@ -7,6 +7,7 @@
 #ifndef REPO_SIGN_H
 #define REPO_SIGN_H
 
+#include "../lib/spawn.h"
 #include "problem.h"
 #include "store.h"
 
@@ -26,9 +27,14 @@ int sign_key_add(struct store *store, const char *user_id, const char *armored,
 /* From now on the key no longer signs; its secret part stays in the GnuPG home. */
 int sign_key_retire(struct store *store, const char *fingerprint, struct problem *problem);
 
-/* Signs cwd/input: a clear-signed file (clear), or an armored detached signature. */
-int sign_file(struct store *store, const struct sign_keys *keys, const char *cwd, const char *input,
-	      const char *output, bool clear, struct problem *problem);
+/*
+ * Signs cwd/input: a clear-signed file (clear), or an armored detached signature. It is done when
+ * sign_wait() has said so, which must follow. Each 0, or -1 and *problem.
+ */
+int sign_start(struct store *store, const struct sign_keys *keys, const char *cwd,
+	       const char *input, const char *output, bool clear, struct spawn_child *ret_child,
+	       struct problem *problem);
+int sign_wait(struct spawn_child *child, struct problem *problem);
 /* Around signing: the last one to end stops the gpg-agent that was started. */
 void sign_begin(void);
 void sign_end(struct store *store);

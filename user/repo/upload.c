@@ -87,13 +87,13 @@ json_t *upload_list(sqlite3 *reader, struct store *store, const char *who)
 		snprintf(upload.id, sizeof(upload.id), "%s", db_text(statement, 0));
 		offset = 0;
 		upload_offset(store, &upload, &offset);
-		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:I, s:I, s:s, s:I}", "id", upload.id,
-					"filename", db_text(statement, 1), "size",
-					(json_int_t)sqlite3_column_int64(statement, 2), "offset",
-					(json_int_t)offset, "who", db_text(statement, 3),
-					"created_at",
-					(json_int_t)sqlite3_column_int64(statement, 4)));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:I, s:I, s:s, s:I}", "id", upload.id,
+						"filename", db_text(statement, 1), "size",
+						(json_int_t)sqlite3_column_int64(statement, 2),
+						"offset", (json_int_t)offset, "who",
+						db_text(statement, 3), "created_at",
+						(json_int_t)sqlite3_column_int64(statement, 4)));
 	}
 	db_done(statement);
 	return list;

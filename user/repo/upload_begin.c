@@ -126,19 +126,19 @@ static int hold(struct db *db, struct store *store, struct upload *upload, int f
 		return problem_errno(problem, -EIO, "upload");
 	others = (uint64_t)sessions + arriving_bytes(store, upload->who);
 	if (more > budget || others > budget - more)
-		return problem_set(problem, 429, "too-much-unfinished",
-				   "finish or end some (\"sluice-repo uploads list\"), or wait until "
-				   "they expire; limits.upload_budget sets the limit",
-				   "unfinished uploads of %s hold %llu bytes; %llu more are over "
-				   "the limit of %llu",
-				   upload->who, (unsigned long long)others, (unsigned long long)more,
-				   (unsigned long long)budget);
+		return problem_set(
+			problem, 429, "too-much-unfinished",
+			"finish or end some (\"sluice-repo uploads list\"), or wait until "
+			"they expire; limits.upload_budget sets the limit",
+			"unfinished uploads of %s hold %llu bytes; %llu more are over "
+			"the limit of %llu",
+			upload->who, (unsigned long long)others, (unsigned long long)more,
+			(unsigned long long)budget);
 	err = store_space(store, more, &available);
 	if (err == -ENOSPC)
 		return no_space(db, store, more, available, problem);
 	/* File systems that cannot reserve are told so by the write that fails. */
-	if (!err && more &&
-	    fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)upload->held, (off_t)more) &&
+	if (!err && more && fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)upload->held, (off_t)more) &&
 	    errno != EOPNOTSUPP)
 		err = -errno;
 	if (err)
@@ -198,10 +198,11 @@ static int insert_session(struct db *db, const struct upload *upload, uint32_t m
 		if (own < 0 || all < 0)
 			return problem_errno(problem, -EIO, "upload");
 		if (own >= most)
-			return problem_set(problem, 429, "too-many-uploads",
-					   "finish or end some (\"sluice-repo uploads list\"), or wait "
-					   "until they expire; limits.uploads sets the limit",
-					   "%s has %u unfinished uploads", upload->who, most);
+			return problem_set(
+				problem, 429, "too-many-uploads",
+				"finish or end some (\"sluice-repo uploads list\"), or wait "
+				"until they expire; limits.uploads sets the limit",
+				"%s has %u unfinished uploads", upload->who, most);
 		return problem_set(problem, 503, "busy",
 				   "finish or end some (\"sluice-repo uploads list\"), or wait",
 				   "%d uploads are unfinished", UPLOAD_SESSIONS_MAX);

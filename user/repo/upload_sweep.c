@@ -62,15 +62,14 @@ static int sweep_rows(struct db *db, struct store *store, int64_t max_age)
 	int count = 0, gone = 0;
 
 	ids = calloc(UPLOAD_SESSIONS_MAX, sizeof(*ids));
-	statement =
-		reader ? db_prepare(reader,
-				    "SELECT id, created_at < ?1 OR (created_by LIKE 'token:%'"
-				    " AND NOT EXISTS (SELECT 1 FROM tokens"
-				    " WHERE 'token:' || name = uploads.created_by"
-				    " AND revoked_at = 0"
-				    " AND (expires_at = 0 OR expires_at > ?2)))"
-				    " FROM uploads LIMIT 1000")
-		       : NULL;
+	statement = reader ? db_prepare(reader,
+					"SELECT id, created_at < ?1 OR (created_by LIKE 'token:%'"
+					" AND NOT EXISTS (SELECT 1 FROM tokens"
+					" WHERE 'token:' || name = uploads.created_by"
+					" AND revoked_at = 0"
+					" AND (expires_at = 0 OR expires_at > ?2)))"
+					" FROM uploads LIMIT 1000")
+			   : NULL;
 	if (!ids || !statement) {
 		free(ids);
 		return -EIO;
