@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define SL_ABI_VERSION 4
+#define SL_ABI_VERSION 5
 
 /* 169.254.169.254 and fe80::a9fe:a9fe, as bytes on the wire. */
 #define SL_META_IP4                                                                                \
@@ -58,7 +58,7 @@
 	X(BAD_PROTO, bad_proto, 1, "neither TCP nor answered ICMP/ARP/ND")                         \
 	X(BAD_PORT, bad_port, 1, "port not opened")                                                \
 	X(BAD_FLAGS, bad_flags, 1, "TCP flags that no client sends")                               \
-	X(IFACE_BUDGET, iface_budget, 1, "over the interface's packet budget")                     \
+	X(IFACE_BUDGET, iface_budget, 1, "over the interface's budget of packets or SYNs")         \
 	X(SYN_BUDGET, syn_budget, 1, "over the source's SYN budget")                               \
 	X(PACKET_BUDGET, packet_budget, 1, "over the source's packet budget")                      \
 	X(ASSIGN_FAILED, assign_failed, 1, "the kernel refused the socket")
@@ -79,12 +79,14 @@ struct sl_verdicts {
 	__u64 bytes;	   /* L2 bytes of every counted packet */
 };
 
-/* A tenant interface. The netns cookie is SO_NETNS_COOKIE's. */
+/*
+ * A tenant interface. The netns cookie is SO_NETNS_COOKIE's. Packed, like the other keys of the
+ * guard: the kernel hashes three words of a key in each round (lib/jhash.h).
+ */
 struct sl_iface_key {
 	__u64 netns_cookie;
 	__u32 ifindex; /* where the programs are attached */
-	__u32 pad;
-};
+} __attribute__((packed, aligned(4)));
 
 enum sl_fail_policy {
 	SL_FAIL_PASS,
@@ -103,14 +105,18 @@ enum sl_guard_at {
  */
 struct sl_iface_bucket {
 	__u64 packets_paid_ns;
+	__u64 syns_paid_ns;
 	__u64 samples_paid_ns; /* drop samples */
 };
 
-/* Map "ifaces" (hash, key sl_iface_key). Written by the gate, read by all programs. */
+/*
+ * Map "ifaces" (hash, key sl_iface_key). Written by the gate, read by all programs. What the guard
+ * reads of every packet comes first, what the programs write in the middle.
+ */
 struct sl_iface {
-	__u32 tenant;	  /* key of map "tenants" */
-	__u32 l3_ifindex; /* where the listeners are bound (the bridge of a port) */
-	__be16 ports[SL_PORTS_MAX];
+	__u32 tenant;		    /* key of map "tenants" */
+	__u32 l3_ifindex;	    /* where the listeners are bound (the bridge of a port) */
+	__be16 ports[SL_PORTS_MAX]; /* 0 behind the first nports */
 	__u8 nports;
 	__u8 nworkers;	  /* listeners per (family, port): worker slots 0..nworkers-1 */
 	__u8 fail_policy; /* enum sl_fail_policy */
@@ -118,13 +124,16 @@ struct sl_iface {
 	__u8 mac[6];	  /* the L3 interface's address: what ARP and ND replies say */
 	__u8 mark;	  /* 1: assigned packets get SL_MARK */
 	__u8 bound;	  /* 1: only sources in map "bindings" are let through */
-	/* Budgets in packets per second and packets; rate 0 means no limit. */
-	__u32 iface_rate, iface_burst;	 /* all sources of the interface together */
-	__u32 source_rate, source_burst; /* one source address */
-	__u32 syn_rate, syn_burst;	 /* one source address, connection attempts */
-	__u8 fine_clock; /* 1: a burst is so brief that the coarse clock would cut the rate */
+	__u8 fine_clock;  /* 1: a burst is so brief that the coarse clock would cut the rate */
 	__u8 pad[3];
-	struct sl_iface_bucket bucket; /* of all sources together; the programs write it */
+	/* Nanoseconds that each takes at the rates below; 0 means no limit. */
+	__u32 iface_ns, iface_syn_ns, source_ns, syn_ns;
+	struct sl_iface_bucket bucket; /* of all sources together */
+	/* Budgets in packets per second and packets; rate 0 means no limit. */
+	__u32 iface_rate, iface_burst;	       /* all sources of the interface together */
+	__u32 iface_syn_rate, iface_syn_burst; /* the same, connection attempts */
+	__u32 source_rate, source_burst;       /* one source address */
+	__u32 syn_rate, syn_burst;	       /* one source address, connection attempts */
 };
 
 /*
@@ -138,7 +147,7 @@ struct sl_binding_key {
 	__u8 mac[6];
 	__u8 pad[2];
 	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
-};
+} __attribute__((packed, aligned(4)));
 
 struct sl_binding {
 	char instance[SL_NAME_MAX];
@@ -173,9 +182,7 @@ struct sl_slots {
 
 /* Map "budget_source" (LRU hash). */
 struct sl_source_key {
-	__u64 netns_cookie;
-	__u32 ifindex;
-	__u32 pad;
+	__u32 tenant;	  /* of the interface */
 	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
 };
 
@@ -270,15 +277,15 @@ struct sl_settings {
 };
 
 _Static_assert(sizeof(struct sl_verdicts) == 8 * (SL_V_COUNT + 2), "sl_verdicts");
-_Static_assert(sizeof(struct sl_iface_key) == 16, "sl_iface_key");
-_Static_assert(sizeof(struct sl_iface) == 80, "sl_iface");
-_Static_assert(sizeof(struct sl_binding_key) == 40, "sl_binding_key");
+_Static_assert(sizeof(struct sl_iface_key) == 12, "sl_iface_key");
+_Static_assert(sizeof(struct sl_iface) == 112, "sl_iface");
+_Static_assert(sizeof(struct sl_binding_key) == 36, "sl_binding_key");
 _Static_assert(sizeof(struct sl_binding) == 128, "sl_binding");
 _Static_assert(sizeof(struct sl_listener_key) == 16, "sl_listener_key");
 _Static_assert(sizeof(struct sl_listener_info) == 16, "sl_listener_info");
 _Static_assert(sizeof(struct sl_slots) == 8 && SL_WORKERS_MAX <= 64, "sl_slots");
-_Static_assert(sizeof(struct sl_source_key) == 32, "sl_source_key");
-_Static_assert(sizeof(struct sl_iface_bucket) == 16, "sl_iface_bucket");
+_Static_assert(sizeof(struct sl_source_key) == 20, "sl_source_key");
+_Static_assert(sizeof(struct sl_iface_bucket) == 24, "sl_iface_bucket");
 _Static_assert(sizeof(struct sl_source_bucket) == 16, "sl_source_bucket");
 _Static_assert(sizeof(struct sl_tenant) == 80, "sl_tenant");
 _Static_assert(sizeof(struct sl_sample) == 64, "sl_sample");

@@ -12,7 +12,6 @@
 #include "netns.h"
 #include "parse.h"
 
-#define NSEC_PER_SEC 1000000000u /* 32 bits: a shorter division */
 #define CHARGE_TRIES 4
 
 enum guard_answer {
@@ -42,65 +41,45 @@ inline_always int budget_take(__u64 *paid, __u64 now, __u32 interval, __u32 burs
 	return 1;
 }
 
-/* The same question without taking. */
-inline_always int budget_has(const __u64 *paid, __u64 now, __u32 interval, __u32 burst)
-{
-	__u64 old = *(volatile const __u64 *)paid;
-
-	return old <= now || old - now <= (__u64)interval * (burst ? burst - 1 : 0);
-}
-
 /*
  * A source over its own budget is dropped before the interface is charged, so that one noisy VM
  * does not use up its neighbours' share; a source not yet known costs the interface first, so
  * that spoofed addresses make state no faster than the interface's budget allows.
  */
-inline_always int guard_charge(const struct sl_iface_key *key, struct sl_iface *iface,
-			       const struct frame *frame)
+inline_always int guard_charge(struct sl_iface *iface, const struct frame *frame)
 {
-	int syn = frame->tcp_flags & TCP_SYN;
-	__u32 packet_interval = 0, syn_interval = 0;
+	const int syn = frame->tcp_flags & TCP_SYN;
+	const __u32 packet_ns = iface->source_ns, syn_ns = syn ? iface->syn_ns : 0;
+	const __u32 iface_ns = iface->iface_ns, iface_syn_ns = syn ? iface->iface_syn_ns : 0;
 	struct sl_source_bucket *source = NULL;
 	struct sl_source_key from;
 	__u64 now;
 
-	if (!(iface->iface_rate | iface->source_rate | iface->syn_rate))
+	if (!(packet_ns | syn_ns | iface_ns | iface_syn_ns))
 		return PARSE_OK;
 	now = iface->fine_clock ? bpf_ktime_get_ns() : bpf_ktime_get_coarse_ns();
-	if (iface->source_rate)
-		packet_interval = NSEC_PER_SEC / iface->source_rate;
-	if (syn && iface->syn_rate)
-		syn_interval = NSEC_PER_SEC / iface->syn_rate;
-
-	if (packet_interval | syn_interval) {
-		from.netns_cookie = key->netns_cookie;
-		from.ifindex = key->ifindex;
-		from.pad = 0;
+	if (packet_ns | syn_ns) {
+		from.tenant = iface->tenant;
 		__builtin_memcpy(from.address, frame->saddr, sizeof(from.address));
 		source = bpf_map_lookup_elem(&budget_source, &from);
 	}
 	if (source) {
-		if (syn_interval &&
-		    !budget_has(&source->syns_paid_ns, now, syn_interval, iface->syn_burst))
+		if (syn_ns && !budget_take(&source->syns_paid_ns, now, syn_ns, iface->syn_burst))
 			return SL_V_SYN_BUDGET;
-		if (packet_interval && !budget_has(&source->packets_paid_ns, now, packet_interval,
-						   iface->source_burst))
+		if (packet_ns &&
+		    !budget_take(&source->packets_paid_ns, now, packet_ns, iface->source_burst))
 			return SL_V_PACKET_BUDGET;
 	}
-	if (iface->iface_rate && !budget_take(&iface->bucket.packets_paid_ns, now,
-					      NSEC_PER_SEC / iface->iface_rate, iface->iface_burst))
+	if (iface_syn_ns &&
+	    !budget_take(&iface->bucket.syns_paid_ns, now, iface_syn_ns, iface->iface_syn_burst))
 		return SL_V_IFACE_BUDGET;
-	if (source) {
-		if (syn_interval &&
-		    !budget_take(&source->syns_paid_ns, now, syn_interval, iface->syn_burst))
-			return SL_V_SYN_BUDGET;
-		if (packet_interval && !budget_take(&source->packets_paid_ns, now, packet_interval,
-						    iface->source_burst))
-			return SL_V_PACKET_BUDGET;
-	} else if (packet_interval | syn_interval) {
+	if (iface_ns &&
+	    !budget_take(&iface->bucket.packets_paid_ns, now, iface_ns, iface->iface_burst))
+		return SL_V_IFACE_BUDGET;
+	if (!source && (packet_ns | syn_ns)) {
 		struct sl_source_bucket first = {
-			.packets_paid_ns = now + packet_interval,
-			.syns_paid_ns = now + syn_interval,
+			.packets_paid_ns = now + packet_ns,
+			.syns_paid_ns = now + syn_ns,
 		};
 
 		/* Two CPUs may meet a new source at once; the loser's packet is free. */
@@ -181,10 +160,11 @@ inline_always void sample_drop(const struct sl_iface_key *key, struct sl_iface *
 /*
  * The decision. The frame is one parse_address() recognised; frame->length and frame->l3 are set.
  * The hook that does not police this interface now repeats the stateless checks only, so that
- * nothing is charged twice.
+ * nothing is charged twice; alone: the other one cannot have seen this frame.
  */
 inline_always enum guard_answer guard_decide(const struct sl_iface_key *key, const void *data,
-					     const void *end, struct frame *frame, __u8 hook)
+					     const void *end, struct frame *frame, __u8 hook,
+					     int alone)
 {
 	struct sl_iface *iface = bpf_map_lookup_elem(&ifaces, key);
 	const struct ethhdr *eth = data;
@@ -196,8 +176,9 @@ inline_always enum guard_answer guard_decide(const struct sl_iface_key *key, con
 	/* First: what somebody else sends under an address must not use up its owner's budget. */
 	if (verdict == PARSE_OK && iface->bound)
 		verdict = guard_bound(key, iface, eth, frame);
-	if (verdict == PARSE_OK && (iface->guard_at == SL_GUARD_AT_XDP) == (hook == SL_HOOK_XDP))
-		verdict = guard_charge(key, iface, frame);
+	if (verdict == PARSE_OK &&
+	    (alone || (iface->guard_at == SL_GUARD_AT_XDP) == (hook == SL_HOOK_XDP)))
+		verdict = guard_charge(iface, frame);
 	if (verdict == PARSE_OK)
 		return GUARD_PASS;
 	count_verdict(key, verdict, frame->length, hook == SL_HOOK_XDP);

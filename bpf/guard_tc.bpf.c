@@ -7,6 +7,13 @@
 
 #include "guard.h"
 
+#define VLAN_TAG 4 /* bytes */
+
+inline_always int is_tag(__be16 protocol)
+{
+	return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
+}
+
 /* Payload stays where it is: pulling it would copy every cloned bystander packet. */
 inline_always int linear(const struct __sk_buff *skb, __u32 need)
 {
@@ -16,28 +23,33 @@ inline_always int linear(const struct __sk_buff *skb, __u32 need)
 	return data + need <= end || end - data >= skb->len;
 }
 
-inline_always void make_linear(struct __sk_buff *skb)
+inline_always void make_linear(struct __sk_buff *skb, __u32 need)
 {
-	bpf_skb_pull_data(skb, skb->len < PARSE_HEADERS ? skb->len : PARSE_HEADERS);
+	bpf_skb_pull_data(skb, skb->len < need ? skb->len : need);
 }
 
 /*
- * A priority tag in a priority tag: the stack takes off one after the other when we have looked
- * already. Nobody has a use for it, and where sources are bound nobody may hide in it.
+ * Behind a priority tag, which the core has taken off: another one, which the stack takes off
+ * after we have looked. Nobody has a use for it, and nobody may hide from the guard in it.
  */
-inline_always int hides(struct __sk_buff *skb, const void *data, const void *end)
+inline_always int hides(struct __sk_buff *skb)
 {
 	struct sl_iface_key key = { .ifindex = skb->ifindex };
-	const struct ethhdr *eth = data;
-	const __be16 *tag = (const void *)(eth + 1);
-	const struct sl_iface *iface;
+	const void *data, *end;
+	const struct ethhdr *eth;
+	const __be16 *tag;
 
-	if ((void *)(tag + 1) > end || (*tag & bpf_htons(0xfff)) ||
-	    (eth->h_proto != bpf_htons(ETH_P_8021Q) && eth->h_proto != bpf_htons(ETH_P_8021AD)))
+	make_linear(skb, PARSE_HEADERS + VLAN_TAG);
+	data = (const void *)(long)skb->data;
+	end = (const void *)(long)skb->data_end;
+	eth = data;
+	tag = (const void *)(eth + 1);
+	if ((void *)(tag + 2) > end || !is_tag(eth->h_proto) || (tag[0] & bpf_htons(0xfff)))
+		return 0;
+	if (!is_tag(tag[1]) && !parse_address(data + VLAN_TAG, end))
 		return 0;
 	key.netns_cookie = netns_of_skb(skb);
-	iface = bpf_map_lookup_elem(&ifaces, &key);
-	if (!iface || !iface->bound)
+	if (!bpf_map_lookup_elem(&ifaces, &key))
 		return 0;
 	count_verdict(&key, SL_V_MALFORMED, skb->len, 0);
 	return 1;
@@ -57,18 +69,20 @@ int sl_guard_tc(struct __sk_buff *skb)
 	/* Few drivers leave not even the addresses in the linear part. */
 	if (!linear(skb,
 		    sizeof(struct ethhdr) + (ip4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr))))
-		make_linear(skb);
+		make_linear(skb, PARSE_HEADERS);
 	data = (const void *)(long)skb->data;
 	end = (const void *)(long)skb->data_end;
 	frame.l3 = parse_address(data, end);
 	if (!frame.l3)
-		return skb->vlan_present && hides(skb, data, end) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+		return is_tag(skb->protocol) && skb->vlan_present && hides(skb) ? TC_ACT_SHOT
+										: TC_ACT_UNSPEC;
 	if (!linear(skb, ip4 ? PARSE_HEADERS_TCP4 : PARSE_HEADERS))
-		make_linear(skb);
+		make_linear(skb, PARSE_HEADERS);
 	data = (const void *)(long)skb->data;
 	end = (const void *)(long)skb->data_end;
 	key.netns_cookie = netns_of_skb(skb);
-	if (guard_decide(&key, data, end, &frame, SL_HOOK_TC) == GUARD_DROP)
+	/* XDP sees no packet behind a tag in the frame, which is in the metadata here. */
+	if (guard_decide(&key, data, end, &frame, SL_HOOK_TC, skb->vlan_present) == GUARD_DROP)
 		return TC_ACT_SHOT;
 	return TC_ACT_UNSPEC;
 }

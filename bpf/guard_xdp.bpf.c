@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The guard in XDP, raised while an interface is under fire. A VLAN tag in the
- * frame makes a bystander; one in skb metadata (generic mode) cannot be seen
- * from here.
+ * frame makes a bystander, a priority tag too: that one is left to TC. One in
+ * skb metadata (generic mode) cannot be seen from here.
  */
 #include "guard.h"
 
@@ -19,7 +19,7 @@ int sl_guard_xdp(struct xdp_md *ctx)
 		return XDP_PASS;
 	frame.length = bpf_xdp_get_buff_len(ctx);
 	key.netns_cookie = netns_of_xdp(ctx);
-	if (guard_decide(&key, data, end, &frame, SL_HOOK_XDP) == GUARD_DROP)
+	if (guard_decide(&key, data, end, &frame, SL_HOOK_XDP, 0) == GUARD_DROP)
 		return XDP_DROP;
 	return XDP_PASS;
 }

@@ -190,11 +190,28 @@ inline_always int bad_flags(__u8 flags)
 	return !(flags & TCP_ACK);
 }
 
+#define EACH_PORT  0x0001000100010001 /* four ports in a word */
+#define EACH_FIRST 0x8000800080008000
+
+/* Whether one of four 16-bit numbers is zero. */
+inline_always int any_zero(__u64 four)
+{
+	return ((four - EACH_PORT) & ~four & EACH_FIRST) != 0;
+}
+
+inline_always int is_open(const struct sl_iface *iface, __be16 port)
+{
+	const __u64 *four = (const void *)iface->ports;
+	__u64 wanted = port * EACH_PORT;
+
+	_Static_assert(sizeof(iface->ports) == 2 * sizeof(*four), "two words of ports");
+	return port && (any_zero(four[0] ^ wanted) || any_zero(four[1] ^ wanted));
+}
+
 inline_always int parse_tcp(const void *l4, const void *end, __u32 length,
 			    const struct sl_iface *iface, struct frame *frame)
 {
 	const struct tcphdr *tcp = l4;
-	__u8 open = 0;
 
 	if ((void *)(tcp + 1) > end || length < sizeof(*tcp))
 		return SL_V_MALFORMED;
@@ -203,10 +220,7 @@ inline_always int parse_tcp(const void *l4, const void *end, __u32 length,
 	frame->tcp_flags = ((const __u8 *)tcp)[13];
 	if (tcp->doff < 5 || tcp->doff * 4u > length || !tcp->source)
 		return SL_V_MALFORMED;
-#pragma unroll
-	for (int i = 0; i < SL_PORTS_MAX; i++)
-		open |= i < iface->nports && tcp->dest == iface->ports[i];
-	if (!open)
+	if (!is_open(iface, tcp->dest))
 		return SL_V_BAD_PORT;
 	if (bad_flags(frame->tcp_flags))
 		return SL_V_BAD_FLAGS;

@@ -230,6 +230,7 @@ guard:
   syn_burst: 100000000
   interface_rate: 100000000
   interface_burst: 100000000
+  interface_syn_rate: 0
 limits:
   connections: {max(self.connections, 16384)}
   connections_per_client: {self.connections}

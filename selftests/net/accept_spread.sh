@@ -11,7 +11,8 @@ WORKERS=4
 LIMITS_YAML='connections_per_client: 2000'
 GUARD_YAML='mode: tc
 syn_rate: 100000
-syn_burst: 100000'
+syn_burst: 100000
+interface_syn_rate: 0'
 start_sluiced
 attach fd
 

@@ -12,6 +12,7 @@ source_rate: 100000
 source_burst: 100000
 syn_rate: 100000
 syn_burst: 100000
+interface_syn_rate: 0
 interface_rate: 0'
 start_sluiced
 vm=fd

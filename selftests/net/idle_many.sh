@@ -15,7 +15,7 @@ make_tenant other
 [ "$(ulimit -Hn)" -ge $((MANY + 2000)) ] || skip "a limit of open files of $((MANY + 2000))"
 ulimit -n "$(ulimit -Hn)"
 LIMITS_YAML=$'connections: 16384\nconnections_per_client: 16384\nkeepalive_timeout: 300000\nhead_timeout: 300000\nrequest_rate: 0'
-GUARD_YAML=$'source_rate: 0\nsyn_rate: 0\ninterface_rate: 0'
+GUARD_YAML=$'source_rate: 0\nsyn_rate: 0\ninterface_rate: 0\ninterface_syn_rate: 0'
 start_sluiced
 attach fd
 attach other

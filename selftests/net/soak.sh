@@ -10,7 +10,7 @@
 SOAK=${SOAK:-20}
 path_lab 0 1024 65537 $((4 * MIB))
 start_oddorigin mgmt
-GUARD_YAML=$'source_rate: 0\nsyn_rate: 0\ninterface_rate: 0'
+GUARD_YAML=$'source_rate: 0\nsyn_rate: 0\ninterface_rate: 0\ninterface_syn_rate: 0'
 LIMITS_YAML='request_rate: 0'
 RELAY_YAML='drain_timeout: 5000'
 start_sluiced

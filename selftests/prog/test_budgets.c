@@ -111,6 +111,26 @@ static void test_owners(void)
 	iface.iface_rate = iface.source_rate = 0;
 }
 
+/* What they claim to be does not matter; packets of connections are not SYNs. */
+static void test_spoofed_syns(void)
+{
+	int verdict, passed = 0, data = 0;
+
+	iface.iface_syn_rate = rate, iface.iface_syn_burst = 2 * BURST;
+	restart();
+	for (uint32_t i = 0; i < 40; i++) {
+		struct frame syn = from_source(BASE_SYN4, 0x0c000000 + i);
+		struct frame ack = from_source(BASE_ACK4, 0x0c000000 + i);
+
+		data += pass_until_drop("sl_guard_tc", &ack, 1, &verdict);
+		passed += pass_until_drop("sl_guard_tc", &syn, 1, &verdict);
+	}
+	prog_check(passed == 2 * BURST && verdict == SL_V_IFACE_BUDGET && data == 40,
+		   "40 spoofed sources get the interface's SYN budget (passed %d, data %d)", passed,
+		   data);
+	iface.iface_syn_rate = 0;
+}
+
 /* A burst that lasts 0.1 ms: time has to go on between two ticks of the coarse clock, too. */
 static void test_brief_burst(void)
 {
@@ -214,6 +234,7 @@ int main(void)
 	iface.iface_rate = 0;
 
 	test_owners();
+	test_spoofed_syns();
 	test_brief_burst();
 	test_hooks();
 	test_samples();

@@ -9,8 +9,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_packet.h>
-#include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -431,36 +429,6 @@ static void test_upload(void)
 	close(server);
 }
 
-/* The kernel moves a tag of the frame into metadata before TC sees it. */
-static void test_vlan(void)
-{
-	struct sl_verdicts before;
-	struct sockaddr_ll to = { .sll_family = AF_PACKET };
-	struct frame frame, tagged;
-	int fd;
-
-	frame_make(&frame, BASE_SYN4);
-	frame_patch(&frame, 0, 6, 0xffffffffffff);
-	memcpy(tagged.data, frame.data, 12);
-	frame_patch(&tagged, 12, 4, 0x81000005);
-	memcpy(tagged.data + 16, frame.data + 12, frame.len - 12);
-	tagged.len = frame.len + 4;
-	enter(vm_ns);
-	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	to.sll_ifindex = if_nametoindex("vm0");
-	before = prog_verdicts();
-	sendto(fd, tagged.data, tagged.len, 0, (struct sockaddr *)&to, sizeof(to));
-	usleep(50000);
-	prog_check(ROSE(&before, new_connection) == 0, "a tagged frame is a bystander");
-	sendto(fd, frame.data, frame.len, 0, (struct sockaddr *)&to, sizeof(to));
-	/* Only the SYN's own verdict: the VM resets the answer to a SYN it did not make itself. */
-	for (int tries = 0; tries < 100 && ROSE(&before, new_connection) == 0; tries++)
-		usleep(20000);
-	prog_check(ROSE(&before, new_connection) == 1, "the same without its tag is not");
-	close(fd);
-	enter(gateway_ns);
-}
-
 static void close_listeners(void)
 {
 	for (int v6 = 0; v6 < 2; v6++) {
@@ -534,7 +502,6 @@ int main(void)
 		test_slots();
 	test_no_listener();
 	test_upload();
-	test_vlan();
 	test_xdp(GATE_LOAD_XDP_GENERIC);
 	test_xdp(GATE_LOAD_XDP_NATIVE);
 	make_bridge();

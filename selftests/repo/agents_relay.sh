@@ -27,7 +27,8 @@ request_rate: 100000
 request_burst: 100000"
 # shellcheck disable=SC2034
 GUARD_YAML="syn_rate: 100000
-syn_burst: 100000"
+syn_burst: 100000
+interface_syn_rate: 0"
 bind_instance blue vm-1
 start_sluiced
 attach blue

@@ -6,6 +6,6 @@
 # shellcheck source-path=SCRIPTDIR source=lib/suite.sh
 . "$(dirname "$0")/lib/suite.sh"
 
-tests=(prog/test_frames prog/test_load prog/test_traffic prog/test_budgets net/sandbox
+tests=(prog/test_frames prog/test_load prog/test_traffic prog/test_tags prog/test_budgets net/sandbox
 	net/kernel_features net/vlan)
 suite_run bookworm-backports "${@:-${tests[@]}}"

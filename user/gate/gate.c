@@ -163,11 +163,14 @@ void gate_set_policy(struct sl_iface *iface, const struct gate_spec *spec)
 	iface->fail_policy = (uint8_t)spec->fail;
 	iface->iface_rate = spec->iface_rate;
 	iface->iface_burst = spec->iface_burst;
+	iface->iface_syn_rate = spec->iface_syn_rate;
+	iface->iface_syn_burst = spec->iface_syn_burst;
 	iface->source_rate = spec->source_rate;
 	iface->source_burst = spec->source_burst;
 	iface->syn_rate = spec->syn_rate;
 	iface->syn_burst = spec->syn_burst;
 	iface->fine_clock = is_brief(spec->iface_rate, spec->iface_burst) ||
+			    is_brief(spec->iface_syn_rate, spec->iface_syn_burst) ||
 			    is_brief(spec->source_rate, spec->source_burst) ||
 			    is_brief(spec->syn_rate, spec->syn_burst);
 }

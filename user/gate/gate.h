@@ -35,7 +35,8 @@ struct gate_spec {
 	bool blame;		/* name the process that holds the address, which takes time */
 	bool bound;		/* port bindings: only who is in map "bindings" gets in */
 	enum sl_fail_policy fail;
-	uint32_t iface_rate, iface_burst, source_rate, source_burst, syn_rate, syn_burst;
+	uint32_t iface_rate, iface_burst, iface_syn_rate, iface_syn_burst;
+	uint32_t source_rate, source_burst, syn_rate, syn_burst;
 };
 
 struct gate_listener {

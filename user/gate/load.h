@@ -75,8 +75,9 @@ const struct gate_load_features *gate_load_features(const struct gate_load *load
 const char *gate_load_pin_dir(const struct gate_load *load);
 
 /*
- * Map "ifaces", with the budget and verdict entries that belong to an interface: put creates
- * them if they are missing (and keeps their counts), del removes them together.
+ * Map "ifaces", with the verdict entry that belongs to an interface: put creates it if it is
+ * missing, keeps what was counted and charged, and works out what follows from rates and number
+ * of ports; del removes them together.
  */
 int gate_load_iface_put(struct gate_load *load, const struct sl_iface_key *key,
 			const struct sl_iface *iface);

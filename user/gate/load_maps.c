@@ -57,6 +57,12 @@ static int del(struct gate_load *load, enum load_map map, const void *key)
 	return err == -ENOENT ? 0 : err;
 }
 
+/* A division for each packet less. */
+static uint32_t nanoseconds(uint32_t rate)
+{
+	return rate ? 1000000000u / rate : 0;
+}
+
 int gate_load_iface_put(struct gate_load *load, const struct sl_iface_key *key,
 			const struct sl_iface *iface)
 {
@@ -74,6 +80,12 @@ int gate_load_iface_put(struct gate_load *load, const struct sl_iface_key *key,
 	/* What its packets have used up stays used up. */
 	if (!gate_load_iface_get(load, key, &before))
 		now.bucket = before.bucket;
+	for (unsigned i = now.nports; i < SL_PORTS_MAX; i++)
+		now.ports[i] = 0;
+	now.iface_ns = nanoseconds(now.iface_rate);
+	now.iface_syn_ns = nanoseconds(now.iface_syn_rate);
+	now.source_ns = nanoseconds(now.source_rate);
+	now.syn_ns = nanoseconds(now.syn_rate);
 	if (!err)
 		err = put(load, LOAD_IFACES, key, &now);
 	free(zeroes);

@@ -117,6 +117,7 @@ struct conf_guard {
 	uint32_t source_rate, source_burst;
 	uint32_t syn_rate, syn_burst;
 	uint32_t interface_rate, interface_burst;
+	uint32_t interface_syn_rate, interface_syn_burst;
 	uint32_t raise_drops; /* auto: drops per second that raise XDP; default 20000 */
 	uint32_t quiet_ms;    /* auto: below a tenth of that for so long lowers it; default 30000 */
 };

@@ -461,6 +461,8 @@ void conf_check(const struct conf *conf, struct conf_doc *doc, struct conf_repor
 	check_burst(&check, "guard.source_", guard->source_rate, guard->source_burst);
 	check_burst(&check, "guard.syn_", guard->syn_rate, guard->syn_burst);
 	check_burst(&check, "guard.interface_", guard->interface_rate, guard->interface_burst);
+	check_burst(&check, "guard.interface_syn_", guard->interface_syn_rate,
+		    guard->interface_syn_burst);
 	check_burst(&check, "limits.request_", conf->limits.request_rate,
 		    conf->limits.request_burst);
 	check_burst(&check, "log.", conf->log.rate, conf->log.burst);

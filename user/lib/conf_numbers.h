@@ -16,7 +16,7 @@ struct conf_number {
 	uint64_t preset, least, most;
 };
 
-#define CONF_NUMBERS	     34
+#define CONF_NUMBERS	     36
 #define CONF_SERVICE_NUMBERS 6
 
 extern const struct conf_number conf_numbers[CONF_NUMBERS];

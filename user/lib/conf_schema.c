@@ -59,6 +59,8 @@ static const cyaml_schema_field_t guard_fields[] = {
 	UINT("syn_burst", struct conf_guard, syn_burst),
 	UINT("interface_rate", struct conf_guard, interface_rate),
 	UINT("interface_burst", struct conf_guard, interface_burst),
+	UINT("interface_syn_rate", struct conf_guard, interface_syn_rate),
+	UINT("interface_syn_burst", struct conf_guard, interface_syn_burst),
 	UINT("raise_drops", struct conf_guard, raise_drops),
 	UINT("quiet_ms", struct conf_guard, quiet_ms),
 	CYAML_FIELD_END

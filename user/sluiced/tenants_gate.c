@@ -83,6 +83,8 @@ struct gate_spec tenants_spec(struct tenants *tenants, const struct tenant *tena
 		.fail = want->fail == CONF_FAIL_DROP ? SL_FAIL_DROP : SL_FAIL_PASS,
 		.iface_rate = conf->guard.interface_rate,
 		.iface_burst = conf->guard.interface_burst,
+		.iface_syn_rate = conf->guard.interface_syn_rate,
+		.iface_syn_burst = conf->guard.interface_syn_burst,
 		.source_rate = conf->guard.source_rate,
 		.source_burst = conf->guard.source_burst,
 		.syn_rate = conf->guard.syn_rate,
