@@ -5,7 +5,7 @@
 #
 # A flood from a VM on a tap raises XDP on its interface within seconds; another tenant's fetch
 # goes on meanwhile and its hash is right. After a quiet time XDP is lowered again. A veth gets
-# the same.
+# the same. A parent that is killed before it has noted what it raised leaves nothing raised.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -26,7 +26,7 @@ lowered() { [ "$(tenant "$1" .guard.active)" = tc ] && [ "$(xdp_of "$1")" = 0 ];
 # flood VM [OPTION…]: in the background
 flood() {
 	start flood in_ns "$1-vm" "$BUILD/tools/flood" --interface eth0 --to "$(mac_of "$1" qr0)" \
-		--kind udp,port --seconds $((8 * SLOW)) "${@:2}"
+		--kind udp,port --seconds 55 "${@:2}"
 }
 
 for vm in tap stream; do
@@ -48,3 +48,17 @@ for vm in tap stream; do
 	expect_eq "$(tenant $vm '"\(.guard.raised) \(.guard.lowered)"')" "1 1" "raised and lowered"
 	expect_document $vm 1024 "after the flood"
 done
+
+flood stream
+wait_for 4 "XDP to be raised on stream again" raised stream
+STATE=/run/sluice/$INSTANCE/state
+noted() { grep -q '"raised_now": *true' "$STATE"; }
+wait_for 5 "the state to be written" noted
+stop flood
+kill_sluiced
+sed -i 's/"raised_now": *true/"raised_now":false/g' "$STATE"
+start sluiced "$BUILD/sluiced" --config "$LAB/sluiced.yaml" --instance "$INSTANCE"
+wait_sluiced
+wait_for 5 "XDP to be lowered by a successor that does not know of it" lowered stream
+expect_eq "$(bpf_map ifaces | jq '[.[].formatted.value.guard_at] | add')" 0 "interfaces policed by XDP"
+expect_document stream 1024 "after the crash"

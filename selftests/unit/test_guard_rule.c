@@ -80,6 +80,7 @@ static void test_native(void)
 {
 	unit_case = "native XDP";
 	CHECK(!guard_rule_native("veth"));
+	CHECK(!guard_rule_native("bond"));
 	CHECK(guard_rule_native("tun"));
 	CHECK(guard_rule_native(""));
 }

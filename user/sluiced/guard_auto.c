@@ -20,6 +20,7 @@
 
 #define LOOK_MS	   250
 #define BLOCKED_MS 10000 /* after raising has failed */
+#define GONE_MS	   2000	 /* after somebody has taken XDP away */
 
 struct guard_auto {
 	struct sluiced *sluiced;
@@ -70,6 +71,26 @@ static void lower(struct guard_auto *guard, struct tenant *tenant)
 	handover_hurry(guard->sluiced->handover);
 }
 
+static bool is_forced(const struct tenant *tenant)
+{
+	return tenant->want.guard == CONF_GUARD_XDP_NATIVE ||
+	       tenant->want.guard == CONF_GUARD_XDP_GENERIC;
+}
+
+/*
+ * Somebody may take our program off (bpftool link detach, or a pin that is removed): then nobody
+ * would police until the interface is quiet. TC does at once, and XDP comes back after a while.
+ */
+static void mend(struct guard_auto *guard, struct tenant *tenant, uint64_t now)
+{
+	if (gate_load_attached_xdp(guard->sluiced->load, &tenant->gate.key, NULL))
+		return;
+	lower(guard, tenant);
+	tenant->guard.blocked_until_ms = now + GONE_MS;
+	log_warn("tenant %s: XDP is gone from %s, and not by us; TC polices", tenant->want.name,
+		 tenant->gate.interface);
+}
+
 static int look_at(const struct sl_iface_key *key, const struct sl_verdicts *verdicts, void *arg)
 {
 	struct guard_auto *guard = arg;
@@ -79,9 +100,16 @@ static int look_at(const struct sl_iface_key *key, const struct sl_verdicts *ver
 	struct guard_rule rule = { .raise_drops = conf->raise_drops, .quiet_ms = conf->quiet_ms };
 	struct tenant_guard *state;
 
-	if (!tenant || tenant->want.guard != CONF_GUARD_AUTO)
+	if (!tenant)
 		return 0;
 	state = &tenant->guard;
+	if (state->raised_now)
+		mend(guard, tenant, now);
+	if (is_forced(tenant) && !state->raised_now && state->blocked_until_ms &&
+	    now >= state->blocked_until_ms)
+		guard_auto_attached(guard, tenant);
+	if (tenant->want.guard != CONF_GUARD_AUTO)
+		return 0;
 	switch (guard_rule_look(&rule, &state->watch, state->raised_now,
 				gate_load_verdicts_drops(verdicts), now)) {
 	case GUARD_RULE_RAISE:
@@ -129,9 +157,16 @@ void guard_auto_attached(struct guard_auto *guard, struct tenant *tenant)
 	char *why = NULL;
 
 	tenant->guard.raised_now = false;
+	tenant->guard.blocked_until_ms = 0;
 	memset(&tenant->guard.watch, 0, sizeof(tenant->guard.watch));
-	if (mode != CONF_GUARD_XDP_NATIVE && mode != CONF_GUARD_XDP_GENERIC)
+	if (!is_forced(tenant))
 		return;
+	if (hook == GATE_LOAD_XDP_NATIVE && !strcmp(tenant->gate.kind, "bond")) {
+		log_error("tenant %s: native XDP on a bond runs on its members, where %s is not "
+			  "known; TC polices instead",
+			  tenant->want.name, tenant->gate.interface);
+		return;
+	}
 	if (hook == GATE_LOAD_XDP_NATIVE && !guard_rule_native(tenant->gate.kind))
 		log_warn(
 			"tenant %s: native XDP on a veth takes most of other traffic's speed on %s",

@@ -38,5 +38,5 @@ enum guard_rule_action guard_rule_look(const struct guard_rule *rule, struct gua
 
 bool guard_rule_native(const char *kind)
 {
-	return strcmp(kind, "veth") != 0;
+	return strcmp(kind, "veth") != 0 && strcmp(kind, "bond") != 0;
 }

@@ -27,7 +27,8 @@ enum guard_rule_action guard_rule_look(const struct guard_rule *rule, struct gua
 				       bool raised, uint64_t drops, uint64_t now_ms);
 
 /* May auto use native XDP on such an interface? Not on a veth: its peer loses segmentation
- * offload, and the tenant's other uploads fall to a quarter (measured). */
+ * offload, and the tenant's other uploads fall to a quarter (measured). Not on a bond: there the
+ * program runs on its members, under whose indexes no policy is known. */
 bool guard_rule_native(const char *kind);
 
 #endif

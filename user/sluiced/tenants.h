@@ -25,7 +25,7 @@ struct tenant_guard {
 	enum gate_load_xdp hook;  /* which kind, while raised_now */
 	uint64_t raised, lowered; /* how often */
 	struct guard_watch watch;
-	uint64_t blocked_until_ms; /* raising failed; not tried before */
+	uint64_t blocked_until_ms; /* raising failed, or XDP was taken away: not before */
 };
 
 /* What stats.c has put into map "relay" for the tenant, in short. */

@@ -43,15 +43,20 @@ static int adopt_gate(struct tenants *tenants, struct tenant *tenant)
 		gate_detach(&tenant->gate, load, NULL, NULL);
 		return err;
 	}
-	if (!tenant->guard.raised_now)
-		return 0;
-	if (gate_raise_xdp(&tenant->gate, load, tenant->guard.hook, &why)) {
+	if (tenant->guard.raised_now &&
+	    gate_raise_xdp(&tenant->gate, load, tenant->guard.hook, &why)) {
 		log_warn("tenant %s: XDP on %s cannot be taken over: %s; TC polices",
 			 tenant->want.name, tenant->gate.interface, why ? why : "unknown");
-		gate_load_iface_set_guard_at(load, &tenant->gate.key, SL_GUARD_AT_TC);
 		tenant->guard.raised_now = false;
 	}
 	free(why);
+	/* What was raised or lowered in the last moment before a crash is in no state. */
+	gate_load_iface_set_guard_at(load, &tenant->gate.key,
+				     tenant->guard.raised_now ? SL_GUARD_AT_XDP : SL_GUARD_AT_TC);
+	if (!tenant->guard.raised_now) {
+		gate_load_detach_xdp(load, &tenant->gate.key);
+		tenant->guard.blocked_until_ms = 1; /* a forced mode is tried again at once */
+	}
 	return 0;
 }
 
