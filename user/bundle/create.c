@@ -15,6 +15,7 @@
 
 #include "../lib/bundle_impl.h"
 #include "../lib/digest.h"
+#include "apt.h"
 #include "cleanup.h"
 #include "cli.h"
 #include "closure.h"
@@ -57,7 +58,7 @@ struct create {
 	char *keys[CLI_LIST_MAX];
 	int keys_count;
 	uint64_t when;
-	struct closure *closure;
+	struct apt *apt;
 	struct closure_result *results; /* as many as items */
 	struct gpg *gpg;
 	struct stage stage;
@@ -201,7 +202,7 @@ static int resolve(struct create *create)
 	cli_say(create->cli, "reading package lists for", definition->name);
 	err = open_gpg(create);
 	if (!err)
-		err = closure_open(definition, create->work, &create->closure, &create->error);
+		err = apt_open(definition, create->work, &create->apt, &create->error);
 	if (!err)
 		err = tree_open(create->work, &create->error);
 	for (unsigned i = 0; !err && i < definition->items_count; i++) {
@@ -210,8 +211,7 @@ static int resolve(struct create *create)
 		if (!definition->items[i].packages_count)
 			continue;
 		cli_say(create->cli, "resolving", definition->items[i].name);
-		err = closure_resolve(create->closure, &definition->items[i], result,
-				      &create->error);
+		err = closure_resolve(create->apt, &definition->items[i], result, &create->error);
 		if (err)
 			name_item(&create->error, definition->items[i].name);
 		for (size_t j = 0; !err && j < result->count; j++) {
@@ -231,7 +231,7 @@ static int sign_tree(struct create *create)
 	json_t *apt;
 	int fd, err;
 
-	if (!create->closure)
+	if (!create->apt)
 		return 0;
 	cli_say(create->cli, "signing the packages of", definition->name);
 	err = tree_finish(create->work, definition->architecture, create->when, create->gpg,
@@ -239,12 +239,12 @@ static int sign_tree(struct create *create)
 	if (err)
 		return err;
 	json_object_set_new(create->manifest, "apt", apt);
-	fd = open(closure_status(create->closure), O_RDONLY | O_CLOEXEC);
+	fd = open(create->apt->status, O_RDONLY | O_CLOEXEC);
 	err = fd < 0 ? -errno : digest_file(fd, digest, &size);
 	if (fd >= 0)
 		close(fd);
 	if (err)
-		return bundle_failed(&create->error, err, "%s: %s", closure_status(create->closure),
+		return bundle_failed(&create->error, err, "%s: %s", create->apt->status,
 				     strerror(-err));
 	json_object_set_new(create->manifest, "base",
 			    json_pack("{s:s, s:s, s:s}", "os", definition->os, "architecture",
@@ -408,7 +408,7 @@ static void finish(struct create *create)
 	for (unsigned i = 0; create->results && i < create->definition->items_count; i++)
 		closure_result_free(&create->results[i]);
 	free(create->results);
-	closure_close(create->closure);
+	apt_close(create->apt);
 	gpg_close(create->gpg);
 	json_decref(create->items);
 	json_decref(create->manifest);
