@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sluice-bundle pull: a bundle from a stick or the web into a directory, which is one too. Blob by
- * blob: what is there already is read and believed only by its digest; the rest goes to partial/,
- * is verified, synced and renamed. index.json comes last, so that the directory is the old bundle
- * until it is the new one. Cut or killed anywhere, the next run goes on from the byte it had.
+ * sluice-bundle pull: a bundle from a stick or the web into a directory, which is one too, blob by
+ * blob (pull_blob.c). index.json comes last, so that the directory is the old bundle until it is
+ * the new one. Cut or killed anywhere, the next run goes on from the byte it had.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -16,20 +15,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
-
 #include "../lib/bundle_impl.h"
-#include "../lib/digest.h"
 #include "cli.h"
 #include "file.h"
 #include "http.h"
+#include "pull.h"
 #include "web.h"
 
-#define BLOBS	 "blobs/sha256"
-#define PARTIAL	 "partial"
-#define PATH_LEN (sizeof(BLOBS) + NAME_DIGEST_LEN + 1)
-#define CHUNK	 (256 * 1024)
-#define SPARE	 ((uint64_t)16 << 20) /* for the directory's own growth */
+#define SPARE ((uint64_t)16 << 20) /* for the directory's own growth */
 
 static struct pull_options {
 	const char *base;
@@ -51,17 +44,6 @@ static const struct opt pull_opts[] = {
 	  offsetof(struct pull_options, web.ca), 0, 0, NULL },
 	{ OPT_FLAG, 0, "allow-older", NULL, "replace a newer version",
 	  offsetof(struct pull_options, older), 0, 0, NULL },
-};
-
-struct pull {
-	struct cli *cli;
-	struct bundle *bundle;
-	int dir;
-	struct cli_bar bar;
-	struct bundle_error error;
-	uint64_t fetched, kept, resumed; /* bytes */
-	unsigned blobs_fetched, blobs_kept;
-	bool *there; /* by blob */
 };
 
 /* All blobs of a bundle, the manifest and the OCI manifest first. */
@@ -99,9 +81,9 @@ static int open_dir(struct pull *pull, const char *path)
 	if (flock(pull->dir, LOCK_EX | LOCK_NB))
 		return bundle_failed(&pull->error, -EBUSY, "%s: another pull is writing there",
 				     path);
-	err = file_make_parents(pull->dir, BLOBS "/");
+	err = file_make_parents(pull->dir, PULL_BLOBS "/");
 	if (!err)
-		err = file_make_parents(pull->dir, PARTIAL "/");
+		err = file_make_parents(pull->dir, PULL_PARTIAL "/");
 	return err ? bundle_failed(&pull->error, err, "%s: %s", path, strerror(-err)) : 0;
 }
 
@@ -138,28 +120,6 @@ static int check_version(struct pull *pull, const char *path)
 	return err;
 }
 
-/* Believed by its digest alone. */
-static bool is_good(struct pull *pull, const struct bundle_blob *blob)
-{
-	char path[PATH_LEN], digest[NAME_DIGEST_LEN + 1];
-	struct stat status;
-	uint64_t size;
-	bool good;
-	int fd;
-
-	snprintf(path, sizeof(path), BLOBS "/%s", blob->digest);
-	fd = openat(pull->dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return false;
-	good = !fstat(fd, &status) && S_ISREG(status.st_mode) &&
-	       (uint64_t)status.st_size == blob->size && !digest_file(fd, digest, &size) &&
-	       !strcmp(digest, blob->digest);
-	close(fd);
-	if (!good)
-		unlinkat(pull->dir, path, 0);
-	return good;
-}
-
 /* What is there, and is there room for the rest? */
 static int look_around(struct pull *pull)
 {
@@ -175,11 +135,11 @@ static int look_around(struct pull *pull)
 		total += blob_at(pull->bundle, i, &scratch)->size;
 	cli_bar_start(&pull->bar, pull->cli, bundle_manifest(pull->bundle)->name, total);
 	for (size_t i = 0; i < blobs_count(pull->bundle); i++) {
-		char partial[PATH_LEN];
+		char partial[PULL_PATH_LEN];
 		struct stat status;
 
 		blob = blob_at(pull->bundle, i, &scratch);
-		pull->there[i] = is_good(pull, blob);
+		pull->there[i] = pull_has(pull, blob);
 		if (pull->there[i]) {
 			pull->kept += blob->size;
 			pull->blobs_kept++;
@@ -191,7 +151,7 @@ static int look_around(struct pull *pull)
 						  "is missing: a delta needs what it was made "
 						  "against, here or by --base");
 		need += blob->size;
-		snprintf(partial, sizeof(partial), PARTIAL "/%s", blob->digest);
+		snprintf(partial, sizeof(partial), PULL_PARTIAL "/%s", blob->digest);
 		if (!fstatat(pull->dir, partial, &status, AT_SYMLINK_NOFOLLOW) &&
 		    (uint64_t)status.st_size <= blob->size)
 			need -= (uint64_t)status.st_size;
@@ -202,127 +162,6 @@ static int look_around(struct pull *pull)
 		return bundle_failed(&pull->error, -ENOSPC, "%llu MiB are free, %llu are needed",
 				     (unsigned long long)room.f_bavail * room.f_frsize >> 20,
 				     (unsigned long long)((need + SPARE) >> 20));
-	return 0;
-}
-
-/* ---- one blob
- * ------------------------------------------------------------------------------------ */
-
-/* Hashes what a run before left; longer than it may be, it is worth nothing. */
-static int resume(int fd, const struct bundle_blob *blob, EVP_MD_CTX *context, uint8_t *buffer,
-		  uint64_t *ret_have)
-{
-	struct stat status;
-	uint64_t have = 0;
-	ssize_t n;
-
-	if (fstat(fd, &status))
-		return -errno;
-	if (!S_ISREG(status.st_mode))
-		return -EINVAL;
-	if ((uint64_t)status.st_size > blob->size && ftruncate(fd, 0))
-		return -errno;
-	while ((n = pread(fd, buffer, CHUNK, (off_t)have)) > 0) {
-		if (EVP_DigestUpdate(context, buffer, (size_t)n) != 1)
-			return -EIO;
-		have += (uint64_t)n;
-	}
-	*ret_have = have;
-	return n < 0 ? -errno : 0;
-}
-
-static int append(int fd, const uint8_t *bytes, size_t len, uint64_t offset)
-{
-	ssize_t n;
-
-	while (len) {
-		n = pwrite(fd, bytes, len, (off_t)offset);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		bytes += n > 0 ? n : 0;
-		len -= n > 0 ? (size_t)n : 0;
-		offset += n > 0 ? (uint64_t)n : 0;
-	}
-	return 0;
-}
-
-/* 0; -EBADMSG: the whole of it is not what it should be; -errno. */
-static int fetch_into(struct pull *pull, int fd, const struct bundle_blob *blob, uint8_t *buffer)
-{
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	uint8_t sum[DIGEST_SIZE];
-	char hex[NAME_DIGEST_LEN + 1];
-	uint64_t at = 0;
-	ssize_t n;
-	int err = -ENOMEM;
-
-	if (context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1)
-		err = resume(fd, blob, context, buffer, &at);
-	if (!err) {
-		pull->resumed += at;
-		cli_bar_move(at, &pull->bar);
-	}
-	while (!err && at < blob->size) {
-		n = bundle_read(pull->bundle, blob->digest, buffer, CHUNK, at);
-		/* A place where it is shorter than it has to be. */
-		if (n <= 0) {
-			err = n ? (int)n : -EBADMSG;
-			break;
-		}
-		if ((uint64_t)n > blob->size - at)
-			n = (ssize_t)(blob->size - at);
-		err = append(fd, buffer, (size_t)n, at);
-		if (!err && EVP_DigestUpdate(context, buffer, (size_t)n) != 1)
-			err = -EIO;
-		at += (uint64_t)n;
-		pull->fetched += (uint64_t)n;
-		cli_bar_move((uint64_t)n, &pull->bar);
-	}
-	if (!err && EVP_DigestFinal_ex(context, sum, NULL) != 1)
-		err = -EIO;
-	if (!err) {
-		name_hex(sum, sizeof(sum), hex);
-		err = strcmp(hex, blob->digest) ? -EBADMSG : 0;
-	}
-	EVP_MD_CTX_free(context);
-	return err;
-}
-
-static int fetch(struct pull *pull, const struct bundle_blob *blob, uint8_t *buffer)
-{
-	char partial[PATH_LEN], path[PATH_LEN];
-	bool again;
-	int fd, err;
-
-	snprintf(partial, sizeof(partial), PARTIAL "/%s", blob->digest);
-	snprintf(path, sizeof(path), BLOBS "/%s", blob->digest);
-	fd = openat(pull->dir, partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-		    0644);
-	if (fd < 0)
-		return bundle_blob_failed(&pull->error, blob->digest, -errno, strerror(errno));
-	/* What an earlier run left may be what is wrong. */
-	again = lseek(fd, 0, SEEK_END) > 0;
-	err = fetch_into(pull, fd, blob, buffer);
-	if (err == -EBADMSG && again) {
-		err = ftruncate(fd, 0) ? -errno : fetch_into(pull, fd, blob, buffer);
-	}
-	if (err == -EBADMSG)
-		unlinkat(pull->dir, partial, 0);
-	if (!err && fsync(fd))
-		err = -errno;
-	if (close(fd) && !err)
-		err = -errno;
-	if (!err && renameat(pull->dir, partial, pull->dir, path))
-		err = -errno;
-	if (err)
-		return bundle_blob_failed(
-			&pull->error, blob->digest, err,
-			err == -EBADMSG	       ? "is damaged"
-			: err == -ESTALE       ? "the source changed meanwhile; pull again"
-			: err == -EHOSTUNREACH ? "the source does not answer any more; pull "
-						 "again to go on"
-					       : strerror(-err));
-	pull->blobs_fetched++;
 	return 0;
 }
 
@@ -374,14 +213,14 @@ static void sweep_all(struct pull *pull)
 	for (size_t i = 0; i < count; i++)
 		sorted[i] = blob_at(pull->bundle, i, &scratch[i & 1])->digest;
 	qsort(sorted, count, sizeof(*sorted), compare_digests);
-	sweep(pull, BLOBS, sorted, count);
-	sweep(pull, PARTIAL, NULL, 0);
+	sweep(pull, PULL_BLOBS, sorted, count);
+	sweep(pull, PULL_PARTIAL, NULL, 0);
 	free(sorted);
 }
 
 static int fetch_all(struct pull *pull)
 {
-	uint8_t *buffer = malloc(CHUNK);
+	uint8_t *buffer = malloc(PULL_CHUNK);
 	struct bundle_blob scratch;
 	const char *index;
 	size_t len;
@@ -389,12 +228,12 @@ static int fetch_all(struct pull *pull)
 
 	for (size_t i = 0; !err && i < blobs_count(pull->bundle); i++)
 		if (!pull->there[i])
-			err = fetch(pull, blob_at(pull->bundle, i, &scratch), buffer);
+			err = pull_fetch(pull, blob_at(pull->bundle, i, &scratch), buffer);
 	free(buffer);
 	if (err)
 		return err;
 	index = bundle_index(pull->bundle, &len);
-	err = sync_dir(pull->dir, BLOBS);
+	err = sync_dir(pull->dir, PULL_BLOBS);
 	if (!err)
 		err = file_write_at(pull->dir, "oci-layout", BUNDLE_LAYOUT, strlen(BUNDLE_LAYOUT),
 				    0644);
