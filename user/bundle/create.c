@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * sluice-bundle create: definition → closures by apt → blobs → signed apt tree → manifest → tar.
- * Everything in between is in OUTPUT.work, which is removed at the end and by the next run.
+ * Everything in between is in OUTPUT.work, which is removed at the end and by the next run. What
+ * concerns packages is in create_packages.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,27 +15,20 @@
 #include <unistd.h>
 
 #include "../lib/bundle_impl.h"
-#include "../lib/digest.h"
 #include "apt.h"
 #include "cleanup.h"
-#include "cli.h"
 #include "closure.h"
+#include "create.h"
 #include "definition.h"
 #include "describe.h"
 #include "file.h"
 #include "gpg.h"
 #include "image.h"
-#include "stage.h"
-#include "tree.h"
 #include "write.h"
 
-#define KEY_MAX	    (64 * 1024)
 #define TARBALL_MAX ((uint64_t)256 << 30) /* unpacked */
 
-static struct create_options {
-	const char *output, *keys, *gpg_key, *base;
-	uint32_t split;
-} create_options;
+static struct create_options create_options;
 
 static const struct opt create_opts[] = {
 	{ OPT_TEXT, 'o', "output", "FILE", "the bundle (default: NAME-VERSION.sluice)",
@@ -47,22 +41,6 @@ static const struct opt create_opts[] = {
 	  offsetof(struct create_options, base), 0, 0, NULL },
 	{ OPT_NUMBER, 's', "split", "MIB", "in parts of this size (4095 fits on FAT)",
 	  offsetof(struct create_options, split), 1, 1048576, NULL },
-};
-
-struct create {
-	struct cli *cli;
-	struct definition *definition;
-	struct bundle_error error;
-	char *output, folder[3200], work[3600];
-	int lock;
-	char *keys[CLI_LIST_MAX];
-	int keys_count;
-	uint64_t when;
-	struct apt *apt;
-	struct closure_result *results; /* as many as items */
-	struct gpg *gpg;
-	struct stage stage;
-	json_t *manifest, *items;
 };
 
 static int read_keys(struct create *create)
@@ -87,7 +65,7 @@ static int read_keys(struct create *create)
 			fprintf(stderr,
 				"sluice-bundle: warning: %s may be read by others; chmod 600 it\n",
 				paths[i]);
-		err = file_read(paths[i], KEY_MAX, &create->keys[i], &len);
+		err = file_read(paths[i], CREATE_KEY_MAX, &create->keys[i], &len);
 
 		if (err)
 			failed = cli_fail("%s: %s", paths[i], strerror(-err));
@@ -99,30 +77,6 @@ static int read_keys(struct create *create)
 	}
 	free(text);
 	return failed;
-}
-
-/* "ops.key" has "ops.gpg" beside it. */
-static int open_gpg(struct create *create)
-{
-	char beside[4096], *secret;
-	const char *path = create_options.gpg_key;
-	size_t len = strcspn(create_options.keys, ",");
-	int err;
-
-	if (!path) {
-		if (len > 4 && !strncmp(create_options.keys + len - 4, ".key", 4))
-			len -= 4;
-		snprintf(beside, sizeof(beside), "%.*s.gpg", (int)len, create_options.keys);
-		path = beside;
-	}
-	err = file_read(path, KEY_MAX, &secret, &len);
-	if (err)
-		return bundle_failed(&create->error, err, "%s: %s; --gpg-key names it", path,
-				     strerror(-err));
-	err = gpg_open(secret, &create->gpg, &create->error);
-	explicit_bzero(secret, strlen(secret));
-	free(secret);
-	return err;
 }
 
 /* OUTPUT.work is locked; what is inside may be what an interrupted run left. */
@@ -160,130 +114,6 @@ static int open_work(struct create *create)
 	return err ? bundle_failed(&create->error, err, "%s: %s", now, strerror(-err)) : 0;
 }
 
-static json_t *package_json(const struct closure_package *package, const char *filename,
-			    const struct bundle_blob *blob)
-{
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "name", package->name, "version",
-			 package->version, "architecture", package->architecture, "filename",
-			 filename, "sha256", blob->digest, "size", (json_int_t)blob->size,
-			 "installed", (json_int_t)package->installed);
-}
-
-/* dpkg-name(1): the epoch is not part of a file's name. */
-static void deb_filename(const struct closure_package *package, char name[NAME_FILENAME_MAX * 3])
-{
-	const char *colon = strchr(package->version, ':');
-
-	snprintf(name, (size_t)NAME_FILENAME_MAX * 3, "%s_%s_%s.deb", package->name,
-		 colon ? colon + 1 : package->version, package->architecture);
-}
-
-/* All closures first: the tree's indices come before the packages. */
-/* The error is about this item of the definition. */
-static void name_item(struct bundle_error *error, const char *item)
-{
-	char text[sizeof(error->text)];
-
-	snprintf(text, sizeof(text), "%s", error->text);
-	snprintf(error->text, sizeof(error->text), "item %.64s: %.440s", item, text);
-}
-
-static int resolve(struct create *create)
-{
-	const struct definition *definition = create->definition;
-	char filename[NAME_FILENAME_MAX * 3];
-	bool any = false;
-	int err = 0;
-
-	for (unsigned i = 0; i < definition->items_count; i++)
-		any |= definition->items[i].packages_count > 0;
-	if (!any)
-		return 0;
-	cli_say(create->cli, "reading package lists for", definition->name);
-	err = open_gpg(create);
-	if (!err)
-		err = apt_open(definition, create->work, &create->apt, &create->error);
-	if (!err)
-		err = tree_open(create->work, &create->error);
-	for (unsigned i = 0; !err && i < definition->items_count; i++) {
-		struct closure_result *result = &create->results[i];
-
-		if (!definition->items[i].packages_count)
-			continue;
-		cli_say(create->cli, "resolving", definition->items[i].name);
-		err = closure_resolve(create->apt, &definition->items[i], result, &create->error);
-		if (err)
-			name_item(&create->error, definition->items[i].name);
-		for (size_t j = 0; !err && j < result->count; j++) {
-			deb_filename(&result->packages[j], filename);
-			err = tree_add(create->work, result->packages[j].path, filename,
-				       &create->error);
-		}
-	}
-	return err;
-}
-
-static int sign_tree(struct create *create)
-{
-	const struct definition *definition = create->definition;
-	char digest[NAME_DIGEST_LEN + 1];
-	uint64_t size;
-	json_t *apt;
-	int fd, err;
-
-	if (!create->apt)
-		return 0;
-	cli_say(create->cli, "signing the packages of", definition->name);
-	err = tree_finish(create->work, definition->architecture, create->when, create->gpg,
-			  &create->stage, &apt, &create->error);
-	if (err)
-		return err;
-	json_object_set_new(create->manifest, "apt", apt);
-	fd = open(create->apt->status, O_RDONLY | O_CLOEXEC);
-	err = fd < 0 ? -errno : digest_file(fd, digest, &size);
-	if (fd >= 0)
-		close(fd);
-	if (err)
-		return bundle_failed(&create->error, err, "%s: %s", create->apt->status,
-				     strerror(-err));
-	json_object_set_new(create->manifest, "base",
-			    json_pack("{s:s, s:s, s:s}", "os", definition->os, "architecture",
-				      definition->architecture, "status", digest));
-	return 0;
-}
-
-static int add_packages(struct create *create, const struct definition_item *item,
-			const struct closure_result *result, json_t **ret_json)
-{
-	json_t *packages = json_array(), *install = json_array();
-	char filename[NAME_FILENAME_MAX * 3];
-	uint64_t space = 0;
-	int err = 0;
-
-	for (size_t i = 0; !err && i < result->count; i++) {
-		struct bundle_blob blob;
-
-		deb_filename(&result->packages[i], filename);
-		err = stage_file(&create->stage, result->packages[i].path, true, &blob,
-				 &create->error);
-		if (!err)
-			json_array_append_new(packages,
-					      package_json(&result->packages[i], filename, &blob));
-		space += result->packages[i].installed;
-	}
-	for (size_t i = 0; i < result->install_count; i++)
-		json_array_append_new(install, json_string(result->install[i]));
-	if (err) {
-		json_decref(packages);
-		json_decref(install);
-		return err;
-	}
-	*ret_json = describe_item(
-		item, item->version ? item->version : strchr(result->install[0], '=') + 1, space,
-		"packages", packages, install);
-	return 0;
-}
-
 static int add_tarball(struct create *create, const struct definition_item *item, json_t **ret_json)
 {
 	const char *slash = strrchr(item->tarball, '/'), *name = slash ? slash + 1 : item->tarball;
@@ -318,7 +148,7 @@ static int add_items(struct create *create)
 
 		cli_say(create->cli, "adding", item->name);
 		if (item->packages_count)
-			err = add_packages(create, item, &create->results[i], &json);
+			err = create_add_packages(create, item, &create->results[i], &json);
 		else if (item->tarball)
 			err = add_tarball(create, item, &json);
 		else if (!(err = image_add(create->work, i, item, create->definition->architecture,
@@ -388,9 +218,9 @@ static int build(struct create *create)
 		return bundle_failed(&create->error, -ENOMEM, "out of memory");
 	if (definition->title)
 		json_object_set_new(create->manifest, "title", json_string(definition->title));
-	err = resolve(create);
+	err = create_resolve(create);
 	if (!err)
-		err = sign_tree(create);
+		err = create_sign_packages(create);
 	if (!err)
 		err = add_items(create);
 	if (!err)
@@ -443,7 +273,7 @@ static int find_time(uint64_t *ret_when)
 
 static int create_run(struct cli *cli, int argc, char **argv)
 {
-	struct create create = { .cli = cli, .lock = -1 };
+	struct create create = { .cli = cli, .options = &create_options, .lock = -1 };
 	char *why;
 	int err, status = 0;
 
