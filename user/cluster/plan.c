@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "../lib/digest.h"
+#include "config_json.h"
 #include "plan_impl.h"
 #include "runs.h"
 
@@ -265,63 +266,6 @@ static void add_entry(struct planning *planning, const struct config_node *node,
 	json_array_append_new(json_object_get(json, "items"), entry);
 }
 
-static void set_text(json_t *object, const char *key, const char *text)
-{
-	if (text)
-		json_object_set_new(object, key, json_string(text));
-}
-
-static json_t *make_links(const struct config_node *node)
-{
-	json_t *links = json_array(), *link, *list;
-
-	for (unsigned i = 0; i < node->network_count; i++) {
-		const struct config_link *from = &node->network[i];
-
-		link = json_object();
-		set_text(link, "interface", from->interface);
-		set_text(link, "parent", from->parent);
-		set_text(link, "gateway", from->gateway);
-		if (from->vlan)
-			json_object_set_new(link, "vlan", json_integer(from->vlan));
-		if (from->mtu)
-			json_object_set_new(link, "mtu", json_integer(from->mtu));
-		list = json_array();
-		for (unsigned k = 0; k < from->addresses_count; k++)
-			json_array_append_new(list, json_string(from->addresses[k]));
-		json_object_set_new(link, "addresses", list);
-		list = json_array();
-		for (unsigned k = 0; k < from->routes_count; k++)
-			json_array_append_new(list,
-					      json_pack("{s:s, s:s}", "to", from->routes[k].to,
-							"via", from->routes[k].via));
-		json_object_set_new(link, "routes", list);
-		json_array_append_new(links, link);
-	}
-	return links;
-}
-
-static json_t *make_stores(const struct config_node *node)
-{
-	json_t *stores = json_array(), *store;
-
-	for (unsigned i = 0; i < node->storage_count; i++) {
-		const struct config_store *from = &node->storage[i];
-
-		store = json_object();
-		set_text(store, "path", from->path);
-		set_text(store, "device", from->device);
-		set_text(store, "fs", from->fs);
-		set_text(store, "group", from->group);
-		set_text(store, "volume", from->volume);
-		set_text(store, "size", from->size);
-		set_text(store, "owner", from->owner);
-		set_text(store, "mode", from->mode);
-		json_array_append_new(stores, store);
-	}
-	return stores;
-}
-
 /* Takes scheme. */
 static void add_scheme(json_t *json, const json_t *facts, const char *name, const char *key,
 		       json_t *scheme)
@@ -366,21 +310,6 @@ static void add_removals(json_t *json, const json_t *facts)
 	}
 }
 
-static json_t *make_variables(const struct planning *planning, const struct config_node *node)
-{
-	static const char *const fixed[] = { "node", "address", "cluster", "control" };
-	const struct config *config = planning->config;
-	json_t *json = json_object();
-
-	for (unsigned i = 0; i < config->variables_count; i++)
-		set_text(json, config->variables[i].name, config->variables[i].value);
-	for (unsigned i = 0; i < node->variables_count; i++)
-		set_text(json, node->variables[i].name, node->variables[i].value);
-	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-		set_text(json, fixed[i], config_variable(config, node, fixed[i]));
-	return json;
-}
-
 /* The database's row of a node; NULL: not enrolled. */
 static json_t *node_row(struct cluster *cluster, const char *name)
 {
@@ -402,7 +331,7 @@ json_t *planning_node(struct planning *planning, const struct config_node *node,
 	bool here = json_integer_value(json_object_get(row, "polled")) >= planning->since;
 	json_t *json = json_pack("{s:s, s:s, s:b, s:[], s:o, s:[]}", "name", node->name, "address",
 				 node->address, "reachable", here, "problems", "variables",
-				 make_variables(planning, node), "items");
+				 config_json_variables(planning->config, node), "items");
 
 	*ret_facts = text && *text ? json_loads(text, 0, NULL) : NULL;
 	if (!row)
@@ -428,8 +357,8 @@ static json_t *plan_node(struct planning *planning, const struct config_node *no
 	if (!json)
 		return NULL;
 	check_lists(planning, node, json);
-	add_scheme(json, facts, DESIRED_NETWORK, "links", make_links(node));
-	add_scheme(json, facts, DESIRED_STORAGE, "stores", make_stores(node));
+	add_scheme(json, facts, DESIRED_NETWORK, "links", config_json_links(node));
+	add_scheme(json, facts, DESIRED_STORAGE, "stores", config_json_stores(node));
 	for (size_t i = 0; i < planning->manifest->items_count; i++)
 		if (wanted(planning, node, planning->manifest->items[i].name))
 			add_entry(planning, node, json, &planning->manifest->items[i], facts);
