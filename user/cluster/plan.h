@@ -27,8 +27,12 @@ struct plan_options {
 	uint32_t wait; /* seconds for agents to show up */
 };
 
-/* Opens the bundle: signature, name and version that never goes back. Says why not. */
+/* plan_basis.c: opens the bundle: signature, name and version that never goes back. Says why not.
+ */
 struct bundle *plan_bundle(struct cluster *cluster, const char *path, char **ret_path);
+/* Asks agents to come back with fresh facts, and waits; facts are in the database then. */
+int plan_refresh(struct cluster *cluster, unsigned seconds, int64_t *ret_since);
+
 /* NULL when memory is out or the database fails (said). */
 json_t *plan_make(struct cluster *cluster, const struct config *config, struct bundle *bundle,
 		  const struct plan_options *options);
@@ -48,8 +52,5 @@ void plan_check_node(json_t *node, const json_t *facts, int64_t facts_at);
 void plan_check_item(json_t *node, json_t *entry, const struct bundle_item *item,
 		     const json_t *facts, bool upgrade);
 void plan_problem(json_t *object, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Asks agents to come back with fresh facts, and waits; facts are in the database then. */
-int plan_refresh(struct cluster *cluster, unsigned seconds, int64_t *ret_since);
 
 #endif
