@@ -8,6 +8,7 @@
  *   cluster_renew.c    … and staying one: new certificates
  *   cluster_http.c     HTTPS with both sides' certificates
  *   cluster_journal.c  what survives a kill (SQLite)
+ *   cluster_bundle.c   the bundle as far as it is here: its index and manifest
  *   cluster_fetch.c    thread: brings blobs, verifies them      sending → staged → verified
  *   swarm*.c           … also from other nodes, in mode swarm
  *   cluster_install.c  thread: one item after the other         installing → configured → healthy
@@ -169,9 +170,16 @@ struct work {
 void *fetch_thread(void *node);
 void *install_thread(void *node);
 
-/* The bundle that the document names, from what was fetched. 0 or -errno with outcome. */
+/* cluster_bundle.c: the bundle that the document names, from what was fetched. 0 or -errno with
+ * outcome. */
 int node_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
 		struct outcome *outcome);
+/* The same; what makes it a bundle is fetched when it is not here. */
+int node_bring_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
+		      struct outcome *outcome);
+/* ret_path has CLUSTER_PATH_MAX bytes. */
+void node_blob_path(const struct node *node, const char *digest, const char *suffix,
+		    char *ret_path);
 
 int payload_install(struct work *work);
 int payload_remove(struct node *node, const char *item, struct outcome *outcome);

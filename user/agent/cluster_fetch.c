@@ -28,7 +28,6 @@
 #define PAUSE_MS   1000
 #define RETRY_MS   5000
 #define KEEP_FREE  (4 * 1024 * 1024) /* the journal and dpkg want to write, too */
-#define LAYOUT	   "{\"imageLayoutVersion\": \"1.0.0\"}\n"
 
 struct fetch {
 	struct work work;
@@ -43,14 +42,6 @@ static int64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void blob_path(const struct node *node, const char *digest, const char *suffix, char *ret)
-{
-	char name[128];
-
-	snprintf(name, sizeof(name), "bundle/blobs/sha256/%s%s", digest, suffix);
-	node_path(node, name, ret);
 }
 
 /* What is fetched twice, after a wrong list of pieces, does not make more than the whole. */
@@ -95,8 +86,8 @@ static int try_blob(struct fetch *fetch, const struct bundle_blob *blob)
 	off_t have;
 
 	node_http(node, &http, paths);
-	blob_path(node, blob->digest, ".partial", partial);
-	blob_path(node, blob->digest, "", path);
+	node_blob_path(node, blob->digest, ".partial", partial);
+	node_blob_path(node, blob->digest, "", path);
 	fd = open(partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return outcome_fail(&fetch->work.outcome, -errno, "%s: %s", partial,
@@ -163,112 +154,6 @@ static int fetch_blob(struct fetch *fetch, const struct bundle_blob *blob)
 	return err;
 }
 
-/* The index and the manifest: what makes DIR/bundle a bundle. */
-static int fetch_manifest(struct fetch *fetch)
-{
-	char path[CLUSTER_PATH_MAX], url[160], paths[3][CLUSTER_PATH_MAX], *index = NULL, *why;
-	struct node *node = fetch->work.node;
-	struct http http;
-	long status;
-	int err;
-
-	node_path(node, "bundle/blobs/sha256", path);
-	err = file_make_directories(path, 0755);
-	if (err)
-		return outcome_fail(&fetch->work.outcome, err, "%s: %s", path, strerror(-err));
-	node_http(node, &http, paths);
-	snprintf(url, sizeof(url), "%s/v1/index", node->server);
-	status = http_call(&http, url, NULL, &index, &why);
-	if (status != 200 || !index) {
-		err = outcome_fail(&fetch->work.outcome, -ECONNRESET, "the bundle's index: %s",
-				   why ? why : "the control machine has none");
-		free(index);
-		free(why);
-		return err;
-	}
-	node_path(node, "bundle/oci-layout", path);
-	err = file_write(path, LAYOUT, strlen(LAYOUT), 0644);
-	node_path(node, "bundle/index.json", path);
-	if (!err)
-		err = file_write(path, index, strlen(index), 0644);
-	free(index);
-	if (err)
-		return outcome_fail(&fetch->work.outcome, err, "%s: %s", path, strerror(-err));
-	return 0;
-}
-
-/* A manifest's size is not known before it is here; its digest is. */
-static int fetch_manifest_blob(struct fetch *fetch, const char *digest)
-{
-	char url[160], path[CLUSTER_PATH_MAX], hex[NAME_DIGEST_LEN + 1], *why = NULL;
-	char paths[3][CLUSTER_PATH_MAX];
-	struct node *node = fetch->work.node;
-	struct fetch quiet = { .work = { .node = node }, .told = INT64_MAX };
-	uint64_t size;
-	struct http http;
-	long status = -1;
-	int fd, err;
-
-	node_http(node, &http, paths);
-	blob_path(node, digest, "", path);
-	snprintf(url, sizeof(url), "%s/v1/blob/%s", node->server, digest);
-	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-	err = fd < 0 ? -errno : 0;
-	if (!err)
-		status = http_fetch(&http, url, fd, 0, arrived, &quiet, &why);
-	if (!err && status != 200)
-		err = outcome_fail(&fetch->work.outcome, -ECONNRESET, "the manifest: %s",
-				   why ? why : "the control machine does not have it");
-	if (!err)
-		err = digest_file(fd, hex, &size);
-	if (!err && (strcmp(hex, digest) != 0 || fsync(fd)))
-		err = outcome_fail(&fetch->work.outcome, -EBADMSG,
-				   "the manifest is not the one that was announced");
-	if (fd >= 0)
-		close(fd);
-	free(why);
-	return err;
-}
-
-static int open_bundle(struct fetch *fetch)
-{
-	const char *digest = json_string_value(json_object_get(fetch->work.document, "manifest"));
-	int err = node_bundle(fetch->work.node, fetch->work.document, &fetch->work.bundle,
-			      &fetch->work.outcome);
-
-	if (!err)
-		return 0;
-	err = fetch_manifest(fetch);
-	if (!err)
-		err = fetch_manifest_blob(fetch, digest);
-	return err ? err
-		   : node_bundle(fetch->work.node, fetch->work.document, &fetch->work.bundle,
-				 &fetch->work.outcome);
-}
-
-int node_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
-		struct outcome *outcome)
-{
-	const char *digest = json_string_value(json_object_get(document, "manifest"));
-	struct bundle_trust trust = { .keys = node->publishers };
-	char path[CLUSTER_PATH_MAX];
-	const char *paths[1] = { path };
-	struct bundle_error error = { "", "" };
-	struct bundle_blob blob;
-	int err;
-
-	node_path(node, "bundle", path);
-	err = bundle_open(paths, 1, &trust, ret_bundle, &error);
-	if (err)
-		return outcome_fail(outcome, err, "%s", error.text);
-	bundle_manifest_json(*ret_bundle, &blob);
-	if (!strcmp(blob.digest, digest))
-		return 0;
-	bundle_close(*ret_bundle);
-	*ret_bundle = NULL;
-	return outcome_fail(outcome, -ESTALE, "another bundle is here than the one to install");
-}
-
 /* False: the blob that is here is damaged, and was removed. */
 static bool verify(struct fetch *fetch, const struct bundle_blob *blob)
 {
@@ -277,7 +162,7 @@ static bool verify(struct fetch *fetch, const struct bundle_blob *blob)
 	bool good;
 	int fd;
 
-	blob_path(fetch->work.node, blob->digest, "", path);
+	node_blob_path(fetch->work.node, blob->digest, "", path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return false;
@@ -297,11 +182,11 @@ static uint64_t left_of(const struct node *node, const struct bundle_blob *blob)
 	char partial[CLUSTER_PATH_MAX];
 	struct stat have;
 
-	blob_path(node, blob->digest, ".pieces", partial);
+	node_blob_path(node, blob->digest, ".pieces", partial);
 	/* A file with holes. */
 	if (!stat(partial, &have) && (uint64_t)have.st_blocks * 512 <= blob->size)
 		return blob->size - (uint64_t)have.st_blocks * 512;
-	blob_path(node, blob->digest, ".partial", partial);
+	node_blob_path(node, blob->digest, ".partial", partial);
 	return stat(partial, &have) || (uint64_t)have.st_size > blob->size
 		       ? blob->size
 		       : blob->size - (uint64_t)have.st_size;
@@ -386,7 +271,8 @@ static int fetch_item(struct fetch *fetch)
 	size_t count = 0;
 	bool *missing;
 	int64_t took;
-	int err = open_bundle(fetch);
+	int err = node_bring_bundle(node, fetch->work.document, &fetch->work.bundle,
+				    &fetch->work.outcome);
 
 	if (err)
 		return err;
