@@ -12,7 +12,7 @@
  *   cluster_fetch.c    thread: brings blobs, verifies them      sending → staged → verified
  *   swarm*.c           … also from other nodes, in mode swarm
  *   cluster_install.c  thread: one item after the other         installing → configured → healthy
- *   cluster_payload.c  packages, tarball, image
+ *   cluster_payload.c  tarball, image, and packages, by cluster_packages.c
  *   cluster_dpkg.c     what dpkg was cut off in
  *   cluster_undo.c     takes an item away again                 removing → removed
  *   cluster_config.c   files from templates, with the old ones kept
@@ -180,9 +180,14 @@ int node_bring_bundle(struct node *node, const json_t *document, struct bundle *
 /* ret_path has CLUSTER_PATH_MAX bytes. */
 void node_blob_path(const struct node *node, const char *digest, const char *suffix,
 		    char *ret_path);
+/* A link to the blob at path; one that leads elsewhere is replaced. 0 or -errno. */
+int node_link_blob(const struct node *node, const char *digest, const char *path);
 
 int payload_install(struct work *work);
 int payload_remove(struct node *node, const char *item, struct outcome *outcome);
+/* cluster_packages.c */
+int packages_install(struct work *work);
+int packages_purge(struct node *node, const char *item, struct outcome *outcome);
 /* cluster_dpkg.c: dpkg, when it was cut in two. */
 int payload_recover(struct outcome *outcome);
 /* An item's packages that are half there: "name=version", malloc'd. */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../lib/digest.h"
@@ -23,6 +24,26 @@ void node_blob_path(const struct node *node, const char *digest, const char *suf
 
 	snprintf(name, sizeof(name), "bundle/blobs/sha256/%s%s", digest, suffix);
 	node_path(node, name, ret_path);
+}
+
+int node_link_blob(const struct node *node, const char *digest, const char *path)
+{
+	char from[CLUSTER_PATH_MAX], directory[CLUSTER_PATH_MAX];
+	struct stat blob, have;
+	int err;
+
+	node_blob_path(node, digest, "", from);
+	if (stat(from, &blob))
+		return -errno;
+	if (!lstat(path, &have) && have.st_ino == blob.st_ino)
+		return 0;
+	snprintf(directory, sizeof(directory), "%.*s", (int)(strrchr(path, '/') - path), path);
+	err = file_make_directories(directory, 0755);
+	if (!err && unlink(path) && errno != ENOENT)
+		err = -errno;
+	if (!err && link(from, path))
+		err = -errno;
+	return err;
 }
 
 int node_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
