@@ -7,7 +7,7 @@
  *   cluster_enrol.c    becoming a node: key, request, certificate
  *   cluster_renew.c    … and staying one: new certificates
  *   cluster_http.c     HTTPS with both sides' certificates
- *   cluster_journal.c  what survives a kill (SQLite)
+ *   cluster_journal*.c what survives a kill (SQLite): states, events, what items added
  *   cluster_bundle.c   the bundle as far as it is here: its index and manifest
  *   cluster_fetch.c    thread: brings blobs, verifies them      sending → staged → verified
  *   swarm*.c           … also from other nodes, in mode swarm
@@ -144,7 +144,8 @@ int journal_follow(struct node *node, const char *payload, const char *digest, i
 json_t *journal_events(struct node *node, int64_t *ret_last);
 void journal_told(struct node *node, int64_t last);
 
-/* What an item added, so that it can be taken away: rows (kind, name, value). */
+/* cluster_journal_added.c: what an item added, so that it can be taken away: rows (kind, name,
+ * value). */
 int journal_add(struct node *node, const char *item, const char *kind, const char *name,
 		const void *value, size_t len);
 bool journal_has(struct node *node, const char *item, const char *kind, const char *name);

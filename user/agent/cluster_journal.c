@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The journal: DIR/journal.db, SQLite with synchronous=FULL. A state is written before what it
- * names is begun, and what an item is about to add before it is added.
+ * names is begun. What items added is in the same database (cluster_journal_added.c).
  */
 #include "cluster.h"
 
@@ -16,6 +16,7 @@
 #include "../lib/clock.h"
 #include "../lib/fault.h"
 #include "../lib/sql.h"
+#include "cluster_journal.h"
 
 #define EVENTS_BATCH 200
 #define ROOM_FILE    "journal.room"
@@ -62,8 +63,7 @@ int journal_open(struct node *node)
 	return err;
 }
 
-/* With the lock held; texts only. ret may be NULL: the first column, malloc'd. */
-static int run(struct node *node, char **ret, const char *sql, unsigned count, ...)
+int journal_run(struct node *node, char **ret, const char *sql, unsigned count, ...)
 {
 	sqlite3_stmt *statement = NULL;
 	int result = sqlite3_prepare_v2(node->db, sql, -1, &statement, NULL);
@@ -87,7 +87,7 @@ char *journal_get(struct node *node, const char *key)
 	char *value = NULL;
 
 	pthread_mutex_lock(&node->lock);
-	run(node, &value, "SELECT value FROM meta WHERE key = ?", 1, key);
+	journal_run(node, &value, "SELECT value FROM meta WHERE key = ?", 1, key);
 	pthread_mutex_unlock(&node->lock);
 	return value;
 }
@@ -97,7 +97,7 @@ int journal_set(struct node *node, const char *key, const char *value)
 	int err;
 
 	pthread_mutex_lock(&node->lock);
-	err = run(node, NULL, "INSERT OR REPLACE INTO meta VALUES (?, ?)", 2, key, value);
+	err = journal_run(node, NULL, "INSERT OR REPLACE INTO meta VALUES (?, ?)", 2, key, value);
 	pthread_mutex_unlock(&node->lock);
 	return err;
 }
@@ -116,9 +116,9 @@ bool journal_item(struct node *node, const char *name, struct journal_item *ret_
 	char *id = NULL, *run_id = NULL, *state = NULL;
 
 	pthread_mutex_lock(&node->lock);
-	run(node, &id, "SELECT id FROM items WHERE name = ?", 1, name);
-	run(node, &run_id, "SELECT run FROM items WHERE name = ?", 1, name);
-	run(node, &state, "SELECT state FROM items WHERE name = ?", 1, name);
+	journal_run(node, &id, "SELECT id FROM items WHERE name = ?", 1, name);
+	journal_run(node, &run_id, "SELECT run FROM items WHERE name = ?", 1, name);
+	journal_run(node, &state, "SELECT state FROM items WHERE name = ?", 1, name);
 	pthread_mutex_unlock(&node->lock);
 	memset(ret_item, 0, sizeof(*ret_item));
 	if (id && run_id && state) {
@@ -156,17 +156,18 @@ static int add_event(struct node *node, const char *event)
 	char at[24];
 
 	snprintf(at, sizeof(at), "%lld", (long long)clock_ms(CLOCK_REALTIME));
-	return run(node, NULL, "INSERT INTO events (at, event) VALUES (CAST(? AS INTEGER), ?)", 2,
-		   at, event);
+	return journal_run(node, NULL,
+			   "INSERT INTO events (at, event) VALUES (CAST(? AS INTEGER), ?)", 2, at,
+			   event);
 }
 
 /* With the lock held: ends a transaction. */
 static int finish(struct node *node, int err)
 {
 	if (!err)
-		err = run(node, NULL, "COMMIT", 0);
+		err = journal_run(node, NULL, "COMMIT", 0);
 	if (err)
-		run(node, NULL, "ROLLBACK", 0);
+		journal_run(node, NULL, "ROLLBACK", 0);
 	return err;
 }
 
@@ -176,16 +177,16 @@ static int move(struct node *node, const json_t *item, const char *state, const 
 		const char *why)
 {
 	const char *name = json_string_value(json_object_get(item, "name"));
-	int err = run(node, NULL, "BEGIN IMMEDIATE", 0);
+	int err = journal_run(node, NULL, "BEGIN IMMEDIATE", 0);
 
 	if (!err)
-		err = run(node, NULL, "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)", 4, name,
-			  json_string_value(json_object_get(item, "id")),
-			  json_string_value(json_object_get(item, "run")), state);
+		err = journal_run(node, NULL, "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)", 4,
+				  name, json_string_value(json_object_get(item, "id")),
+				  json_string_value(json_object_get(item, "run")), state);
 	if (!err)
-		err = why ? run(node, NULL, "INSERT OR REPLACE INTO reasons VALUES (?, ?)", 2, name,
-				why)
-			  : run(node, NULL, "DELETE FROM reasons WHERE name = ?", 1, name);
+		err = why ? journal_run(node, NULL, "INSERT OR REPLACE INTO reasons VALUES (?, ?)",
+					2, name, why)
+			  : journal_run(node, NULL, "DELETE FROM reasons WHERE name = ?", 1, name);
 	if (!err)
 		err = add_event(node, event);
 	return finish(node, err);
@@ -278,10 +279,10 @@ json_t *journal_items(struct node *node, int64_t *ret_seq)
 	char *seq = NULL;
 
 	pthread_mutex_lock(&node->lock);
-	run(node, &seq,
-	    "SELECT CASE WHEN EXISTS (SELECT 1 FROM events) THEN -1 ELSE max(seq) END FROM"
-	    " sqlite_sequence WHERE name = 'events'",
-	    0);
+	journal_run(node, &seq,
+		    "SELECT CASE WHEN EXISTS (SELECT 1 FROM events) THEN -1 ELSE max(seq) END FROM"
+		    " sqlite_sequence WHERE name = 'events'",
+		    0);
 	*ret_seq = seq ? strtoll(seq, NULL, 10) : 0;
 	free(seq);
 	sqlite3_prepare_v2(node->db,
@@ -316,11 +317,11 @@ json_t *journal_document(struct node *node)
 static int follow(struct node *node, const char *const values[3])
 {
 	static const char *const names[] = { "document", "generation", "digest" };
-	int err = run(node, NULL, "BEGIN IMMEDIATE", 0);
+	int err = journal_run(node, NULL, "BEGIN IMMEDIATE", 0);
 
 	for (unsigned i = 0; i < 3 && !err; i++)
-		err = run(node, NULL, "INSERT OR REPLACE INTO meta VALUES (?, ?)", 2, names[i],
-			  values[i]);
+		err = journal_run(node, NULL, "INSERT OR REPLACE INTO meta VALUES (?, ?)", 2,
+				  names[i], values[i]);
 	return finish(node, err);
 }
 
@@ -373,105 +374,6 @@ void journal_told(struct node *node, int64_t last)
 
 	snprintf(number, sizeof(number), "%lld", (long long)last);
 	pthread_mutex_lock(&node->lock);
-	run(node, NULL, "DELETE FROM events WHERE seq <= CAST(? AS INTEGER)", 1, number);
+	journal_run(node, NULL, "DELETE FROM events WHERE seq <= CAST(? AS INTEGER)", 1, number);
 	pthread_mutex_unlock(&node->lock);
-}
-
-int journal_add(struct node *node, const char *item, const char *kind, const char *name,
-		const void *value, size_t len)
-{
-	sqlite3_stmt *statement = NULL;
-	int result;
-
-	pthread_mutex_lock(&node->lock);
-	/* What was there before the first time is what must come back. */
-	result = sqlite3_prepare_v2(
-		node->db,
-		"INSERT OR IGNORE INTO added (item, kind, name, value) VALUES (?, ?, ?, ?)", -1,
-		&statement, NULL);
-	if (result == SQLITE_OK) {
-		sqlite3_bind_text(statement, 1, item, -1, SQLITE_STATIC);
-		sqlite3_bind_text(statement, 2, kind, -1, SQLITE_STATIC);
-		sqlite3_bind_text(statement, 3, name, -1, SQLITE_STATIC);
-		if (value)
-			sqlite3_bind_blob64(statement, 4, value, len, SQLITE_STATIC);
-		result = sqlite3_step(statement);
-	}
-	sqlite3_finalize(statement);
-	pthread_mutex_unlock(&node->lock);
-	return sql_errno(result);
-}
-
-bool journal_has(struct node *node, const char *item, const char *kind, const char *name)
-{
-	char *found = NULL;
-
-	pthread_mutex_lock(&node->lock);
-	run(node, &found, "SELECT id FROM added WHERE item = ? AND kind = ? AND name = ?", 3, item,
-	    kind, name);
-	pthread_mutex_unlock(&node->lock);
-	free(found);
-	return found;
-}
-
-struct entry {
-	char *name;
-	void *value;
-	size_t len;
-};
-
-/* The newest entry, copied, so that the lock is not held while it is undone. */
-static bool last_entry(struct node *node, const char *item, const char *kind, int64_t below,
-		       int64_t *ret_id, struct entry *ret_entry)
-{
-	sqlite3_stmt *statement = NULL;
-	bool found = false;
-
-	pthread_mutex_lock(&node->lock);
-	sqlite3_prepare_v2(node->db,
-			   "SELECT id, name, value FROM added WHERE item = ? AND kind = ? AND"
-			   " id < ? ORDER BY id DESC LIMIT 1",
-			   -1, &statement, NULL);
-	sqlite3_bind_text(statement, 1, item, -1, SQLITE_STATIC);
-	sqlite3_bind_text(statement, 2, kind, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(statement, 3, below);
-	if (statement && sqlite3_step(statement) == SQLITE_ROW) {
-		const void *value = sqlite3_column_blob(statement, 2);
-
-		*ret_id = sqlite3_column_int64(statement, 0);
-		ret_entry->name = strdup((const char *)sqlite3_column_text(statement, 1));
-		ret_entry->len = (size_t)sqlite3_column_bytes(statement, 2);
-		ret_entry->value = value ? malloc(ret_entry->len + 1) : NULL;
-		if (ret_entry->value)
-			memcpy(ret_entry->value, value, ret_entry->len);
-		found = ret_entry->name && (!value || ret_entry->value);
-	}
-	sqlite3_finalize(statement);
-	pthread_mutex_unlock(&node->lock);
-	return found;
-}
-
-int journal_undo(struct node *node, const char *item, const char *kind, journal_each *each,
-		 void *arg)
-{
-	int64_t id = INT64_MAX;
-	struct entry entry = { 0 };
-	int err = 0;
-
-	while (!err && last_entry(node, item, kind, id, &id, &entry)) {
-		err = each(node, entry.name, entry.value, entry.len, arg);
-		free(entry.name);
-		free(entry.value);
-	}
-	return err;
-}
-
-int journal_drop(struct node *node, const char *item, const char *kind)
-{
-	int err;
-
-	pthread_mutex_lock(&node->lock);
-	err = run(node, NULL, "DELETE FROM added WHERE item = ? AND kind = ?", 2, item, kind);
-	pthread_mutex_unlock(&node->lock);
-	return err;
 }
