@@ -3,7 +3,8 @@
  * sluice-agent on a node of a cluster: dials the control machine, learns what this machine is to
  * be, and makes it so.
  *
- *   cluster.c          options, the thread that polls and reports
+ *   cluster.c          options, beginning and end
+ *   cluster_follow.c   threads: what this machine is to be, and what it tells
  *   cluster_enrol.c    becoming a node: key, request, certificate
  *   cluster_renew.c    … and staying one: new certificates
  *   cluster_http.c     HTTPS with both sides' certificates
@@ -77,6 +78,10 @@ bool node_wait(struct node *node, unsigned milliseconds);
 
 /* Set by SIGTERM: transfers end, the item at hand is finished. */
 extern volatile sig_atomic_t cluster_signalled;
+
+/* cluster_follow.c: polls until the agent is signalled. */
+void node_follow(struct node *node);
+void *report_thread(void *node);
 
 /* cluster_enrol.c */
 struct enrol_options {
