@@ -6,7 +6,7 @@
  *   serve.c      listening, bodies, replies, the thread that watches the database
  *   serve_id.c   who asks: libmicrohttpd only requests a client certificate, so every route but the
  *                two open ones checks it here
- *   serve_api.c  the routes
+ *   serve_api.c  the routes; certificates in serve_enrol.c, lists of pieces in serve_pieces.c
  */
 #ifndef CLUSTER_SERVE_H
 #define CLUSTER_SERVE_H
