@@ -196,6 +196,7 @@ void source_failed(struct source *source, const char *why)
 	/* Who was never there has not failed: its agent has yet to begin. */
 	source->tally.failed += source->alive || !*source->peer.key;
 	source->alive = false;
+	source->waits_since = 0;
 	source->failures++;
 	source->retry_at = swarm_now() + ((int64_t)RETRY_FIRST << doublings);
 }
