@@ -10,29 +10,25 @@
  * document names, each from the address named beside it, get an answer. A certificate is verified
  * once in a connection, with the first request; that the document names its key, with each.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../lib/file.h"
 #include "../lib/log.h"
 #include "../lib/peer.h"
-#include "../lib/subnet.h"
+#include "../lib/piece_listen.h"
 #include "swarm.h"
 
 #define CONNECTIONS	   (4 * DESIRED_PEERS_MAX)
 #define CONNECTIONS_OF_ONE 8
 #define IDLE_SECONDS	   60
+#define BACKLOG		   128
 #define TURN_MS		   300
-#define UNSENT_MOST	   (64 * 1024)
 #define MEMORY_PER_REQUEST (32 * 1024)
 #define TLS_PRIORITIES	   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define BINARY_TYPE	   "application/octet-stream"
@@ -270,34 +266,6 @@ static void on_library_log(void *arg, const char *format, va_list args)
 	log_debug("swarm: %s", text);
 }
 
-static int open_socket(const struct swarm *swarm)
-{
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(swarm->port) };
-	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(swarm->port) };
-	struct subnet subnet;
-	int fd, one = 1, unsent = UNSENT_MOST, err;
-	bool is_six;
-
-	if (subnet_parse(swarm->address, &subnet))
-		return -EINVAL;
-	is_six = subnet.family == AF_INET6;
-	memcpy(&six.sin6_addr, subnet.ip, 16);
-	memcpy(&four.sin_addr, subnet.ip, 4);
-	fd = socket(subnet.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	/* Connections inherit it. A piece that waits in a socket would count as sent. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-	if (bind(fd, is_six ? (void *)&six : (void *)&four, is_six ? sizeof(six) : sizeof(four)) ||
-	    listen(fd, 128)) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
 static int read_keys(struct swarm *swarm)
 {
 	struct {
@@ -324,7 +292,7 @@ int swarm_listen(struct swarm *swarm)
 
 	if (err)
 		return err;
-	fd = open_socket(swarm);
+	fd = piece_listen(swarm->address, swarm->port, BACKLOG);
 	if (fd < 0)
 		return fd;
 	swarm->daemon = MHD_start_daemon(

@@ -3,23 +3,19 @@
 #include "serve.h"
 #include "serve_pieces.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../lib/log.h"
-#include "../lib/subnet.h"
+#include "../lib/piece_listen.h"
 
 #define WATCH_MS	   100
 #define FINISH_MS	   2000
@@ -28,9 +24,9 @@
 #define CONNECTIONS	   2048
 #define CONNECTIONS_OF_ONE 64 /* addresses are a node's own, and an agent needs a handful */
 #define IDLE_SECONDS	   180
+#define BACKLOG		   512
 #define TLS_PRIORITIES	   "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define MEMORY_PER_REQUEST (32 * 1024)
-#define UNSENT_MOST	   (64 * 1024)	      /* bytes */
 #define THROWN_AWAY_MAX	   (64 * 1024 * 1024) /* of bodies nobody wants */
 
 static enum MHD_Result queue(struct request *request, unsigned status,
@@ -202,35 +198,6 @@ static void *watch(void *arg)
 	}
 	state_close(&state);
 	return NULL;
-}
-
-static int listen_at(const struct config_control *control, int *ret_fd)
-{
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(control->port) };
-	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(control->port) };
-	struct subnet subnet;
-	int fd, one = 1, unsent = UNSENT_MOST, err;
-	bool is_six;
-
-	if (subnet_parse(control->address, &subnet))
-		return -EINVAL;
-	is_six = subnet.family == AF_INET6;
-	memcpy(&six.sin6_addr, subnet.ip, 16);
-	memcpy(&four.sin_addr, subnet.ip, 4);
-	fd = socket(subnet.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	/* Connections inherit it. A piece that waits in a socket would count as sent. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-	if (bind(fd, is_six ? (void *)&six : (void *)&four, is_six ? sizeof(six) : sizeof(four)) ||
-	    listen(fd, 512)) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	*ret_fd = fd;
-	return 0;
 }
 
 static struct MHD_Daemon *start(struct serve *serve, int fd, const char *certificate,
@@ -407,7 +374,7 @@ static enum cluster_exit run(struct cluster *cluster, char **arguments, unsigned
 	struct serve serve = { .cluster = cluster, .lock = PTHREAD_MUTEX_INITIALIZER };
 	enum cluster_exit status = CLUSTER_ERROR;
 	pthread_condattr_t clock;
-	int fd = -1, err;
+	int fd = -1;
 
 	pthread_condattr_init(&clock);
 	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -418,10 +385,10 @@ static enum cluster_exit run(struct cluster *cluster, char **arguments, unsigned
 	serve.control_pub = cluster_read(cluster, "control.pub");
 	if (!serve.config || !serve.publishers || !serve.control_pub)
 		goto out;
-	err = listen_at(&serve.config->control, &fd);
-	if (err)
+	fd = piece_listen(serve.config->control.address, serve.config->control.port, BACKLOG);
+	if (fd < 0)
 		cluster_complain("%s:%u: %s", serve.config->control.address,
-				 serve.config->control.port, strerror(-err));
+				 serve.config->control.port, strerror(-fd));
 	else
 		status = serve_until_ended(&serve, fd);
 out:
