@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "../lib/text.h"
+
 #define ROWS 200
 
 static void put_size(FILE *out, uint64_t size)
@@ -77,9 +79,13 @@ static int put_row(const struct catalog_row *row, void *arg)
 
 static void put_search(FILE *out, const char *query)
 {
+	char shown[REQUEST_PATH_MAX];
+
+	/* The page is UTF-8, whatever was asked. */
+	text_copy(shown, sizeof(shown), query ? query : "", false);
 	fputs("<form method=get action=\"./\"><label>Search <input type=search name=q value=\"",
 	      out);
-	page_text(out, query ? query : "");
+	page_text(out, shown);
 	fputs("\"></label> <input type=submit value=Go></form>\n", out);
 }
 

@@ -15,7 +15,7 @@
 
 /* Each tenant that has something, or had it at the last publish. */
 #define VIEWS_MAX    (2 * CATALOG_ALL_TENANTS_MAX + 1)
-#define BATCH	     64		/* views published together: each has three files open */
+#define BATCH	     64			/* views published together: each has three files open */
 #define MANIFESTS    (64 * 1024 * 1024) /* of a batch, in memory */
 #define AHEAD	     3			/* views that gpg is at while the next is begun */
 #define TENANT_START "tenant-"
