@@ -233,7 +233,8 @@ FUZZ_WITH_proto := $(patsubst %,user/sluiced/%.c,worker worker_start origins mai
 # A web server under bundle/, libcurl's transfers played by the target.
 FUZZ_WITH_web := $(patsubst %,user/bundle/%.c,http web) -lcurl
 # The agent's swarm, its transfers, disk and clock played by the target.
-FUZZ_WITH_swarm := $(patsubst %,user/agent/%.c,swarm swarm_begin swarm_fetch swarm_source swarm_trust) -Wl,--wrap=clock_gettime
+FUZZ_WITH_swarm := $(patsubst %,user/agent/%.c,swarm swarm_begin swarm_fetch swarm_source swarm_trust) selftests/fuzz/lib/fake_curl.c \
+             -Wl,--wrap=clock_gettime
 # The whole control machine, whose main() the target calls.
 FUZZ_WITH_serve := $(wildcard user/cluster/*.c) -Dmain=cluster_program -Wno-missing-prototypes \
              -lmicrohttpd -lgnutls -lsqlite3

@@ -16,15 +16,13 @@
 #include "../../user/agent/swarm_serve.c"
 #include "../../user/lib/file.h"
 #include "fuzz.h"
-
-#undef curl_easy_setopt
-#undef curl_easy_getinfo
+#include "lib/fake_curl.h"
 
 #define BLOBS	  5
 #define SIZE	  256 /* of a piece */
 #define COUNT	  11
 #define PEERS	  4
-#define HANDLES	  (2 * (DESIRED_PEERS_MAX + 1))
+#define TRANSFERS (2 * (DESIRED_PEERS_MAX + 1))
 #define TURNS_MAX 20000
 #define HANG_MS	  5000
 #define SERVER	  "https://control"
@@ -179,148 +177,27 @@ void store_drop(const struct node *node, const char *digest)
 /* ---- transfers ---------------------------------------------------------------------------------
  */
 
-typedef size_t data_function(char *data, size_t unit, size_t count, void *arg);
-
-static struct handle {
-	bool used, added, done;
-	data_function *write;
-	void *arg, *private;
-	char url[400], range[64];
-	long status;
-	int64_t begun;
-	CURLMsg message;
-} handles[HANDLES];
-
-CURL *curl_easy_init(void)
-{
-	for (size_t i = 0; i < HANDLES; i++)
-		if (!handles[i].used) {
-			handles[i] = (struct handle){ .used = true };
-			return (CURL *)&handles[i];
-		}
-	abort();
-}
-
-void curl_easy_cleanup(CURL *curl)
-{
-	struct handle *handle = (struct handle *)curl;
-
-	assert(!handle || (handle->used && !handle->added));
-	if (handle)
-		handle->used = false;
-}
-
-const char *curl_easy_strerror(CURLcode code)
-{
-	return "it broke";
-}
-
-CURLcode curl_easy_setopt(CURL *curl, CURLoption option, ...)
-{
-	struct handle *handle = (struct handle *)curl;
-	va_list args;
-
-	va_start(args, option);
-	switch (option) {
-	case CURLOPT_WRITEFUNCTION:
-		handle->write = va_arg(args, data_function *);
-		break;
-	case CURLOPT_WRITEDATA:
-		handle->arg = va_arg(args, void *);
-		break;
-	case CURLOPT_PRIVATE:
-		handle->private = va_arg(args, void *);
-		break;
-	case CURLOPT_URL:
-		snprintf(handle->url, sizeof(handle->url), "%s", va_arg(args, char *));
-		if (strchr(handle->url, '?'))
-			*strchr(handle->url, '?') = '\0';
-		break;
-	case CURLOPT_RANGE:
-		snprintf(handle->range, sizeof(handle->range), "%s", va_arg(args, char *));
-		break;
-	default:
-		break;
-	}
-	va_end(args);
-	return CURLE_OK;
-}
-
-CURLcode curl_easy_getinfo(CURL *curl, CURLINFO info, ...)
-{
-	struct handle *handle = (struct handle *)curl;
-	va_list args;
-
-	va_start(args, info);
-	if (info == CURLINFO_PRIVATE)
-		*va_arg(args, void **) = handle->private;
-	else if (info == CURLINFO_RESPONSE_CODE)
-		*va_arg(args, long *) = handle->status;
-	else
-		abort();
-	va_end(args);
-	return CURLE_OK;
-}
-
-CURLM *curl_multi_init(void)
-{
-	return (CURLM *)handles;
-}
-
-CURLMcode curl_multi_cleanup(CURLM *multi)
-{
-	for (size_t i = 0; i < HANDLES; i++)
-		assert(!handles[i].added);
-	return CURLM_OK;
-}
-
-CURLMcode curl_multi_add_handle(CURLM *multi, CURL *curl)
-{
-	struct handle *handle = (struct handle *)curl;
-
-	assert(handle->used && !handle->added);
-	handle->added = true;
-	handle->done = false;
-	handle->status = 0;
-	handle->begun = now_ms;
-	return CURLM_OK;
-}
-
-CURLMcode curl_multi_remove_handle(CURLM *multi, CURL *curl)
-{
-	((struct handle *)curl)->added = false;
-	return CURLM_OK;
-}
-
-static void end_transfer(struct handle *handle, CURLcode result)
-{
-	handle->done = true;
-	handle->message = (CURLMsg){ .msg = CURLMSG_DONE,
-				     .easy_handle = (CURL *)handle,
-				     .data.result = result };
-}
-
 /* The right bytes of a piece, the input's bytes as a map; with wrong, something else. */
-static CURLcode deliver(struct handle *handle, bool wrong)
+static CURLcode deliver(struct fake_transfer *transfer, bool wrong)
 {
 	unsigned long long from = 0, to = 0;
 	uint8_t bytes[2 * SIZE] = { 0 };
-	const char *slash = strrchr(handle->url, '/');
+	const char *slash = strrchr(transfer->url, '/');
 	size_t len = 2 * piece_map_size(COUNT), blob = 0;
 
-	if (strstr(handle->url, "/v1/blob/")) {
+	if (strstr(transfer->url, "/v1/blob/")) {
 		blob = pieces_blob(&pieces, slash + 1);
-		assert(blob < BLOBS && sscanf(handle->range, "%llu-%llu", &from, &to) == 2);
+		assert(blob < BLOBS && sscanf(transfer->range, "%llu-%llu", &from, &to) == 2);
 		assert(from <= to && to < blobs[blob].size && to - from < SIZE);
 		len = (size_t)(to - from + 1);
 		memcpy(bytes, truth[blob] + from, len);
-	} else if (strstr(handle->url, "/v1/piece/")) {
+	} else if (strstr(transfer->url, "/v1/piece/")) {
 		struct piece piece = pieces_at(&pieces, strtoul(slash + 1, NULL, 10));
 
 		len = piece.len;
 		memcpy(bytes, truth[piece.blob] + piece.offset, len);
 	} else {
-		assert(strstr(handle->url, "/v1/have/"));
+		assert(strstr(transfer->url, "/v1/have/"));
 		for (size_t i = 0; i < len; i++)
 			bytes[i] = fuzz_next(&input);
 	}
@@ -328,65 +205,41 @@ static CURLcode deliver(struct handle *handle, bool wrong)
 		bytes[fuzz_next(&input)] ^= 0x80;
 		len = fuzz_next(&input) & 1 ? sizeof(bytes) : len + fuzz_next(&input) % 3 - 1;
 	}
-	return handle->write((char *)bytes, 1, len, handle->arg) == len ? CURLE_OK
-									: CURLE_WRITE_ERROR;
+	return transfer->write((char *)bytes, 1, len, transfer->arg) == len ? CURLE_OK
+									    : CURLE_WRITE_ERROR;
 }
 
-static void move(struct handle *handle)
+void fake_curl_move(struct fake_transfer *transfer)
 {
-	bool control = !strncmp(handle->url, SERVER "/", strlen(SERVER) + 1);
+	bool control = !strncmp(transfer->url, SERVER "/", strlen(SERVER) + 1);
 	unsigned what = (control && !flaky && !lying) || !input.left ? 0 : fuzz_next(&input) % 8;
 
 	/* At the end of the input peers are silent. */
 	if (!control && !input.left)
 		what = 3;
 	if (what < 3) {
-		handle->status = control ? 206 : 200;
-		end_transfer(handle, deliver(handle, false));
+		transfer->status = control ? 206 : 200;
+		fake_curl_end(transfer, deliver(transfer, false));
 	} else if (what == 3) {
-		if (now_ms - handle->begun > HANG_MS)
-			end_transfer(handle, CURLE_OPERATION_TIMEDOUT);
+		if (now_ms - transfer->begun > HANG_MS)
+			fake_curl_end(transfer, CURLE_OPERATION_TIMEDOUT);
 	} else if (what == 4) {
-		end_transfer(handle, CURLE_COULDNT_CONNECT);
+		fake_curl_end(transfer, CURLE_COULDNT_CONNECT);
 	} else if (what == 5) {
-		handle->status = fuzz_next(&input) & 1 ? 404 : 503;
-		end_transfer(handle, CURLE_OK);
+		transfer->status = fuzz_next(&input) & 1 ? 404 : 503;
+		fake_curl_end(transfer, CURLE_OK);
 	} else if (what == 6 || !control) {
-		handle->status = 200;
-		end_transfer(handle, deliver(handle, !control || lying));
+		transfer->status = 200;
+		fake_curl_end(transfer, deliver(transfer, !control || lying));
 	} else {
-		end_transfer(handle, CURLE_SSL_PINNEDPUBKEYNOTMATCH);
+		fake_curl_end(transfer, CURLE_SSL_PINNEDPUBKEYNOTMATCH);
 	}
 }
 
-CURLMcode curl_multi_perform(CURLM *multi, int *running)
-{
-	for (size_t i = 0; i < HANDLES; i++)
-		if (handles[i].added && !handles[i].done)
-			move(&handles[i]);
-	*running = 0;
-	return CURLM_OK;
-}
-
-CURLMsg *curl_multi_info_read(CURLM *multi, int *left)
-{
-	for (size_t i = 0; i < HANDLES; i++)
-		if (handles[i].added && handles[i].done && handles[i].message.msg) {
-			static CURLMsg message;
-
-			message = handles[i].message;
-			handles[i].message.msg = CURLMSG_NONE;
-			return &message;
-		}
-	return NULL;
-}
-
-CURLMcode curl_multi_poll(CURLM *multi, struct curl_waitfd *fds, unsigned count, int timeout,
-			  int *ret)
+void fake_curl_wait(int milliseconds)
 {
 	assert(++turns < TURNS_MAX);
-	now_ms += timeout;
-	return CURLM_OK;
+	now_ms += milliseconds;
 }
 
 /* ---- what peers ask for -----------------------------------------------------------------------
@@ -455,6 +308,7 @@ static void begin_once(void)
 	if (documents[0])
 		return;
 	log_init("fuzz_swarm", (enum log_level)0);
+	fake_curl_begin(TRANSFERS);
 	for (size_t i = 0; i < BLOBS; i++) {
 		uint8_t digest[DIGEST_SIZE];
 
