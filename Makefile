@@ -240,6 +240,7 @@ FUZZ_WITH_serve := $(wildcard user/cluster/*.c) -Dmain=cluster_program -Wno-miss
              -lmicrohttpd -lgnutls -lsqlite3
 # All of sluice-repod below the HTTP library, whose part the target plays, as it does that of threads and tools.
 FUZZ_WITH_repod := $(filter-out %/jobs.c %/waiters.c user/repo/cli%,$(wildcard user/repo/*.c)) -Dmain=repod_program \
+             selftests/fuzz/lib/played.c \
              -Wno-missing-prototypes -Wl,--wrap=time,--wrap=getrandom,--wrap=MHD_create_response_from_buffer \
              -Wl,--wrap=MHD_add_response_header -lmicrohttpd -lsqlite3
 TIME ?= 60

@@ -14,9 +14,6 @@
  * more than the limits allow; what is stored can be listed and shown; files and database agree.
  */
 #include <dirent.h>
-#include <errno.h>
-#include <microhttpd.h>
-#include <stdarg.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,20 +21,16 @@
 #include "../../user/lib/digest.h"
 #include "../../user/lib/log.h"
 #include "../../user/lib/signed.h"
-#include "../../user/lib/spawn.h"
 #include "../../user/repo/fsck.h"
 #include "../../user/repo/http.h"
-#include "../../user/repo/jobs.h"
 #include "../../user/repo/publish.h"
 #include "../../user/repo/upload.h"
-#include "../../user/repo/waiters.h"
 #include "fuzz.h"
 #include "lib/place.h"
+#include "lib/played.h"
 
 #define REQUESTS_MAX 12
 #define SEPARATOR    0x1e
-#define NOW	     1700000000
-#define FIELDS_MAX   32
 #define SECRET	     "0123456789abcdef"
 #define UPLOAD_SIZE  65536
 #define UPLOADS	     4
@@ -48,287 +41,8 @@ enum { ON_TCP, ON_UNIX, FOR_TENANTS };
 static char *operator_key, *operator_pub;
 static char tokens[ROLES][TOKEN_TEXT_MAX];
 static sqlite3 *watcher;
-static int peer[2];
-static unsigned randoms;
 
-/* ---- the library, as http.c meets it -------------------------------------------------------- */
-
-struct field {
-	char *name, *value;
-};
-
-struct connection {
-	struct field headers[FIELDS_MAX], arguments[FIELDS_MAX];
-	unsigned header_count, argument_count;
-	unsigned answers, status;
-	bool suspended;
-};
-
-static struct connection now;
-static char *last_text; /* of the last answer that is text */
-static MHD_AccessHandlerCallback handler;
-static void *(*begin_request)(void *arg, const char *target, struct MHD_Connection *connection);
-static MHD_RequestCompletedCallback end_request;
-
-struct MHD_Daemon *MHD_start_daemon(unsigned flags, uint16_t port, MHD_AcceptPolicyCallback apc,
-				    void *apc_arg, MHD_AccessHandlerCallback dh, void *dh_arg, ...)
-{
-	enum MHD_OPTION option;
-	va_list args;
-
-	handler = dh;
-	va_start(args, dh_arg);
-	while ((option = va_arg(args, enum MHD_OPTION)) != MHD_OPTION_END)
-		switch (option) {
-		case MHD_OPTION_CONNECTION_MEMORY_LIMIT:
-			va_arg(args, size_t);
-			break;
-		case MHD_OPTION_ARRAY:
-			va_arg(args, void *);
-			break;
-		case MHD_OPTION_EXTERNAL_LOGGER:
-			va_arg(args, void *);
-			va_arg(args, void *);
-			break;
-		case MHD_OPTION_URI_LOG_CALLBACK:
-			begin_request = va_arg(args, void *);
-			va_arg(args, void *);
-			break;
-		case MHD_OPTION_NOTIFY_COMPLETED:
-			end_request = va_arg(args, MHD_RequestCompletedCallback);
-			va_arg(args, void *);
-			break;
-		default:
-			va_arg(args, int);
-		}
-	va_end(args);
-	return (struct MHD_Daemon *)&now;
-}
-
-static const struct field *fields(enum MHD_ValueKind kind, unsigned *ret_count)
-{
-	*ret_count = kind == MHD_HEADER_KIND ? now.header_count : now.argument_count;
-	return kind == MHD_HEADER_KIND ? now.headers : now.arguments;
-}
-
-const char *MHD_lookup_connection_value(struct MHD_Connection *connection, enum MHD_ValueKind kind,
-					const char *key)
-{
-	unsigned count;
-	const struct field *field = fields(kind, &count);
-
-	for (; count--; field++)
-		if (!strcasecmp(field->name, key))
-			return field->value;
-	return NULL;
-}
-
-int MHD_get_connection_values(struct MHD_Connection *connection, enum MHD_ValueKind kind,
-			      MHD_KeyValueIterator iterator, void *arg)
-{
-	unsigned count, i;
-	const struct field *field = fields(kind, &count);
-
-	for (i = 0; i < count; i++)
-		if (iterator(arg, kind, field[i].name, field[i].value) != MHD_YES)
-			break;
-	return (int)i;
-}
-
-const union MHD_ConnectionInfo *MHD_get_connection_info(struct MHD_Connection *connection,
-							enum MHD_ConnectionInfoType type, ...)
-{
-	static union MHD_ConnectionInfo info;
-
-	info.connect_fd = peer[0];
-	return &info;
-}
-
-enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned code,
-				   struct MHD_Response *response)
-{
-	now.answers++;
-	now.status = code;
-	return MHD_YES;
-}
-
-void MHD_suspend_connection(struct MHD_Connection *connection)
-{
-	assert(!now.suspended);
-	now.suspended = true;
-}
-
-void MHD_resume_connection(struct MHD_Connection *connection)
-{
-	assert(now.suspended);
-	now.suspended = false;
-}
-
-struct MHD_Response *__wrap_MHD_create_response_from_buffer(size_t size, void *buffer,
-							    enum MHD_ResponseMemoryMode mode);
-struct MHD_Response *__real_MHD_create_response_from_buffer(size_t size, void *buffer,
-							    enum MHD_ResponseMemoryMode mode);
-struct MHD_Response *__wrap_MHD_create_response_from_buffer(size_t size, void *buffer,
-							    enum MHD_ResponseMemoryMode mode)
-{
-	free(last_text);
-	last_text = strndup(buffer, size);
-	assert(last_text && strlen(last_text) == size);
-	return __real_MHD_create_response_from_buffer(size, buffer, mode);
-}
-
-/* The library refuses what would break the head: a header that it drops is a mistake of ours. */
-enum MHD_Result __wrap_MHD_add_response_header(struct MHD_Response *response, const char *name,
-					       const char *value);
-enum MHD_Result __real_MHD_add_response_header(struct MHD_Response *response, const char *name,
-					       const char *value);
-enum MHD_Result __wrap_MHD_add_response_header(struct MHD_Response *response, const char *name,
-					       const char *value)
-{
-	assert(__real_MHD_add_response_header(response, name, value) == MHD_YES);
-	return MHD_YES;
-}
-
-/* ---- what else is not real: time, chance, threads, tools --------------------------------------
- */
-
-time_t __wrap_time(time_t *ret_now);
-time_t __wrap_time(time_t *ret_now)
-{
-	return NOW;
-}
-
-ssize_t __wrap_getrandom(void *data, size_t len, unsigned flags);
-ssize_t __wrap_getrandom(void *data, size_t len, unsigned flags)
-{
-	unsigned n = ++randoms & 31;
-
-	memset(data, (int)(n < 16 ? n * 0x11 : (n & 15) << 4 | ((n + 1) & 15)), len);
-	return (ssize_t)len;
-}
-
-int jobs_start(unsigned threads, struct jobs **ret_jobs)
-{
-	return 0;
-}
-
-int jobs_add(struct jobs *jobs, void (*run)(void *arg), void *arg)
-{
-	run(arg);
-	return 0;
-}
-
-void jobs_stop(struct jobs *jobs)
-{
-}
-
-int waiters_start(unsigned crowd, struct waiters **ret_waiters)
-{
-	return 0;
-}
-
-bool waiters_add(struct waiters *waiters, struct request *request, unsigned seconds)
-{
-	api_desired_answer(request);
-	request_resume(request);
-	return true;
-}
-
-void waiters_wake(struct waiters *waiters, const char *tenant, const char *instance)
-{
-	assert(tenant && instance);
-}
-
-bool waiters_has(struct waiters *waiters, const char *tenant, const char *instance)
-{
-	return tenant && instance && !strcmp(tenant, "blue");
-}
-
-void waiters_release(struct waiters *waiters)
-{
-}
-
-void waiters_stop(struct waiters *waiters)
-{
-}
-
-static bool tools_fail, tools_failed;
-static unsigned running;
-
-static void make_file(const char *cwd, const char *name, const char *end)
-{
-	char path[512];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/%s%s", cwd ? cwd : place, name, end);
-	file = fopen(path, "we");
-	assert(file && !fclose(file));
-}
-
-static const char *after(const char *const *argv, const char *word)
-{
-	for (; *argv; argv++)
-		if (!strcmp(*argv, word))
-			return argv[1];
-	return NULL;
-}
-
-/* gpg, apt-ftparchive, createrepo_c, gzip and xz: they do what they are told, or fail. */
-int spawn_begin(const struct spawn *spawn, struct spawn_child *ret_child, char **ret_why)
-{
-	const char *const *argv = spawn->argv, *id = after(argv, "--quick-generate-key"),
-			  *last = "";
-	char path[512];
-
-	for (const char *const *word = argv; *word; word++)
-		last = *word;
-	assert(!id || *id != '-');
-	*ret_why = NULL;
-	running++;
-	ret_child->pid = 1;
-	ret_child->timeout = tools_fail;
-	if (tools_fail)
-		return 0;
-	if (after(argv, "--output"))
-		make_file(spawn->cwd, after(argv, "--output"), "");
-	if (!strcmp(argv[0], "gzip") || !strcmp(argv[0], "xz"))
-		make_file(spawn->cwd, last, *argv[0] == 'g' ? ".gz" : ".xz");
-	if (!strcmp(argv[0], "createrepo_c")) {
-		snprintf(path, sizeof(path), "%s/repodata", spawn->cwd);
-		assert(!mkdir(path, 0755));
-		make_file(path, "repomd.xml", "");
-	}
-	return 0;
-}
-
-int spawn_end(struct spawn_child *child, char **ret_text, char **ret_why)
-{
-	*ret_why = NULL;
-	if (ret_text)
-		*ret_text = NULL;
-	assert(child->pid == 1);
-	child->pid = 0;
-	running--;
-	tools_failed |= child->timeout;
-	if (child->timeout) {
-		*ret_why = strdup("it failed");
-		return -EIO;
-	}
-	if (ret_text && asprintf(ret_text, "[GNUPG:] KEY_CREATED P %040X\n", ++randoms) < 0)
-		*ret_text = NULL;
-	return 0;
-}
-
-int spawn_run(const struct spawn *spawn, char **ret_text, char **ret_why)
-{
-	struct spawn_child child;
-
-	return spawn_begin(spawn, &child, ret_why) || spawn_end(&child, ret_text, ret_why) ? -EIO
-											   : 0;
-}
-
-/* ---- the repository ---------------------------------------------------------------------------
- */
+/* ---- the repository ---- */
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *ftw)
 {
@@ -348,7 +62,7 @@ static void make_tokens(void)
 	static const char *const names[ROLES] = { NULL, "reading", "ci", "boss" };
 	struct problem problem;
 
-	randoms = 15; /* not those that the input's requests get */
+	played.randoms = 15; /* not those that the input's requests get */
 	for (enum role role = ROLE_READER; role < ROLES; role++)
 		assert(!token_create(repod.db, "fuzz", names[role], role, 0, tokens[role],
 				     &problem));
@@ -364,6 +78,7 @@ static void begin_once(void)
 				     "tenants: {secret_file: %s/secret}\n"
 				     "limits: {upload_size: %d, keep_free: 1, uploads: %d}\n";
 	char text[1024], path[128], *why;
+	int peer[2];
 
 	if (repod.db)
 		return;
@@ -386,6 +101,7 @@ static void begin_once(void)
 		assert(!http_start(&listeners[i]));
 	}
 	assert(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, peer));
+	played.peer = peer[0];
 	assert(!signed_key_make(&operator_key, &operator_pub));
 	assert(!sqlite3_open_v2(path, &watcher, SQLITE_OPEN_READONLY, NULL));
 }
@@ -411,7 +127,7 @@ static void reset(bool keys)
 		place_write("state/instruct.pub", operator_pub);
 	}
 	make_tokens();
-	randoms = 0;
+	played.randoms = 0;
 }
 
 static int remove_blob(const struct catalog_row *row, void *arg)
@@ -432,15 +148,14 @@ static int64_t ask_database(const char *sql)
 	return number;
 }
 
-/* ---- one request ------------------------------------------------------------------------------
- */
+/* ---- one request ---- */
 
 static void add_field(enum MHD_ValueKind kind, const char *name, const char *value)
 {
 	unsigned *count = kind == MHD_HEADER_KIND ? &now.header_count : &now.argument_count;
 	struct field *field = kind == MHD_HEADER_KIND ? now.headers : now.arguments;
 
-	if (*count == FIELDS_MAX)
+	if (*count == PLAYED_FIELDS_MAX)
 		return;
 	field += (*count)++;
 	field->name = strdup(name);
@@ -490,7 +205,7 @@ static void add_identity(const char *method, const char *target, const char *ten
 	char *text, time[24], signature[3 + 2 * DIGEST_SIZE + 1] = "v1=";
 	uint8_t mac[DIGEST_SIZE];
 
-	snprintf(time, sizeof(time), "%d", NOW);
+	snprintf(time, sizeof(time), "%d", PLAYED_TIME);
 	assert(asprintf(&text, "v1\n%s\n%s\n10.0.0.5\n%s\n%s\n%s\n", tenant, instance, method,
 			target, time) > 0);
 	assert(!digest_hmac(SECRET, strlen(SECRET), text, strlen(text), mac));
@@ -547,14 +262,14 @@ static void check_text(void)
 {
 	json_t *json, *error;
 
-	if (!last_text || !*last_text)
+	if (!played.text || !*played.text)
 		return;
-	json = json_string(last_text);
+	json = json_string(played.text);
 	assert(json);
 	json_decref(json);
-	if (*last_text != '{' && now.status < 400)
+	if (*played.text != '{' && now.status < 400)
 		return;
-	json = json_loads(last_text, JSON_REJECT_DUPLICATES, NULL);
+	json = json_loads(played.text, JSON_REJECT_DUPLICATES, NULL);
 	assert(json);
 	error = json_object_get(json, "error");
 	assert((now.status >= 400) == (error != NULL));
@@ -589,8 +304,8 @@ static void send_body(const char *target, const char *method, const char *body, 
 	while (len && !now.answers) {
 		size_t size = len < piece ? len : piece, left = size;
 		char *copy = fuzz_copy(body, size);
-		enum MHD_Result result = handler(&listeners[ON_TCP], NULL, target, method,
-						 "HTTP/1.1", copy, &left, context);
+		enum MHD_Result result = played.handler(&listeners[ON_TCP], NULL, target, method,
+							"HTTP/1.1", copy, &left, context);
 
 		free(copy);
 		assert(!left);
@@ -617,22 +332,23 @@ static void ask(char who, unsigned how, const char *method, const char *target, 
 	changes |=
 		MHD_lookup_connection_value(NULL, MHD_HEADER_KIND, "Authorization") && on == ON_TCP;
 	add_arguments(target);
-	free(last_text);
-	last_text = NULL;
-	tools_fail = how & 4;
-	tools_failed = false;
+	free(played.text);
+	played.text = NULL;
+	played.tools_fail = how & 4;
+	played.tools_failed = false;
 	version = ask_database("PRAGMA data_version");
-	context = begin_request(&listeners[on], target, connection);
-	handler(&listeners[on], connection, target, method, "HTTP/1.1", NULL, &none, &context);
+	context = played.begin(&listeners[on], target, connection);
+	played.handler(&listeners[on], connection, target, method, "HTTP/1.1", NULL, &none,
+		       &context);
 	send_body(target, method, body, len, pieces[how & 3], &context);
 	for (int i = 0; i < 2 && !now.answers; i++)
-		handler(&listeners[on], connection, target, method, "HTTP/1.1", NULL, &none,
-			&context);
-	end_request(&listeners[on], connection, &context, MHD_REQUEST_TERMINATED_COMPLETED_OK);
+		played.handler(&listeners[on], connection, target, method, "HTTP/1.1", NULL, &none,
+			       &context);
+	played.end(&listeners[on], connection, &context, MHD_REQUEST_TERMINATED_COMPLETED_OK);
 	assert(!context && now.answers == 1 && !now.suspended);
 	assert(now.status >= 200 && now.status <= 507);
-	assert(now.status != 500 || tools_failed);
-	assert(!running);
+	assert(now.status != 500 || played.tools_failed);
+	assert(!played.tools_running);
 	check_text();
 	assert(changes || ask_database("PRAGMA data_version") == version);
 }
@@ -701,8 +417,7 @@ out:
 	free(all);
 }
 
-/* ---- one input --------------------------------------------------------------------------------
- */
+/* ---- one input ---- */
 
 static void show_all(void)
 {
@@ -722,7 +437,7 @@ static void show_all(void)
 
 	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
 		ask('r', 0, "GET", targets[i], NULL, 0);
-		assert(now.status == 200 && last_text && *last_text);
+		assert(now.status == 200 && played.text && *played.text);
 		forget_fields();
 	}
 }
