@@ -67,8 +67,14 @@ same() {
 		expect_eq "$(jq -cS ".$key" "$LAB/changes.json")" "$(jq -cS ".$key" "$LAB/whole.json")" "$key ($1)"
 	done
 }
+# A file that cannot be written keeps nobody from working, and is there once it can.
+mkdir "$state.new"
+rm "$state"
 attach fd
+grep -q "would know nothing of what has changed" "$LAB/sluiced.log" || fail "no word of a state that cannot be written"
 attach stream
+rmdir "$state.new"
+wait_for 10 "the file to be written after all" test -s "$state"
 expect_document fd 1024 "before"
 same "after many changes, and two tenants more"
 ns_ip fd link set qr0 down
