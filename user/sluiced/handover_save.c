@@ -11,9 +11,9 @@
  *
  * What a successor does with a state that lacks the last changes decides how soon each is saved.
  * Workers that it does not name are ended, with the connections they serve, and XDP that it does
- * not know of would stay up: both stand in it before the next event is handled. A tenant attached
- * by command is known from nowhere else, and one that was detached would be attached again: they
- * stand in it before the command is answered. All else a successor finds again, in the
+ * not know of is lowered under fire: both stand in it before the next event is handled. A tenant
+ * attached by command is known from nowhere else, and one that was detached would be attached
+ * again: they stand in it before the command is answered. All else a successor finds again, in the
  * configuration, by discover rules or in the pinned maps, and may be 50 ms late: a tenant that it
  * has to attach anew loses its connections, one that is gone is noticed at the first look, and
  * counters of workers that ended go on from what was saved.
