@@ -68,7 +68,7 @@ int apt_tool(struct apt *apt, struct apt_words *words, unsigned timeout, char **
 		bundle_failed(error, err, "%s: %s", what, why ? why : "out of memory");
 	free(why);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (!err && ret_text && (err = file_read(path, OUTPUT_MAX, ret_text, &len)))
+	if (!err && ret_text && (err = file_read_regular(path, OUTPUT_MAX, ret_text, &len)))
 		bundle_failed(error, err, "%s: what it said cannot be read", what);
 	close(fd);
 	return err;
@@ -213,7 +213,7 @@ static int put_status(struct apt *apt, struct bundle_error *error)
 	if (!strcmp(from, "machine"))
 		from = "/var/lib/dpkg/status";
 	if (strcmp(from, "empty") != 0)
-		err = file_read(from, STATUS_MAX, &text, &len);
+		err = file_read_regular(from, STATUS_MAX, &text, &len);
 	if (!err)
 		err = file_write_at(apt->dir, "status", text ? text : "", len, 0644);
 	free(text);

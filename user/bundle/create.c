@@ -65,7 +65,7 @@ static int read_keys(struct create *create)
 			fprintf(stderr,
 				"sluice-bundle: warning: %s may be read by others; chmod 600 it\n",
 				paths[i]);
-		err = file_read(paths[i], CREATE_KEY_MAX, &create->keys[i], &len);
+		err = file_read_regular(paths[i], CREATE_KEY_MAX, &create->keys[i], &len);
 
 		if (err)
 			failed = cli_fail("%s: %s", paths[i], strerror(-err));

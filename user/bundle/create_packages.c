@@ -36,7 +36,7 @@ static int open_gpg(struct create *create)
 		snprintf(beside, sizeof(beside), "%.*s.gpg", (int)len, create->options->keys);
 		path = beside;
 	}
-	err = file_read(path, CREATE_KEY_MAX, &secret, &len);
+	err = file_read_regular(path, CREATE_KEY_MAX, &secret, &len);
 	if (err)
 		return bundle_failed(&create->error, err, "%s: %s; --gpg-key names it", path,
 				     strerror(-err));

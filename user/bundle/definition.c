@@ -184,7 +184,7 @@ static void check_configs(struct load *load, struct definition_item *item, const
 		if (config->text)
 			continue;
 		resolve(load, &config->file);
-		err = file_read(config->file, BUNDLE_TEXT_MAX, &text, &len);
+		err = file_read_regular(config->file, BUNDLE_TEXT_MAX, &text, &len);
 		if (err || strlen(text) != len || !len) {
 			complain(load, where, "%s: %s", config->file,
 				 err == -EFBIG ? "larger than 64 KiB"
@@ -252,7 +252,7 @@ int definition_load(const char *path, struct definition **ret_definition, char *
 	struct load load = { .report = { .name = path } };
 	char *text = NULL;
 	size_t len;
-	int err = file_read(path, FILE_MAX, &text, &len);
+	int err = file_read_regular(path, FILE_MAX, &text, &len);
 
 	*ret_why = NULL;
 	if (err) {

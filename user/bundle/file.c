@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../lib/file.h"
+
 #define COPY_SIZE (256 * 1024)
 
-int file_read(const char *path, size_t max, char **ret_text, size_t *ret_len)
+int file_read_regular(const char *path, size_t max, char **ret_text, size_t *ret_len)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat status;
@@ -50,20 +52,6 @@ int file_read(const char *path, size_t max, char **ret_text, size_t *ret_len)
 	return 0;
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	ssize_t n;
-
-	while (len) {
-		n = write(fd, text, len);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		text += n > 0 ? n : 0;
-		len -= n > 0 ? (size_t)n : 0;
-	}
-	return 0;
-}
-
 int file_write_at(int dir, const char *path, const char *text, size_t len, unsigned mode)
 {
 	char temporary[4096];
@@ -75,7 +63,7 @@ int file_write_at(int dir, const char *path, const char *text, size_t len, unsig
 	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0)
 		return -errno;
-	err = write_all(fd, text, len);
+	err = file_write_all(fd, text, len);
 	if (!err && fsync(fd))
 		err = -errno;
 	if (close(fd) && !err)
@@ -120,7 +108,7 @@ static int copy(int from_dir, const char *from, int to_dir, const char *to)
 		if (n < 0 && errno != EINTR)
 			err = -errno;
 		if (n > 0)
-			err = write_all(out, buffer, (size_t)n);
+			err = file_write_all(out, buffer, (size_t)n);
 	}
 	free(buffer);
 	if (in >= 0)

@@ -6,8 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Reads a file of at most max bytes into a NUL-terminated string. 0, -EFBIG or -errno. */
-int file_read(const char *path, size_t max, char **ret_text, size_t *ret_len);
+/*
+ * Reads a regular file of at most max bytes into a NUL-terminated string. 0, -EFBIG, -EINVAL for
+ * what is no regular file (a FIFO would hold an offline installation up) or -errno.
+ */
+int file_read_regular(const char *path, size_t max, char **ret_text, size_t *ret_len);
 /* Writes, syncs and renames: the file is there whole or not at all. */
 int file_write_at(int dir, const char *path, const char *text, size_t len, unsigned mode);
 /* Makes the directories above path; path itself is left out. */

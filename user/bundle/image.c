@@ -60,7 +60,7 @@ static json_t *load(struct image *image, const char *path)
 	json_t *json;
 
 	snprintf(whole, sizeof(whole), "%s/%s", image->layout, path);
-	if (file_read(whole, JSON_FILE_MAX, &text, &len))
+	if (file_read_regular(whole, JSON_FILE_MAX, &text, &len))
 		return NULL;
 	json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 	free(text);

@@ -90,7 +90,7 @@ static int key_show_run(struct cli *cli, int argc, char **argv)
 	char *text, *public = NULL, *at, *next;
 	json_t *list = json_array(), *key;
 	size_t len, i;
-	int err = file_read(argv[0], KEY_MAX, &text, &len), status = 0;
+	int err = file_read_regular(argv[0], KEY_MAX, &text, &len), status = 0;
 
 	if (err) {
 		json_decref(list);

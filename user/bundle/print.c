@@ -48,7 +48,7 @@ int cli_read_keys(const struct cli *cli, bool wanted, char **ret_keys)
 	}
 	if (!cli->options.keys)
 		return 0;
-	err = file_read(cli->options.keys, KEYS_MAX, ret_keys, &len);
+	err = file_read_regular(cli->options.keys, KEYS_MAX, ret_keys, &len);
 	return err ? cli_fail("%s: %s", cli->options.keys, strerror(-err)) : 0;
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "conf_impl.h"
+#include "file.h"
 
 #define WIRE_MAX   (4 * CONF_FILE_MAX) /* defaults written out make it longer than the file */
 #define WIRE_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -113,19 +114,6 @@ int conf_read_secrets(struct conf *conf, char **ret_why)
 	return 0;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int conf_send(const struct conf *conf)
 {
 	char *text = NULL;
@@ -137,7 +125,7 @@ int conf_send(const struct conf *conf)
 	if (bad != CYAML_OK)
 		return bad == CYAML_ERR_OOM ? -ENOMEM : -EINVAL;
 	fd = memfd_create("sluice-conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	err = fd < 0 ? -errno : write_all(fd, text, len);
+	err = fd < 0 ? -errno : file_write_all(fd, text, len);
 	if (!err && fcntl(fd, F_ADD_SEALS, WIRE_SEALS) < 0)
 		err = -errno;
 	explicit_bzero(text, len);

@@ -65,16 +65,18 @@ int file_sync_directory(const char *path)
 	return err;
 }
 
-static int write_all(int fd, const char *data, size_t len)
+int file_write_all(int fd, const void *data, size_t len)
 {
+	const char *rest = data;
+
 	while (len) {
-		ssize_t n = write(fd, data, len);
+		ssize_t n = write(fd, rest, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		data += n;
+		rest += n;
 		len -= (size_t)n;
 	}
 	return 0;
@@ -99,7 +101,7 @@ int file_write_as(const char *path, const void *data, size_t len, mode_t mode, u
 	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	err = write_all(fd, data, len);
+	err = file_write_all(fd, data, len);
 	/* The owner first: a change of it takes set-id bits away. */
 	if (!err && (fchown(fd, uid, gid) || fchmod(fd, mode)))
 		err = -errno;

@@ -8,6 +8,8 @@
 
 /* malloc'd and NUL-terminated; ret_len may be NULL. -EFBIG above max bytes, or -errno. */
 int file_read(const char *path, size_t max, char **ret_text, size_t *ret_len);
+/* write(2) until all is written. 0 or -errno. */
+int file_write_all(int fd, const void *data, size_t len);
 /*
  * Replaces path: whoever reads sees the old content or the new one, also after a power loss.
  * Written next to it as ".NAME.new". 0 or -errno.
