@@ -35,7 +35,7 @@ static const char *wanted_at(const char *variable, const char *step)
 	size_t len = strlen(step);
 
 	return wanted && !strncmp(wanted, step, len) && wanted[len] == ':' ? wanted + len + 1
-									  : NULL;
+									   : NULL;
 }
 
 void fault_point(const char *step)
