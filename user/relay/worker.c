@@ -196,8 +196,11 @@ static int start(struct relay *relay, const char **ret_why)
 	rc = parent_configure(relay);
 	if (rc < 0)
 		return rc;
-	*ret_why = "ring";
 	rc = ring_init(&relay->ring, WQ_THREADS);
+	/* io_uring/memmap.c charges rings to the user, of which all workers together are one. */
+	*ret_why = rc == -ENOMEM ? "ring (all workers' rings share their user's limit of locked "
+				   "memory, ulimit -l, where sluiced may not raise it)"
+				 : "ring";
 	if (rc < 0)
 		return rc;
 	rc = sandbox_ring(relay->ring.uring.ring_fd);
