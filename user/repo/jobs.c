@@ -54,7 +54,7 @@ int jobs_start(unsigned threads, struct jobs **ret_jobs)
 	pthread_cond_init(&jobs->wake, NULL);
 	while (jobs->threads < threads && jobs->threads < THREADS_MAX) {
 		if (pthread_create(&jobs->thread[jobs->threads], NULL, work, jobs)) {
-			jobs_stop(jobs);
+			jobs_free(jobs);
 			return -EAGAIN;
 		}
 		jobs->threads++;
@@ -81,14 +81,19 @@ int jobs_add(struct jobs *jobs, void (*run)(void *arg), void *arg)
 
 void jobs_stop(struct jobs *jobs)
 {
-	if (!jobs)
-		return;
 	pthread_mutex_lock(&jobs->lock);
 	jobs->stopping = true;
 	pthread_cond_broadcast(&jobs->wake);
 	pthread_mutex_unlock(&jobs->lock);
-	for (unsigned i = 0; i < jobs->threads; i++)
-		pthread_join(jobs->thread[i], NULL);
+	while (jobs->threads)
+		pthread_join(jobs->thread[--jobs->threads], NULL);
+}
+
+void jobs_free(struct jobs *jobs)
+{
+	if (!jobs)
+		return;
+	jobs_stop(jobs);
 	pthread_cond_destroy(&jobs->wake);
 	pthread_mutex_destroy(&jobs->lock);
 	free(jobs);

@@ -191,11 +191,10 @@ static int serve(struct repod *repod, const sigset_t *signals)
 	drain(listeners, count, signals);
 out:
 	atomic_store(&repod->stopping, true);
+	/* Until http_stop() connections that are kept alive may ask: they are refused by these. */
 	waiters_stop(repod->waiters);
-	repod->waiters = NULL;
 	jobs_stop(repod->jobs);
 	jobs_stop(repod->slow_jobs);
-	repod->jobs = repod->slow_jobs = NULL;
 	for (i = 0; i < count; i++)
 		http_stop(&listeners[i]);
 	return err;
@@ -278,9 +277,9 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	status = run(&options, &repod, &signals);
-	waiters_stop(repod.waiters);
-	jobs_stop(repod.jobs);
-	jobs_stop(repod.slow_jobs);
+	waiters_free(repod.waiters);
+	jobs_free(repod.jobs);
+	jobs_free(repod.slow_jobs);
 	publish_stop(repod.publisher);
 	db_close(repod.db);
 	store_close(repod.store);

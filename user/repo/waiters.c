@@ -200,7 +200,7 @@ void waiters_release(struct waiters *waiters)
 
 void waiters_stop(struct waiters *waiters)
 {
-	if (!waiters)
+	if (waiters->stopping)
 		return;
 	waiters_release(waiters);
 	pthread_mutex_lock(&waiters->lock);
@@ -208,6 +208,13 @@ void waiters_stop(struct waiters *waiters)
 	pthread_cond_signal(&waiters->wake);
 	pthread_mutex_unlock(&waiters->lock);
 	pthread_join(waiters->thread, NULL);
+}
+
+void waiters_free(struct waiters *waiters)
+{
+	if (!waiters)
+		return;
+	waiters_stop(waiters);
 	pthread_cond_destroy(&waiters->wake);
 	pthread_mutex_destroy(&waiters->lock);
 	free(waiters);

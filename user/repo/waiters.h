@@ -27,8 +27,10 @@ void waiters_wake(struct waiters *waiters, const char *tenant, const char *insta
 bool waiters_has(struct waiters *waiters, const char *tenant, const char *instance);
 /* Answers everybody; from now on nobody may wait. */
 void waiters_release(struct waiters *waiters);
-/* The same, and ends the thread. */
+/* The same, and ends the thread. From one thread, as waiters_free(). */
 void waiters_stop(struct waiters *waiters);
+/* The same when that has not been done. Nobody may ask any more; NULL is fine. */
+void waiters_free(struct waiters *waiters);
 
 /* api_instruct.c: sets the reply, the document when there is a newer one, else 204. */
 void api_desired_answer(struct request *request);

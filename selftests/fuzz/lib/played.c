@@ -169,6 +169,10 @@ void jobs_stop(struct jobs *jobs)
 {
 }
 
+void jobs_free(struct jobs *jobs)
+{
+}
+
 int waiters_start(unsigned crowd, struct waiters **ret_waiters)
 {
 	return 0;
@@ -196,6 +200,10 @@ void waiters_release(struct waiters *waiters)
 }
 
 void waiters_stop(struct waiters *waiters)
+{
+}
+
+void waiters_free(struct waiters *waiters)
 {
 }
 
