@@ -294,13 +294,18 @@ int publish_sign(struct publish_build *build, const char *cwd, const char *input
 	return 0;
 }
 
-int publish_view_signed(struct publish_build *build)
+static int wait_signed(struct publish_build *build, struct problem *problem)
 {
 	int result = 0;
 
 	while (build->signing_count)
-		result |= sign_wait(&build->signing[--build->signing_count], build->problem);
+		result |= sign_wait(&build->signing[--build->signing_count], problem);
 	return result;
+}
+
+int publish_view_signed(struct publish_build *build)
+{
+	return wait_signed(build, build->problem);
 }
 
 int publish_view_begin(struct publish_build *build, struct publish_build *before)
@@ -415,8 +420,10 @@ int publish_views_switch(struct publish_build *builds, unsigned count)
 void publish_view_end(struct publish_build *build)
 {
 	struct store *store = build->repod->store;
+	struct problem ignored;
 
-	publish_view_signed(build);
+	/* What went wrong before has been said: what gpg says now is not the cause. */
+	wait_signed(build, &ignored);
 	if (build->switched)
 		collect_garbage(store, build->view, build->generation, build->old_generation);
 	else if (build->dir >= 0)
