@@ -145,6 +145,27 @@ expect_eq "$(error_code)" too-many-architectures "code"
 expect_eq "$(api_status "/v1/files/same.deb" -T "$(make_deb same 1)")" 201 "another package of a known one"
 expect_eq "$("$REPO" fsck --json | jq '.problems | length')" 0 "problems found by fsck"
 
+say "what is acknowledged holds nothing for the next one, however soon it comes"
+again=$("$REPO" token create again --role uploader)
+expect_eq "$(session "$again" one 20000000)" 201 "a session"
+expect_eq "$(session "$again" two 9999900)" 201 "another, up to what one small file needs"
+# Two connections in turn: the server may still be at the end of one when the other asks.
+"$PYTHON" - "$PORT" "$again" "$LAB/small.bin" >"$LAB/again.out" <<'PY'
+import collections, http.client, sys
+
+port, token, path = sys.argv[1:]
+body = open(path, "rb").read()
+both = [http.client.HTTPConnection("127.0.0.1", int(port), timeout=30) for _ in range(2)]
+seen = collections.Counter()
+for n in range(300):
+    both[n % 2].request("PUT", "/v1/files/again.bin", body, {"Authorization": "Bearer " + token})
+    reply = both[n % 2].getresponse()
+    reply.read()
+    seen[reply.status] += 1
+print(", ".join(f"{count} {status}" for status, count in sorted(seen.items(), reverse=True)))
+PY
+expect_eq "$(cat "$LAB/again.out")" "1 201, 299 200" "one file after the other"
+
 say "what takes long does not keep an operator from what is short"
 FAULTY=$BUILD/selftests/repo/sluice-repod
 [ -x "$FAULTY" ] || skip "$FAULTY is not built"
@@ -165,4 +186,40 @@ expect_eq "$(cat "$LAB"/slow?.out)" "" "uploads that have ended"
 touch "$LAB/go-on"
 for job in "${slow[@]}"; do wait "$job"; done
 expect_eq "$(cat "$LAB"/slow?.out | fold -w 3 | sort | tr '\n' ' ')" "201 201 201 201 401 " "four were being finished, one came too late"
+
+say "a connection that is kept gets answers while what is under way ends"
+token=$("$REPO" token create last --role admin)
+rm "$LAB/go-on" "$LAB/steps"
+as "$token" /v1/files/last -T "$LAB/small.bin" >"$LAB/last.out" 2>&1 &
+last=$!
+wait_for 20 "an upload that is being finished" grep -qsx upload-sync "$LAB/steps"
+"$PYTHON" - "$PORT" "$token" "$LAB" >"$LAB/kept.out" 2>&1 <<'PY' &
+import http.client, pathlib, sys, time
+
+port, token, lab = sys.argv[1:]
+server = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
+
+
+def ask(method, path):
+    server.request(method, path, headers={"Authorization": "Bearer " + token})
+    server.auto_open = 0
+    reply = server.getresponse()
+    reply.read()
+    return reply.status
+
+
+try:
+    print(ask("GET", "/v1/publish"))
+    pathlib.Path(lab, "kept").touch()
+    while (status := ask("DELETE", "/v1/tokens/none")) == 404:
+        time.sleep(0.1)
+    print(status, ask("GET", "/v1/instructions"), ask("DELETE", "/v1/tokens/none"))
+finally:
+    pathlib.Path(lab, "go-on").touch()
+PY
+kept=$!
+wait_for 20 "a connection that is kept" test -e "$LAB/kept"
 repo_stop
+wait "$kept" || true
+expect_eq "$(tr '\n' ' ' <"$LAB/kept.out")" "200 503 200 503 " "what it was told"
+wait "$last" || true

@@ -323,6 +323,8 @@ static void finish(struct request *request)
 	}
 	upload_close(request->fd);
 	request->fd = -1;
+	/* Whoever has the answer may begin the next one before this request is cleared up. */
+	upload_release(repod->store, upload);
 	api_packages_reply(request, created ? 201 : 200, id);
 	snprintf(location, sizeof(location), "/v1/packages/%lld", (long long)id);
 	reply_header(request, MHD_HTTP_HEADER_LOCATION, location);
