@@ -21,7 +21,7 @@ static const struct route routes[] = {
 	{ "GET",    "/",                        ROLE_READER,   ROUTE_PAGE,                NULL, page_packages },
 	{ "GET",    "/log",                     ROLE_READER,   ROUTE_PAGE,                NULL, page_log },
 	{ "GET",    "/instructions",            ROLE_READER,   ROUTE_PAGE,                NULL, page_instructions },
-	{ "GET",    "/v1/status",               ROLE_READER,   0,                         NULL, api_status },
+	{ "GET",    "/v1/status",               ROLE_READER,   ROUTE_JOB,                 NULL, api_status },
 	{ "GET",    "/v1/log",                  ROLE_ADMIN,    0,                         NULL, api_log },
 	{ "PUT",    "/v1/files/*",              ROLE_UPLOADER, ROUTE_UPLOAD | ROUTE_SLOW,  api_uploads_put_begin, api_uploads_append },
 	{ "POST",   "/v1/uploads",              ROLE_UPLOADER, ROUTE_JSON | ROUTE_JOB,    NULL, api_uploads_create },

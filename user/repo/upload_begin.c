@@ -228,18 +228,12 @@ static int insert_session(struct db *db, const struct upload *upload, uint32_t m
 static int enter(struct db *db, struct store *store, struct upload *upload, uint32_t most,
 		 struct problem *problem)
 {
-	int err;
-
-	if (!upload->session) {
-		upload->next = store->arriving;
-		store->arriving = upload;
-		upload->arriving = true;
-		return 0;
-	}
-	/* The name must be on disk before the row that promises it. */
-	err = store_sync(store->uploads, "upload-dir-sync");
-	return err ? problem_errno(problem, err, "upload")
-		   : insert_session(db, upload, most, problem);
+	if (upload->session)
+		return insert_session(db, upload, most, problem);
+	upload->next = store->arriving;
+	store->arriving = upload;
+	upload->arriving = true;
+	return 0;
 }
 
 int upload_begin(struct db *db, struct store *store, struct upload *upload,
@@ -257,6 +251,13 @@ int upload_begin(struct db *db, struct store *store, struct upload *upload,
 	fault_point("upload-created");
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		problem_errno(problem, -errno, "upload");
+		goto fail;
+	}
+	/* A session's name must be on disk before the row that promises it; not with the lock, for
+	 * which those wait that serve connections. */
+	err = upload->session ? store_sync(store->uploads, "upload-dir-sync") : 0;
+	if (err) {
+		problem_errno(problem, err, "upload");
 		goto fail;
 	}
 	pthread_mutex_lock(&store->space);
