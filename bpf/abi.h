@@ -80,8 +80,9 @@ struct sl_verdicts {
 };
 
 /*
- * A tenant interface. The netns cookie is SO_NETNS_COOKIE's. Packed, like the other keys of the
- * guard: the kernel hashes three words of a key in each round (lib/jhash.h).
+ * A tenant interface. The netns cookie is SO_NETNS_COOKIE's. Every version has these two first, and
+ * tenant and l3_ifindex in struct sl_iface: the next one cleans up by them. Packed, like the other
+ * keys of the guard: the kernel hashes three words of a key in each round (lib/jhash.h).
  */
 struct sl_iface_key {
 	__u64 netns_cookie;

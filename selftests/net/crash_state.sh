@@ -5,7 +5,8 @@
 # What a parent leaves to a successor. A line a change, as long as what has changed, however many
 # tenants there are; written anew when most of it is superseded, or somebody has removed it; and at
 # any time as good as one written anew. A command that was answered is known after a crash at
-# once. A tenant that the file lacks is attached anew, under a number that nobody had.
+# once. A tenant that the file lacks is attached anew, under a number that nobody had. Maps of another
+# layout are taken away.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -145,3 +146,18 @@ served() { [ "$(tenant stream .state)" = attached ] && (expect_document stream 1
 wait_for 20 "a tenant that the file lacked to be served anew" served
 expect_ge "$(tenant stream .id)" $((id + 1)) "its number, after $id"
 expect_document fd 1024 "at the end"
+
+# ---- an earlier version whose maps were laid out otherwise -------------------------------------------------
+
+served_by_file() { (expect_document fd 1024) 2>/dev/null; }
+filters() { in_ns "$1" tc filter show dev qr0 ingress; }
+settled
+kill_sluiced
+bpftool map update pinned "/sys/fs/bpf/sluice/$INSTANCE/maps/abi" \
+	key hex 00 00 00 00 value hex 01 00 00 00 00 00 00 00
+sed -i 's/"abi": *[0-9]*/"abi":1/' "$state"
+expect_has "$(filters stream)" sl_steer "filters that the earlier one left"
+succeed
+wait_for 20 "the earlier one's tenant to be served anew" served_by_file
+expect_eq "$(filters stream)" "" "filters of a tenant that is known no more"
+expect_has "$(cat "$LAB/sluiced.log")" "maps of layout 1" "what the log says"

@@ -16,6 +16,7 @@
 #include "../../bpf/abi.h"
 #include "load.h"
 #include "notrack.h"
+#include "relics.h"
 
 #define GATE_WHY_MAX 256
 
@@ -115,9 +116,10 @@ int gate_raise_xdp(struct gate *gate, struct gate_load *load, enum gate_load_xdp
 /*
  * Removes what an earlier daemon of this instance left in the maps and in every namespace
  * that can be found by name or by process: filters, routes, XDP links, entries. Interfaces for
- * which keep() says so stay. Returns how many interfaces were cleaned, or -errno.
+ * which keep() says so stay. relics are interfaces of which the maps do not tell. Returns how many
+ * interfaces were cleaned, or -errno.
  */
-int gate_clean_stale(struct gate_load *load,
+int gate_clean_stale(struct gate_load *load, const struct relics *relics,
 		     bool (*keep)(const struct sl_iface_key *key, void *arg), void *arg);
 
 #endif

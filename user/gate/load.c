@@ -430,14 +430,14 @@ void gate_load_close(struct gate_load *load)
 }
 
 /* Removes every name in DIR/below, then the directory. */
-static int unpin_dir(const struct gate_load *load, const char *below)
+static int unpin_dir(const char *instance, const char *below)
 {
 	char path[PATH_MAX];
 	struct dirent *entry;
 	DIR *dir;
 	int err = 0;
 
-	snprintf(path, sizeof(path), "%s/%s", load->dir, below);
+	snprintf(path, sizeof(path), "%s/%s", instance, below);
 	dir = opendir(path);
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
@@ -453,20 +453,25 @@ static int unpin_dir(const struct gate_load *load, const char *below)
 	return err;
 }
 
-int gate_load_unpin(struct gate_load *load)
+int load_unpin(const char *instance)
 {
 	static const char *const below[] = { "links", "progs", "maps" };
 	int err, first = 0;
 
 	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++) {
-		err = unpin_dir(load, below[i]);
+		err = unpin_dir(instance, below[i]);
 		if (err && !first)
 			first = err;
 	}
-	if (rmdir(load->dir) < 0 && errno != ENOENT && !first)
+	if (rmdir(instance) < 0 && errno != ENOENT && !first)
 		first = -errno;
 	rmdir(LOAD_PINS); /* only when this was the last instance */
 	return first;
+}
+
+int gate_load_unpin(struct gate_load *load)
+{
+	return load_unpin(load->dir);
 }
 
 const struct gate_load_features *gate_load_features(const struct gate_load *load)

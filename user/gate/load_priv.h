@@ -63,6 +63,8 @@ void load_complaint_clear(void);
 /* Opens the ring buffer's reader. */
 int load_ring_open(struct gate_load *load);
 void load_ring_close(struct gate_load *load);
+/* Removes the pins of an instance, whose directory this is. 0 or the first -errno. */
+int load_unpin(const char *instance);
 /* Closes what gate_load_inspect() opened; harmless for others. */
 void load_inspect_close(struct gate_load *load);
 

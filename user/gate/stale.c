@@ -21,7 +21,7 @@
 
 struct stale_iface {
 	struct sl_iface_key key;
-	uint32_t tenant, l3_ifindex;
+	uint32_t l3_ifindex;
 	bool marked, visited;
 };
 
@@ -35,23 +35,42 @@ struct stale {
 	size_t ninodes;
 };
 
-static int collect(const struct sl_iface_key *key, const struct sl_iface *iface, void *arg)
+static int add(struct stale *stale, const struct stale_iface *iface)
 {
-	struct stale *stale = arg;
-	struct stale_iface *grown;
+	struct stale_iface *grown =
+		reallocarray(stale->ifaces, stale->count + 1, sizeof(*stale->ifaces));
 
-	if (stale->keep(key, stale->keep_arg))
-		return 0;
-	grown = reallocarray(stale->ifaces, stale->count + 1, sizeof(*stale->ifaces));
 	if (!grown)
 		return -ENOMEM;
 	stale->ifaces = grown;
-	stale->ifaces[stale->count++] = (struct stale_iface){ .key = *key,
-							      .tenant = iface->tenant,
-							      .l3_ifindex = iface->l3_ifindex,
-							      .marked = iface->mark };
+	stale->ifaces[stale->count++] = *iface;
 	stale->left = stale->count;
 	return 0;
+}
+
+static int collect(const struct sl_iface_key *key, const struct sl_iface *iface, void *arg)
+{
+	struct stale *stale = arg;
+
+	if (stale->keep(key, stale->keep_arg))
+		return 0;
+	return add(stale, &(struct stale_iface){ .key = *key,
+						 .l3_ifindex = iface->l3_ifindex,
+						 .marked = iface->mark });
+}
+
+static int collect_relics(struct stale *stale, const struct relics *relics)
+{
+	int err = 0;
+
+	/* What marked meant then is unknown; where there is no such rule, none is removed. */
+	for (size_t i = 0; !err && i < relics->count; i++)
+		err = add(stale, &(struct stale_iface){
+					 .key = { .netns_cookie = relics->list[i].netns_cookie,
+						  .ifindex = relics->list[i].ifindex },
+					 .l3_ifindex = relics->list[i].l3_ifindex,
+					 .marked = true });
+	return err;
 }
 
 /* Ids are copied first: the map must not change while it is walked. */
@@ -145,13 +164,15 @@ static void visit_all(struct stale *stale, const char *dir_path, bool processes)
 	closedir(dir);
 }
 
-int gate_clean_stale(struct gate_load *load,
+int gate_clean_stale(struct gate_load *load, const struct relics *relics,
 		     bool (*keep)(const struct sl_iface_key *key, void *arg), void *arg)
 {
 	struct stale stale = { .load = load, .keep = keep, .keep_arg = arg };
 	struct id_list tenants = { .stale = &stale };
 	int err = gate_load_iface_each(load, collect, &stale);
 
+	if (!err)
+		err = collect_relics(&stale, relics);
 	if (!err)
 		err = gate_load_tenant_each(load, collect_tenant, &tenants);
 	if (err)

@@ -143,6 +143,18 @@ static int open_load(struct sluiced *sluiced)
 	return complain(err, "BPF programs", why);
 }
 
+/* Nobody is left who could go on with maps of another layout: this program begins without them. */
+static int take_relics(struct sluiced *sluiced, struct relics *ret)
+{
+	int err = relics_take(sluiced->instance, ret);
+
+	if (!err && ret->layout)
+		log_warn("an earlier sluiced left maps of layout %u, this one has %u: they are "
+			 "removed, with the filters on %zu interfaces",
+			 ret->layout, SL_ABI_VERSION, ret->count);
+	return complain(err, "removing what an earlier version pinned", NULL);
+}
+
 static int start_modules(struct sluiced *sluiced, struct state *state)
 {
 	int control = state ? state->control_fd : -1;
@@ -242,10 +254,10 @@ static bool is_attached(const struct sl_iface_key *key, void *arg)
 }
 
 /* What a crashed parent left is not taken over but ended. The pins go as they always do. */
-static int clean(struct sluiced *sluiced)
+static int clean(struct sluiced *sluiced, const struct relics *relics)
 {
 	int ended = handover_discard(sluiced->run_dir);
-	int err = gate_clean_stale(sluiced->load, is_attached, sluiced);
+	int err = gate_clean_stale(sluiced->load, relics, is_attached, sluiced);
 	char path[sizeof(sluiced->run_dir) + sizeof("/control.sock")];
 
 	doctor_run_sweep(sluiced->run_dir);
@@ -258,7 +270,7 @@ static int clean(struct sluiced *sluiced)
 }
 
 /* Takes over what there is, then makes everything as it shall be. */
-static int begin(struct sluiced *sluiced, struct state *state)
+static int begin(struct sluiced *sluiced, struct state *state, const struct relics *relics)
 {
 	int err;
 
@@ -266,7 +278,7 @@ static int begin(struct sluiced *sluiced, struct state *state)
 		handover_adopt(sluiced, state);
 	doctor_run_sweep(sluiced->run_dir);
 	ports_begin(sluiced->ports);
-	err = gate_clean_stale(sluiced->load, is_attached, sluiced);
+	err = gate_clean_stale(sluiced->load, relics, is_attached, sluiced);
 	if (err > 0)
 		log_info("an earlier sluiced did not end in order: %d interfaces cleaned", err);
 	if (err < 0)
@@ -288,6 +300,7 @@ static int run(struct sluiced *sluiced, struct state *state, const struct sluice
 	       char **argv)
 {
 	struct signals signals = { .fd = -1, .watch.fd = -1 };
+	struct relics relics = { 0 };
 	bool taken = false;
 	int err = loop_init(&sluiced->loop);
 
@@ -301,14 +314,17 @@ static int run(struct sluiced *sluiced, struct state *state, const struct sluice
 			       "finding out what to execute in an upgrade", NULL);
 	if (!err)
 		err = load_configuration(sluiced, state);
+	if (!err && !state)
+		err = take_relics(sluiced, &relics);
 	if (!err)
 		err = open_load(sluiced);
 	if (!err && !options->clean)
 		err = start_modules(sluiced, state);
 	if (!err) {
 		taken = true;
-		err = options->clean ? clean(sluiced) : begin(sluiced, state);
+		err = options->clean ? clean(sluiced, &relics) : begin(sluiced, state, &relics);
 	}
+	relics_free(&relics);
 	if (!err && !options->clean) {
 		err = complain(loop_run(&sluiced->loop), "event loop", NULL);
 		notify_stopping(&sluiced->loop);

@@ -114,7 +114,9 @@ static int check_layout(json_t *root, char **ret_why)
 	if (!same)
 		return refuse(-EPROTO, ret_why,
 			      "version %.32s lays out its maps, counters or messages to workers in "
-			      "another way than " SLUICE_VERSION,
+			      "another way than " SLUICE_VERSION
+			      ": what it has cannot be taken over, "
+			      "a restart cuts connections",
 			      version ? version : "?");
 	return 0;
 }
