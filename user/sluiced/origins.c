@@ -26,9 +26,10 @@
 #include "state.h"
 #include "supervise.h"
 
-#define PENDING_MAX 1024 /* attempts, and answers that wait, per worker */
-#define DOWN_MS	    5000 /* an origin that failed is passed over for so long */
-#define FULL_MS	    10	 /* between tries while a unix socket's queue is full */
+#define PENDING_MAX  1024 /* attempts, and answers that wait, per worker */
+#define DOWN_MS	     5000 /* an origin that failed is passed over for so long */
+#define FULL_MS	     10 /* before another try while a unix socket's queue is full; each doubles it */
+#define FULL_MOST_MS 320
 
 struct attempt {
 	struct origins *origins;
@@ -41,6 +42,7 @@ struct attempt {
 	bool desperate;	  /* second round: those that are down, too */
 	int error;	  /* of the last one */
 	uint64_t full_ms; /* since when its queue is full; 0: it is not */
+	uint32_t wait_ms; /* before the next try of it */
 	int sock;
 	struct loop_watch ready;
 	struct loop_timer timeout;
@@ -298,7 +300,7 @@ static bool choose(struct attempt *attempt)
 {
 	uint32_t count = attempt->generation->conf->services[attempt->service].origins_count;
 
-	for (; attempt->tried < count; attempt->tried++, attempt->origin++) {
+	for (; attempt->tried < count; attempt->tried++, attempt->origin++, attempt->full_ms = 0) {
 		attempt->origin %= count;
 		if (attempt->desperate || current(attempt)->down_until_ms <= loop_now())
 			return true;
@@ -324,12 +326,17 @@ static bool await_room(struct attempt *attempt)
 {
 	uint64_t now = loop_now();
 
-	if (!attempt->full_ms)
+	if (!attempt->full_ms) {
 		attempt->full_ms = now;
+		attempt->wait_ms = FULL_MS;
+	}
 	if (now - attempt->full_ms >=
 	    attempt->generation->conf->services[attempt->service].connect_timeout)
 		return false;
-	loop_timer_start(&attempt->origins->sluiced->loop, &attempt->timeout, FULL_MS, on_full);
+	loop_timer_start(&attempt->origins->sluiced->loop, &attempt->timeout, attempt->wait_ms,
+			 on_full);
+	if (attempt->wait_ms < FULL_MOST_MS)
+		attempt->wait_ms *= 2;
 	return true;
 }
 
