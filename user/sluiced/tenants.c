@@ -102,9 +102,10 @@ uint32_t tenants_slots(const struct tenants *tenants)
 
 /* ---- the table ------------------------------------------------------------------------- */
 
-int tenants_grow(struct tenants *tenants)
+int tenants_grow(struct tenants *tenants, uint32_t least)
 {
-	uint32_t size = tenants->sluiced->generation->conf->limits.tenants;
+	uint32_t limit = tenants->sluiced->generation->conf->limits.tenants;
+	uint32_t size = limit > least ? limit : least;
 	struct tenant **slots;
 
 	if (size <= tenants->size)
@@ -147,7 +148,7 @@ static struct tenant *add(struct tenants *tenants, const struct tenant_want *wan
 	struct tenant *tenant;
 	uint32_t slot;
 
-	if (tenants_grow(tenants) || !find_slot(tenants, limit, &slot))
+	if (tenants_grow(tenants, 0) || !find_slot(tenants, limit, &slot))
 		return NULL;
 	tenant = calloc(1, sizeof(*tenant));
 	if (!tenant || want_copy(&tenant->want, want)) {

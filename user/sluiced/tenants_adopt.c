@@ -78,12 +78,12 @@ int tenants_adopt(struct tenants *tenants, struct tenant *tenant)
 {
 	struct gate *gate = &tenant->gate;
 	unsigned workers = listeners_of(gate);
-	int err = tenants_grow(tenants);
+	/* A limit that was lowered leaves those that are there. */
+	int err = tenants_grow(tenants, tenant->slot + 1);
 
 	if (err)
 		return err;
-	if (tenant->slot >= tenants->size || tenants->slots[tenant->slot] ||
-	    tenants_find(tenants, tenant->want.name))
+	if (tenants->slots[tenant->slot] || tenants_find(tenants, tenant->want.name))
 		return -ENOSPC;
 	tenants_enter(tenants, tenant);
 	if (!gate->attached)

@@ -18,8 +18,8 @@ struct tenants {
 	uint32_t part;
 };
 
-/* Makes room for as many as the configuration allows. 0 or -ENOMEM. */
-int tenants_grow(struct tenants *tenants);
+/* Makes room for as many as the configuration allows, and for least places. 0 or -ENOMEM. */
+int tenants_grow(struct tenants *tenants, uint32_t least);
 /* Into the table, at its slot, which is free. */
 void tenants_enter(struct tenants *tenants, struct tenant *tenant);
 

@@ -46,13 +46,19 @@ static int map_stats(struct worker *worker, int fd, uint32_t count)
 	return 0;
 }
 
+/* Tenants that a worker has room for: a limit that was lowered leaves those that are there. */
+static uint32_t places(const struct sluiced *sluiced)
+{
+	uint32_t limit = sluiced->generation->conf->limits.tenants;
+	uint32_t slots = tenants_slots(sluiced->tenants);
+
+	return slots > limit ? slots : limit;
+}
+
 /* The seals keep a worker from cutting the file short under the parent's mapping. */
 static int make_stats(struct worker *worker)
 {
-	uint32_t limit = worker->generation->conf->limits.tenants;
-	uint32_t slots = tenants_slots(worker->sluiced->tenants);
-	/* A limit that was lowered leaves those that are there. */
-	uint32_t count = slots > limit ? slots : limit;
+	uint32_t count = places(worker->sluiced);
 	int fd = memfd_create("sluice-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int err;
 
@@ -181,7 +187,7 @@ int worker_start(struct sluiced *sluiced, enum proto_role role, unsigned index, 
 		.uid = generation->uid,
 		.gid = generation->gid,
 		.descriptors = generation->conf->limits.connections * FDS_PER_CONNECTION +
-			       FDS_BESIDES + generation->conf->limits.tenants * 2 * SL_PORTS_MAX,
+			       FDS_BESIDES + places(sluiced) * 2 * SL_PORTS_MAX,
 	};
 	struct worker *worker = new_worker(sluiced, generation, role, index);
 	struct spawned spawned;
