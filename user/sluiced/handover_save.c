@@ -265,6 +265,9 @@ static int save(struct handover *handover)
 	}
 	if (has_changed(handover))
 		err = save_changes(handover);
+	/* What is half written anew may hold the room that a change needs. */
+	if (err)
+		abandon(handover);
 	/* Where that fails, the old one goes on being right; the next change tries again. */
 	if (!err && (handover->fresh.fd >= 0 || is_stale(handover)))
 		go_on(handover, false);
