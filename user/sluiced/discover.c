@@ -27,6 +27,7 @@
 
 #define WORK_MS	    1	/* pause in which others get the loop */
 #define WORK_BATCH  16	/* namespaces looked at in a go */
+#define TORN_MS	    50	/* a namespace that changed under a look may be changing still */
 #define RETRY_MS    5	/* a name that is no namespace yet */
 #define RETRIES	    400 /* then it is taken for a left-over file */
 #define SWEEP_MS    3000
@@ -41,6 +42,7 @@ struct discover {
 	unsigned part;
 	uint64_t own; /* inode of the namespace we live in */
 	bool stream;  /* supervise_apply() is due */
+	bool torn;    /* a namespace changed under a look */
 };
 
 /* ---- marked: to be looked at ------------------------------------------------------------ */
@@ -109,10 +111,12 @@ static void look(struct discover *discover, struct space *space)
 	err = settle_space(discover->sluiced, space, err ? err : ns, &discover->stream);
 	if (ns >= 0)
 		close(ns);
-	if (err == -EAGAIN)
-		mark(discover, space); /* it changed under the look */
-	else if (err == -ENOENT || err == -ESRCH)
+	if (err == -EAGAIN) {
+		discover->torn = true;
+		mark(discover, space);
+	} else if (err == -ENOENT || err == -ESRCH) {
 		spaces_forget(&discover->spaces, space);
+	}
 }
 
 /* ---- turns --------------------------------------------------------------------------------- */
@@ -132,7 +136,11 @@ static void on_work(struct loop_timer *timer)
 	}
 	if (spaces->dirty)
 		loop_timer_start(&discover->sluiced->loop, timer,
-				 spaces->dirty->retries ? RETRY_MS : WORK_MS, on_work);
+				 discover->torn		  ? TORN_MS
+				 : spaces->dirty->retries ? RETRY_MS
+							  : WORK_MS,
+				 on_work);
+	discover->torn = false;
 }
 
 static void list_name(const char *name, void *arg)

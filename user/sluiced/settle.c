@@ -106,9 +106,9 @@ static void serve(struct sluiced *sluiced, const struct space *space, const char
 	*stream |= fresh && want.bridge == CONF_BRIDGE_STREAM;
 }
 
-/* list is empty when the namespace is gone. */
+/* list is empty when the namespace is gone; torn: it may lack what is there. */
 static void settle(struct sluiced *sluiced, const struct space *space, const struct link_list *list,
-		   bool *stream)
+		   bool torn, bool *stream)
 {
 	struct tenants *tenants = sluiced->tenants;
 	struct tenant *tenant = NULL, *next;
@@ -120,6 +120,8 @@ static void settle(struct sluiced *sluiced, const struct space *space, const str
 	}
 	for (size_t i = 0; space->listed && i < list->count; i++)
 		serve(sluiced, space, list->names[i], stream);
+	if (torn)
+		return;
 	for (tenant = tenants_next_in(tenants, space->name, NULL); tenant; tenant = next) {
 		next = tenants_next_in(tenants, space->name, tenant);
 		if (!tenant->discovered || tenant->kept)
@@ -147,9 +149,9 @@ int settle_space(struct sluiced *sluiced, const struct space *space, int ns, boo
 	struct link_list list = { 0 };
 	int err = ns < 0 ? ns : list_links(ns, &list);
 
-	if (!err || err == -ENOENT || err == -ESRCH || err == -EINVAL)
-		settle(sluiced, space, &list, stream);
-	else if (err != -EAGAIN)
+	if (!err || err == -EAGAIN || err == -ENOENT || err == -ESRCH || err == -EINVAL)
+		settle(sluiced, space, &list, err == -EAGAIN, stream);
+	else
 		log_error("namespace %s cannot be looked into: %s", space->name, strerror(-err));
 	free(list.names);
 	return err;

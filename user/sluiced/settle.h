@@ -17,9 +17,10 @@ struct space;
 bool settle_concerns(const struct sluiced *sluiced, const struct space *space);
 /*
  * Brings the tenants of a namespace to what it holds. ns is its descriptor or -errno: why there is
- * none. 0 or -errno; of -ENOENT, -ESRCH and -EINVAL it is gone, and so are its tenants, else
- * nothing has changed; -EAGAIN: it changed under the look. *stream becomes true when a tenant came
- * or went whose bridge needs workers of its own: supervise_apply() is the caller's.
+ * none. 0 or -errno; of -ENOENT, -ESRCH and -EINVAL it is gone, and so are its tenants; -EAGAIN: it
+ * changed under the look, and what was not seen may be there; else nothing has changed. *stream
+ * becomes true when a tenant came or went whose bridge needs workers of its own: supervise_apply()
+ * is the caller's.
  */
 int settle_space(struct sluiced *sluiced, const struct space *space, int ns, bool *stream);
 
