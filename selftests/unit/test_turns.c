@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who is served next, by lib/turns.h: so many at once, nobody twice while another waits, and nobody
- * who is slow in the place of others. */
+/* Who is served next, by lib/turns.h: so many at once, nobody twice at a time, and nobody who is
+ * slow in the place of others. */
 #include <string.h>
 
 #include "../../user/lib/turns.h"
@@ -72,10 +72,50 @@ static void test_greedy(void)
 	CHECK_THAT(given == 1, "%zu", given);
 	turns_end(&turns, &asked[30], true, 12);
 	CHECK(turns_next(&turns, 12) == &asked[32]);
-	/* Alone, it gets all there is. */
+	/* Alone, it gets one after the other. */
 	turns_end(&turns, &asked[31], true, 13);
 	turns_end(&turns, &asked[32], true, 13);
-	CHECK(give(13) == 2);
+	CHECK(!give(13));
+	for (size_t i = 0; i < 30; i++)
+		if (asked[i].given) {
+			turns_end(&turns, &asked[i], true, 14);
+			break;
+		}
+	CHECK(give(14) == 1);
+}
+
+static void test_first(void)
+{
+	begin("who asks for a lot before the others leaves them the rest");
+	for (size_t i = 0; i < AT_ONCE; i++)
+		turns_ask(&turns, &asked[i], "evil", 64 * PIECE, 0);
+	CHECK(give(0) == 1);
+	ask(AT_ONCE, "n1", 1);
+	ask(AT_ONCE + 1, "n2", 1);
+	CHECK(give(1) == AT_ONCE - 1);
+	CHECK(asked[AT_ONCE].given && asked[AT_ONCE + 1].given);
+	turns_end(&turns, &asked[AT_ONCE], true, 2);
+	CHECK(!give(2));
+	ask(AT_ONCE, "n1", 3);
+	CHECK(turns_next(&turns, 3) == &asked[AT_ONCE]);
+}
+
+static void test_few(void)
+{
+	begin("among few everybody gets all there is");
+	turns_allow(&turns, AT_ONCE, TURNS_FEW);
+	for (size_t i = 0; i < 30; i++)
+		ask(i, "n1", 0);
+	CHECK(give(0) == 30);
+}
+
+/* One for each that there is, to names of their own. */
+static void ask_all(int64_t now)
+{
+	static const char *const names[AT_ONCE] = { "a", "b", "c" };
+
+	for (size_t i = 0; i < AT_ONCE; i++)
+		ask(i, names[i], now);
 }
 
 /* Ten transfers of that long each, in thousandths; then the queue is empty. */
@@ -92,8 +132,7 @@ static void test_slow(void)
 {
 	begin("who takes much longer than others does not hold them up");
 	measure(200);
-	for (size_t i = 0; i < AT_ONCE; i++)
-		ask(i, "slow", 1000);
+	ask_all(1000);
 	CHECK(give(1000) == AT_ONCE);
 	ask(AT_ONCE, "n1", 1001);
 	CHECK(!turns_next(&turns, 1600));
@@ -108,8 +147,7 @@ static void test_slow_link(void)
 {
 	begin("on a slow link nobody is slow");
 	measure(5000);
-	for (size_t i = 0; i < AT_ONCE; i++)
-		ask(i, "n1", 0);
+	ask_all(0);
 	CHECK(give(0) == AT_ONCE);
 	ask(AT_ONCE, "n2", 0);
 	CHECK(!turns_next(&turns, 9000));
@@ -126,8 +164,7 @@ static void test_cut(void)
 		CHECK(turns_next(&turns, 0) == &asked[0]);
 		turns_end(&turns, &asked[0], false, 1);
 	}
-	for (size_t i = 0; i < AT_ONCE; i++)
-		ask(i, "n1", 0);
+	ask_all(0);
 	CHECK(give(0) == AT_ONCE);
 	ask(AT_ONCE, "n2", 0);
 	CHECK(!turns_next(&turns, 2000));
@@ -169,6 +206,8 @@ int main(void)
 {
 	test_order();
 	test_greedy();
+	test_first();
+	test_few();
 	test_slow();
 	test_slow_link();
 	test_cut();

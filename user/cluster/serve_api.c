@@ -329,16 +329,24 @@ static void take_range(const struct request *request, struct blob *blob, uint64_
 	blob->end = last + 1;
 }
 
-/* Nodes that pass a piece on ask for their turn; false: it is not theirs. */
+/* Nodes that pass a piece on ask for their turn; false: it is not theirs. It lasts as long as one
+ * for a piece, whatever range is asked for. */
 static bool take_turn(struct request *request, uint64_t bytes)
 {
-	if (!*serve_argument(request, "turn") || bytes > PIECE_SIZE_MOST)
+	const struct bundle_manifest *manifest;
+	uint32_t most = PIECE_SIZE_LEAST;
+
+	if (!*serve_argument(request, "turn"))
 		return true;
 	pthread_mutex_lock(&request->serve->lock);
+	if (request->serve->bundle) {
+		manifest = bundle_manifest(request->serve->bundle);
+		most = pieces_size(manifest->blobs, manifest->blobs_count);
+	}
 	turns_allow(&request->serve->turns, SERVE_AT_ONCE, request->serve->config->nodes_count);
 	pthread_mutex_unlock(&request->serve->lock);
 	request->has_turn = turns_take(&request->serve->turns, &request->turn, request->node,
-				       (uint32_t)bytes, TURN_MS);
+				       bytes < most ? (uint32_t)bytes : most, TURN_MS);
 	return request->has_turn;
 }
 

@@ -14,13 +14,19 @@ static size_t count_pieces(const struct bundle_blob *blobs, size_t count, uint32
 	return pieces;
 }
 
+uint32_t pieces_size(const struct bundle_blob *blobs, size_t count)
+{
+	uint32_t size = PIECE_SIZE_LEAST;
+
+	while (size < PIECE_SIZE_MOST && count_pieces(blobs, count, size) > PIECE_COUNT_AIM + count)
+		size *= 2;
+	return size;
+}
+
 int pieces_make(const struct bundle_blob *blobs, size_t count, struct pieces *ret_pieces)
 {
-	struct pieces pieces = { .blobs_count = count, .size = PIECE_SIZE_LEAST };
+	struct pieces pieces = { .blobs_count = count, .size = pieces_size(blobs, count) };
 
-	while (pieces.size < PIECE_SIZE_MOST &&
-	       count_pieces(blobs, count, pieces.size) > PIECE_COUNT_AIM + count)
-		pieces.size *= 2;
 	pieces.blobs = calloc(count + 1, sizeof(*pieces.blobs));
 	pieces.first = calloc(count + 1, sizeof(*pieces.first));
 	if (!pieces.blobs || !pieces.first) {

@@ -38,7 +38,8 @@ struct piece {
 	uint32_t len;
 };
 
-/* The same for whoever has the same blobs. 0 or -ENOMEM. */
+/* The same for whoever has the same blobs: of each piece, and all of them, 0 or -ENOMEM. */
+uint32_t pieces_size(const struct bundle_blob *blobs, size_t count);
 int pieces_make(const struct bundle_blob *blobs, size_t count, struct pieces *ret_pieces);
 void pieces_free(struct pieces *pieces);
 /* A blob's index; SIZE_MAX: none has this digest. */

@@ -132,8 +132,23 @@ void turns_ask(struct turns *turns, struct turn *turn, const char *who, uint32_t
 	turns->waiting = turn;
 }
 
+static bool is_before(const struct turn *a, const struct turn *b)
+{
+	return a->last < b->last || (a->last == b->last && a->asked < b->asked);
+}
+
+/* Who asks each of its sources for one piece at a time needs no second turn. */
+static bool has_turn(const struct turns *turns, const char *who)
+{
+	for (const struct turn *turn = turns->running; turn; turn = turn->next)
+		if (turn->counts && !strcmp(turn->who, who))
+			return true;
+	return false;
+}
+
 struct turn *turns_next(struct turns *turns, int64_t now)
 {
+	bool few = turns->at_once == UINT_MAX;
 	struct turn *best = NULL;
 
 	if (!turns->waiting)
@@ -142,9 +157,10 @@ struct turn *turns_next(struct turns *turns, int64_t now)
 	if (turns->counting >= turns->at_once)
 		return NULL;
 	for (struct turn *turn = turns->waiting; turn; turn = turn->next)
-		if (!best || turn->last < best->last ||
-		    (turn->last == best->last && turn->asked < best->asked))
+		if ((!best || is_before(turn, best)) && (few || !has_turn(turns, turn->who)))
 			best = turn;
+	if (!best)
+		return NULL;
 	unlink_turn(&turns->waiting, best);
 	for (struct turn *turn = turns->waiting; turn; turn = turn->next)
 		if (!strcmp(turn->who, best->who))

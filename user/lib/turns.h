@@ -2,7 +2,7 @@
 /*
  * Who sends pieces to many takes turns with them: a few transfers at once, so that the first copies
  * are soon whole and can be passed on, instead of all of them at once, late. Next is who was served
- * longest ago, however often it asks.
+ * longest ago, however often it asks; nobody has two turns at a time.
  *
  * A transfer that takes much longer than most did waits for its receiver, not for the sender's
  * link: it goes on, and its turn is another's. So nobody who is slow, or pretends to be, holds up
@@ -46,10 +46,11 @@ struct turns {
 };
 
 void turns_init(struct turns *turns, unsigned at_once);
-/* So many at once to that many receivers; all, when they are few. */
+/* So many at once to that many receivers; all, however many are one's, when they are few. */
 void turns_allow(struct turns *turns, unsigned at_once, size_t receivers);
 
-/* A turn is asked for; it is the caller's, and stays in place until turns_end(). */
+/* A turn is asked for; it is the caller's, and stays in place until turns_end(). bytes: of a piece
+ * at most, since a turn lasts longer with them. */
 void turns_ask(struct turns *turns, struct turn *turn, const char *who, uint32_t bytes,
 	       int64_t now);
 /* Whose turn it is now; NULL: nobody's. */
