@@ -160,8 +160,8 @@ static void open_listeners(void)
 	}
 }
 
-/* A connection from the VM; from: a local port, or 0. -1 with errno when not made in 800 ms. */
-static int dial(bool v6, uint16_t port, uint16_t from)
+/* A connection from the VM; from: a local port, or 0. -1 with errno when not made in so many ms. */
+static int dial_within(int ms, bool v6, uint16_t port, uint16_t from)
 {
 	struct sockaddr_in local = { .sin_family = AF_INET, .sin_port = htons(from) };
 	struct sockaddr_storage address;
@@ -182,7 +182,7 @@ static int dial(bool v6, uint16_t port, uint16_t from)
 	if (!err && connect(wait.fd, (struct sockaddr *)&address, sizeof(address)) < 0 &&
 	    errno != EINPROGRESS)
 		err = errno;
-	if (!err && poll(&wait, 1, 800 * prog_slow()) != 1)
+	if (!err && poll(&wait, 1, ms * prog_slow()) != 1)
 		err = ETIMEDOUT;
 	if (!err)
 		getsockopt(wait.fd, SOL_SOCKET, SO_ERROR, &err, &len);
@@ -194,14 +194,19 @@ static int dial(bool v6, uint16_t port, uint16_t from)
 	return -1;
 }
 
-/* Which worker got it; its socket in *ret_fd. -1: none in 500 ms. */
+static int dial(bool v6, uint16_t port, uint16_t from)
+{
+	return dial_within(800, v6, port, from);
+}
+
+/* Which worker got it; its socket in *ret_fd. -1: none in 4 s. */
 static int accepted(bool v6, int *ret_fd)
 {
 	struct pollfd wait[WORKERS];
 
 	for (int worker = 0; worker < workers; worker++)
 		wait[worker] = (struct pollfd){ listeners[v6][worker], POLLIN, 0 };
-	if (poll(wait, workers, 500 * prog_slow()) < 1)
+	if (poll(wait, workers, 4000 * prog_slow()) < 1)
 		return -1;
 	for (int worker = 0; worker < workers; worker++) {
 		if (wait[worker].revents & POLLIN) {
@@ -227,7 +232,8 @@ static void test_connection(bool v6)
 	struct sl_verdicts before = prog_verdicts();
 	struct sockaddr_storage self = { 0 }, wanted = metadata(v6, 80, "gw0");
 	socklen_t len = sizeof(self);
-	int client = dial(v6, 80, 0), server = -1;
+	/* The first SYN may be lost while neighbours are still being resolved. */
+	int client = dial_within(4000, v6, 80, 0), server = -1;
 	char word[8] = "";
 
 	if (!prog_check(client >= 0 && accepted(v6, &server) >= 0, "%s: a connection", family))
