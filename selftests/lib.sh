@@ -36,6 +36,9 @@ NAMESPACES=()    # full names
 MOUNTED_BPFFS=
 SLOW=${SL_SLOW:-${SANITIZE:+4}}
 SLOW=${SLOW:-1}
+# Waits for what will come are limited against hanging alone, and long: where a machine's processors are
+# lent to others, nothing may run for seconds.
+PATIENCE=$((6 * SLOW))
 
 say() { [ -z "${V:-}" ] || printf '    %s\n' "$*" >&2; }
 
@@ -86,9 +89,10 @@ expect_exit() {
 		fail "$what: exit status $got, want $want; it said: $(head -c 300 "$LAB/expect.out")"
 }
 
-# wait_for SECONDS WHAT COMMAND…: until the command succeeds; fails when the time is over.
+# wait_for SECONDS WHAT COMMAND…: until the command succeeds; fails when the time, what it should take at
+# most, is over PATIENCE times.
 wait_for() {
-	local deadline=$((SECONDS + $1 * SLOW + 1)) what=$2
+	local deadline=$((SECONDS + $1 * PATIENCE + 1)) what=$2
 	shift 2
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $deadline ] || fail "waited in vain: $what"
@@ -123,7 +127,7 @@ alive() { [ -e "/proc/$1/stat" ] && ! grep -q ') Z ' "/proc/$1/stat" 2>/dev/null
 
 # end_pid PID [SECONDS]: SIGTERM, and SIGKILL when that is not heard in time. Returns its status.
 end_pid() {
-	local pid=$1 deadline=$((SECONDS + ${2:-5} * SLOW))
+	local pid=$1 deadline=$((SECONDS + ${2:-5} * PATIENCE))
 	kill -TERM "$pid" 2>/dev/null || true
 	while alive "$pid"; do
 		if [ $SECONDS -gt $deadline ]; then

@@ -93,8 +93,8 @@ start_oddorigin() {
 vm_curl() {
 	local tenant=$1
 	shift
-	in_ns "$tenant-vm" curl -q -sS --fail --noproxy '*' --connect-timeout $((5 * SLOW)) \
-		--max-time $((60 * SLOW)) "$@"
+	in_ns "$tenant-vm" curl -q -sS --fail --noproxy '*' --connect-timeout $((5 * PATIENCE)) \
+		--max-time $((60 * PATIENCE)) "$@"
 }
 
 # vm_raw TENANT ARGUMENT…: the odd client in the tenant's VM
@@ -112,7 +112,7 @@ vm_status() {
 	local tenant=$1
 	shift
 	in_ns "$tenant-vm" curl -q -sS --noproxy '*' -o /dev/null -w '%{http_code}' \
-		--connect-timeout $((5 * SLOW)) --max-time $((30 * SLOW)) "$@"
+		--connect-timeout $((5 * PATIENCE)) --max-time $((30 * PATIENCE)) "$@"
 }
 
 # expect_document TENANT DOCUMENT [WHAT [URL-PREFIX]]

@@ -42,7 +42,7 @@ dhcp() {
 		-O staticroutes -O router -O dns 2>>"$LAB/udhcpc.log"
 }
 get() { # VM DOCUMENT
-	expect_eq "$(in_ns "$1" curl -qsS --fail --noproxy '*' --max-time $((20 * SLOW)) "$META/$2" | sha256sum | cut -d ' ' -f 1)" \
+	expect_eq "$(in_ns "$1" curl -qsS --fail --noproxy '*' --max-time $((20 * PATIENCE)) "$META/$2" | sha256sum | cut -d ' ' -f 1)" \
 		"${SUM[$2]}" "document $2 in $1"
 }
 
