@@ -181,33 +181,35 @@ tools: $(TOOLS)
 
 tests: programs tools $(CRASH_TEST) $(UNIT_BIN) $(PROG_BIN) $(NET_BIN) ## build programs and tests
 
-# As root on a fresh machine these install what is missing, then build, then run.
+# As root on a fresh machine these install what is missing, then build, then run. They build on all
+# processors unless who calls says how many (-j).
+BUILD_ALL = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 deps:
 	@scripts/deps.sh
 
 demo: deps ## the main job, shown end to end (root; KEEP=1 leaves the lab up)
-	@$(MAKE) --no-print-directory programs tools
+	@$(BUILD_ALL) programs tools
 	@BUILD=$(BUILD) scripts/demo
 
 check: ## all tests (root; TESTS=pattern, SANITIZE=1)
 	@scripts/deps.sh deb
-	@$(MAKE) --no-print-directory tests $(if $(SANITIZE),,fuzzers)
+	@$(BUILD_ALL) tests $(if $(SANITIZE),,fuzzers)
 	@BUILD=$(BUILD) SANITIZE=$(SANITIZE) selftests/run $(TESTS)
 
 check-vm: deps ## the tests in virtual machines alone: Debian 12's and 13's kernels, real clients (root)
-	@$(MAKE) --no-print-directory tests
+	@$(BUILD_ALL) tests
 	@BUILD=$(BUILD) SANITIZE= selftests/run 'vm/*'
 
 check-cluster: deps ## the cluster at full size: machines that boot, etcd, PostgreSQL, Patroni (root)
 	@DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd-container mmdebstrap tcpdump openssh-client
-	@$(MAKE) --no-print-directory programs
+	@$(BUILD_ALL) programs
 	@BUILD=$(BUILD) CLUSTER=1 selftests/run 'cluster/*'
 
 # Whole programs beside run's cases: CASE names any of both kinds, and all run without one.
 BENCH_WHOLE := tenants moments scale flood raise packet agents cluster
 BENCH_CASES := $(filter-out $(BENCH_WHOLE),$(CASE))
 bench: deps ## compare with the direct path and with peers (root; CASE= SUBJECT= ROUNDS=)
-	@$(MAKE) --no-print-directory programs tools $(BENCH_BIN) $(BUILD)/selftests/prog/test_speed
+	@$(BUILD_ALL) programs tools $(BENCH_BIN) $(BUILD)/selftests/prog/test_speed
 ifneq ($(or $(BENCH_CASES),$(if $(CASE),,all)),)
 	@BUILD=$(BUILD) CASE='$(BENCH_CASES)' selftests/bench/run
 endif
@@ -216,7 +218,7 @@ endif
 
 SECONDS ?= 600
 soak: deps ## mixed traffic for SECONDS (default 600): memory and descriptors stay flat (root)
-	@$(MAKE) --no-print-directory programs tools
+	@$(BUILD_ALL) programs tools
 	@BUILD=$(BUILD) SOAK=$(SECONDS) V=1 selftests/net/soak.sh
 
 # libFuzzer targets, from the same sources as the programs; always clang.
@@ -258,7 +260,7 @@ build/fuzz/%: selftests/fuzz/%.c build/fuzz/libsluice.a $(wildcard selftests/fuz
 		build/fuzz/libsluice.a $(LIBS_LIB) -larchive
 
 fuzz: deps ## run every fuzz target for TIME seconds (default 60)
-	@$(MAKE) --no-print-directory fuzzers
+	@$(BUILD_ALL) fuzzers
 	@selftests/fuzz/run $(TIME)
 
 lint: programs ## format, shell, man pages, static analysis
