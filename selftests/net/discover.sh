@@ -102,13 +102,14 @@ serves q-two "the same name again"
 touch "/run/netns/$SL_ID-q-file"
 sleep 0.3
 rm "/run/netns/$SL_ID-q-file"
-DISCOVER_YAML="- {namespaces: $SL_ID-q-t*, interfaces: qr*, tenant: \"n{1}.{interface}\", fail: drop}"
+DISCOVER_YAML="- {namespaces: $SL_ID-q-t*o, interfaces: \"*\", tenant: \"n{1}o.{interface}\", fail: drop}"
 sluice_yaml | sed '/^ *$/d' >"$LAB/sluiced.yaml"
 sluice reload >>"$LAB/reload.log"
 soon "the end of what the rule brought" absent tone.qr0
 soon "what the new rule calls it" state_is nwo.qr0 attached
 expect_eq "$(tenant nwo.qr0 .fail)" drop "the new rule's policy"
 serves q-two "by the new rule"
+absent nwo.lo || fail "a loopback is taken for a VM's interface"
 
 # An upgraded daemon knows them for what they are.
 sluice upgrade >>"$LAB/reload.log" 2>&1 || fail "upgrade: $(tail -n 2 "$LAB/reload.log")"

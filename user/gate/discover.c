@@ -12,6 +12,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -298,7 +299,9 @@ int discover_each_link(void (*fn)(const char *name, void *arg), void *arg)
 			done = message->nlmsg_type == NLMSG_DONE ||
 			       message->nlmsg_type == NLMSG_ERROR;
 			torn |= message->nlmsg_flags & NLM_F_DUMP_INTR;
-			if (message->nlmsg_type != RTM_NEWLINK)
+			if (message->nlmsg_type != RTM_NEWLINK ||
+			    ((const struct ifinfomsg *)NLMSG_DATA(message))->ifi_flags &
+				    IFF_LOOPBACK)
 				continue;
 			name = find_attribute(message, sizeof(struct ifinfomsg), IFLA_IFNAME);
 			if (name && memchr(RTA_DATA(name), '\0', RTA_PAYLOAD(name)))

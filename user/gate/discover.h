@@ -59,8 +59,8 @@ int discover_read_links(int fd, void (*fn)(int32_t nsid, void *arg), void *arg);
 /* ---- what is there --------------------------------------------------------------------------- */
 
 /*
- * Calls fn for every interface of the current namespace. 0, or -EAGAIN when interfaces came or went
- * meanwhile, and others may be missing, or -errno.
+ * Calls fn for every interface of the current namespace but the loopback. 0, or -EAGAIN when
+ * interfaces came or went meanwhile, and others may be missing, or -errno.
  */
 int discover_each_link(void (*fn)(const char *name, void *arg), void *arg);
 

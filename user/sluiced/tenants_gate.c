@@ -63,6 +63,12 @@ static struct gate *neighbour(struct tenants *tenants, const struct gate *gate, 
 
 /* ---- one gate --------------------------------------------------------------------------- */
 
+/* What an interface may is no less than what one of its addresses may; 0 is no limit. */
+static uint32_t at_least(uint32_t interface, uint32_t address)
+{
+	return interface && interface < address ? address : interface;
+}
+
 struct gate_spec tenants_spec(struct tenants *tenants, const struct tenant *tenant)
 {
 	const struct conf *conf = tenants->sluiced->generation->conf;
@@ -83,8 +89,8 @@ struct gate_spec tenants_spec(struct tenants *tenants, const struct tenant *tena
 		.fail = want->fail == CONF_FAIL_DROP ? SL_FAIL_DROP : SL_FAIL_PASS,
 		.iface_rate = conf->guard.interface_rate,
 		.iface_burst = conf->guard.interface_burst,
-		.iface_syn_rate = conf->guard.interface_syn_rate,
-		.iface_syn_burst = conf->guard.interface_syn_burst,
+		.iface_syn_rate = at_least(conf->guard.interface_syn_rate, conf->guard.syn_rate),
+		.iface_syn_burst = at_least(conf->guard.interface_syn_burst, conf->guard.syn_burst),
 		.source_rate = conf->guard.source_rate,
 		.source_burst = conf->guard.source_burst,
 		.syn_rate = conf->guard.syn_rate,
