@@ -210,10 +210,48 @@ static void test_silence(void)
 	end();
 }
 
+/* So many seconds without a step, for apply and for the server alike: nobody is heard of. */
+static void stand(unsigned seconds)
+{
+	now += (int64_t)seconds * 1000;
+	CHECK(!schedule_step(&run));
+}
+
+static void test_standstill(void)
+{
+	unit_case = "a standstill of this machine is not the nodes' silence";
+	begin(CONFIG_PARALLEL);
+	report("n1", "base", "installing", 10);
+	report("n2", "base", "installing", 10);
+	pass(1, true, true);
+	pass(STEP_DEADLINE - 5, false, false);
+	stand(10 * DEADLINE);
+	CHECK(!run.failed && !run.aborted);
+	pass(1, true, true);
+	CHECK(!run.failed);
+
+	unit_case = "what came before and comes after it counts";
+	report("n1", "base", "installing", 20);
+	pass(1, true, true);
+	pass(2, true, false);
+	CHECK(run.failed == 1 && run.members[1].failed);
+	CHECK(strstr(run.members[1].why, "for 10 s, and no progress"));
+	CHECK(!run.members[0].failed);
+	end();
+
+	unit_case = "who stays silent is given up also when every look comes late";
+	begin(CONFIG_PARALLEL);
+	for (unsigned i = 0; i < DEADLINE && !run.members[1].failed; i++)
+		stand(5);
+	CHECK(run.failed == 2);
+	end();
+}
+
 int main(void)
 {
 	test_stream();
 	test_component();
 	test_silence();
+	test_standstill();
 	return unit_end();
 }

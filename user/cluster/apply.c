@@ -15,7 +15,6 @@
 #include "../lib/opt.h"
 #include "runs.h"
 
-#define LOOK_MS	 200
 #define FILE_MAX (1024 * 1024)
 
 static struct values {
@@ -171,7 +170,7 @@ static enum cluster_exit run_plan(struct cluster *cluster, char **arguments, uns
 
 static int follow(struct schedule *schedule)
 {
-	struct timespec pause = { 0, LOOK_MS * 1000000 };
+	struct timespec pause = { 0, SCHEDULE_LOOK_MS * 1000000 };
 	struct sigaction action = { .sa_handler = on_interrupt };
 	struct watch watch;
 	int err;

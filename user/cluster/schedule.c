@@ -44,13 +44,13 @@ static void fail(struct schedule *schedule, struct member *member, const char *i
 	schedule->aborted |= schedule->failed > schedule->config->max_failed;
 }
 
-static int add_member(struct member *member, const json_t *plan)
+static int add_member(struct schedule *schedule, struct member *member, const json_t *plan)
 {
 	const json_t *items = json_object_get(plan, "items"), *item;
 	size_t i;
 
 	member->plan = plan;
-	member->heard = member->moved = state_ticks();
+	member->heard = member->moved = schedule->now;
 	member->name = text(plan, "name");
 	member->count = json_array_size(items);
 	member->entries = calloc(member->count + 1, sizeof(*member->entries));
@@ -80,12 +80,13 @@ int schedule_begin(struct schedule *schedule, struct cluster *cluster, const str
 	schedule->plan = plan;
 	schedule->mode = mode;
 	schedule->started = state_now();
+	schedule->now = awake_ms(&schedule->awake, state_ticks(), SCHEDULE_LOOK_MS);
 	schedule->control_key = cluster_read(cluster, "control.key");
 	schedule->members = calloc(json_array_size(nodes) + 1, sizeof(*schedule->members));
 	err = schedule->control_key && schedule->members ? 0 : -ENOENT;
 	json_array_foreach (nodes, i, node)
 		if (!err)
-			err = add_member(&schedule->members[schedule->count++], node);
+			err = add_member(schedule, &schedule->members[schedule->count++], node);
 	for (i = 0; i < schedule->count && !err; i++)
 		if (!json_is_true(json_object_get(schedule->members[i].plan, "reachable")))
 			fail(schedule, &schedule->members[i], "", "its agent does not answer");
@@ -103,7 +104,8 @@ static struct entry *find_entry(struct member *member, const char *name)
 }
 
 /* A transfer that begins again and again is none. */
-static void note_progress(struct member *member, struct entry *entry, const json_t *row)
+static void note_progress(const struct schedule *schedule, struct member *member,
+			  struct entry *entry, const json_t *row)
 {
 	int64_t percent = json_integer_value(json_object_get(row, "percent"));
 	bool other = !is(entry, text(row, "state"));
@@ -111,7 +113,7 @@ static void note_progress(struct member *member, struct entry *entry, const json
 	if (!other && percent <= entry->most &&
 	    json_integer_value(json_object_get(row, "bytes")) <= entry->bytes)
 		return;
-	member->moved = state_ticks();
+	member->moved = schedule->now;
 	entry->most = other || percent > entry->most ? percent : entry->most;
 }
 
@@ -129,7 +131,7 @@ static int read_items(struct schedule *schedule, struct member *member)
 		entry = find_entry(member, text(row, "name"));
 		if (!entry)
 			continue;
-		note_progress(member, entry, row);
+		note_progress(schedule, member, entry, row);
 		snprintf(entry->state, sizeof(entry->state), "%s", text(row, "state"));
 		snprintf(entry->message, sizeof(entry->message), "%s", text(row, "message"));
 		entry->percent = json_integer_value(json_object_get(row, "percent"));
@@ -165,7 +167,7 @@ static void check_deadlines(struct schedule *schedule, struct member *member)
 {
 	const struct config *config = schedule->config;
 	const struct entry *entry = at_hand(member);
-	int64_t now = state_ticks();
+	int64_t now = schedule->now;
 	char why[sizeof(member->why)];
 
 	member->silent = now - member->heard > (int64_t)config->deadline * 1000;
@@ -212,7 +214,7 @@ static int read_member(struct schedule *schedule, struct member *member)
 		return err;
 	if (seen != member->seen) {
 		member->seen = seen;
-		member->heard = state_ticks();
+		member->heard = schedule->now;
 	}
 	for (size_t i = 0; i < member->count; i++)
 		if (is(&member->entries[i], "failed"))
@@ -302,6 +304,8 @@ int schedule_step(struct schedule *schedule)
 {
 	int err = 0;
 
+	/* After a standstill of this machine its server has yet to hear of the nodes, too. */
+	schedule->now = awake_ms(&schedule->awake, state_ticks(), SCHEDULE_LOOK_MS);
 	for (size_t i = 0; i < schedule->count && !err; i++)
 		err = read_member(schedule, &schedule->members[i]);
 	if (err || schedule->aborted)
@@ -315,7 +319,7 @@ int schedule_step(struct schedule *schedule)
 			continue;
 		err = documents_write(schedule, &schedule->members[i]);
 		schedule->members[i].changed = false;
-		schedule->members[i].moved = state_ticks();
+		schedule->members[i].moved = schedule->now;
 	}
 	return err;
 }

@@ -15,7 +15,10 @@
 #ifndef CLUSTER_SCHEDULE_H
 #define CLUSTER_SCHEDULE_H
 
+#include "../lib/clock.h"
 #include "plan.h"
+
+#define SCHEDULE_LOOK_MS 200 /* between two steps */
 
 struct entry {
 	const char *name, *action;
@@ -32,7 +35,7 @@ struct member {
 	struct entry *entries;
 	size_t count;
 	int64_t seen;	      /* when it was heard of, by the database */
-	int64_t heard, moved; /* ticks: when that, and what it reports, last changed */
+	int64_t heard, moved; /* awake ms: when that, and what it reports, last changed */
 	bool failed, silent;
 	bool told, changed; /* it has a document of this run; that is to be written anew */
 	char why[320];
@@ -45,6 +48,8 @@ struct schedule {
 	enum config_mode mode;
 	char run[DESIRED_RUN_LEN + 1];
 	int64_t started;
+	struct awake awake;
+	int64_t now; /* awake ms, of this step */
 	struct member *members;
 	size_t count, failed;
 	bool aborted; /* more failed than may: nothing more is released */
