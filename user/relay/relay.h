@@ -37,7 +37,9 @@ struct relay {
 	enum proto_role role;
 	bool draining;
 	int64_t drain_deadline_ms, pulse_ms;
-	int64_t now_ms; /* read once a turn */
+	int64_t now_ms;	   /* read once a turn; stands still when the process does */
+	int64_t looked_ms; /* CLOCK_MONOTONIC then */
+	unsigned unquiet;  /* turns since timers were looked at */
 
 	struct conf *conf;
 	struct route_table *routes;
