@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 240
+# timeout: 300
 #
 # The network scheme where systemd-networkd runs, on a machine that really booted: what the cluster
 # file says is what ip shows, by files that networkd itself names, and still so when networkd starts

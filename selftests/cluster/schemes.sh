@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 180
+# timeout: 240
 #
 # Network and storage schemes, compared with what ip and findmnt say: addresses, MTU, VLAN, routes;
 # a directory, a filesystem on a blank device. A device that holds something is refused and left

@@ -214,6 +214,8 @@ int network_keep(struct node *node);
 int network_let_go(struct node *node);
 int network_take_back(struct node *node);
 int network_remove(struct node *node, struct outcome *outcome);
+/* cluster_network_reach.c: does the control machine answer, within a minute or six tries? */
+bool network_reaches(const struct node *node);
 /* cluster_network_record.c: by ip, with a record of what was before; and back to that. */
 int network_ip_apply(struct work *work, const json_t *links);
 int network_ip_hold(struct node *node, const json_t *links);

@@ -15,12 +15,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../lib/clock.h"
 #include "../lib/fault.h"
 #include "../lib/log.h"
 
 #define FILE_TEXT 8192
-#define REACH_MS  20000
 
 static const char *text(const json_t *object, const char *key)
 {
@@ -172,27 +170,6 @@ static int reconfigure(const json_t *links, struct outcome *outcome)
 	return err;
 }
 
-static bool control_answers(const struct node *node)
-{
-	char paths[3][CLUSTER_PATH_MAX], url[160], *body, *why;
-	struct http http;
-	int64_t deadline = clock_ms(CLOCK_MONOTONIC) + REACH_MS;
-	long status;
-
-	node_http(node, &http, paths);
-	http.timeout = 5;
-	snprintf(url, sizeof(url), "%s/v1/ca", node->server);
-	do {
-		status = http_call(&http, url, NULL, &body, &why);
-		free(body);
-		free(why);
-		if (status == 200)
-			return true;
-		sleep(1);
-	} while (clock_ms(CLOCK_MONOTONIC) < deadline && !node->ending);
-	return false;
-}
-
 /* To what was before. err: why it did not come into force; 0: it cut us off. */
 static int take_back(struct work *work, int err)
 {
@@ -247,7 +224,7 @@ int network_apply(struct work *work)
 	if (!err)
 		err = by_hand ? network_ip_apply(work, links) : reconfigure(links, &work->outcome);
 	fault_point("network-set");
-	if (!err && control_answers(work->node)) {
+	if (!err && network_reaches(work->node)) {
 		if (by_hand)
 			err = network_ip_hold(work->node, links);
 		return err ? err : network_let_go(work->node);

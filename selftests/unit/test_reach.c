@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which network schemes are kept: control machines and links that are played here, by a clock that
+ * is played, too.
+ */
+#include <time.h>
+#include <unistd.h>
+
+static int play_clock(clockid_t clock, struct timespec *ret_now);
+static unsigned play_sleep(unsigned seconds);
+#define clock_gettime play_clock
+#define sleep	      play_sleep
+#include "../../user/agent/cluster_network_reach.c"
+#include "unit.h"
+
+#define NEVER INT64_MAX
+
+static struct node node = { .server = "https://10.9.0.1:8443" };
+
+static const struct {
+	const char *name;
+	int64_t answers_at; /* ms after the scheme was set */
+	int64_t try;	    /* ms that a try in vain takes */
+	int64_t stands_at;  /* during the try that is under way then; */
+	int64_t stands;	    /* it takes so much longer */
+	bool reached;
+} cases[] = {
+	{ "it answers at once", 0, 0, NEVER, 0, true },
+	{ "the link is up after a second", 1000, 0, NEVER, 0, true },
+	{ "spanning tree: refused until then", 30000, 0, NEVER, 0, true },
+	{ "spanning tree: nothing comes until then", 30000, 10000, NEVER, 0, true },
+	{ "it is busy for most of a minute", 55000, 10000, NEVER, 0, true },
+	{ "this machine stands for a minute", 70000, 100, 3000, 60000, true },
+	{ "it stands for a minute, then the link comes up", 100000, 0, 1000, 60000, true },
+	{ "no try takes less than a minute", 5 * 60000, 60000, NEVER, 0, true },
+	{ "refused for ever", NEVER, 0, NEVER, 0, false },
+	{ "nothing comes, ever", NEVER, 10000, NEVER, 0, false },
+	{ "nothing comes, and it stands for an hour", NEVER, 10000, 20000, 3600000, false },
+};
+static size_t at;
+static int64_t now;
+static unsigned tries;
+
+static int play_clock(clockid_t clock, struct timespec *ret_now)
+{
+	/* No machine has just been started. */
+	*ret_now =
+		(struct timespec){ .tv_sec = 5000 + now / 1000, .tv_nsec = now % 1000 * 1000000 };
+	return 0;
+}
+
+static unsigned play_sleep(unsigned seconds)
+{
+	now += (int64_t)seconds * 1000;
+	return 0;
+}
+
+void node_http(const struct node *unused, struct http *ret_http, char paths[3][CLUSTER_PATH_MAX])
+{
+	*ret_http = (struct http){ .timeout = 30 };
+}
+
+long http_call(const struct http *http, const char *url, const char *body, char **ret_body,
+	       char **ret_why)
+{
+	bool stands = now >= cases[at].stands_at && now < cases[at].stands_at + cases[at].stands;
+
+	CHECK(!strcmp(url, "https://10.9.0.1:8443/v1/ca"));
+	tries++;
+	*ret_body = *ret_why = NULL;
+	if (now >= cases[at].answers_at)
+		return 200;
+	now += cases[at].try + (stands ? cases[at].stands : 0);
+	return -1;
+}
+
+static void test_schemes(void)
+{
+	for (at = 0; at < sizeof(cases) / sizeof(cases[0]); at++) {
+		unit_case = cases[at].name;
+		now = 0;
+		tries = 0;
+		CHECK(network_reaches(&node) == cases[at].reached);
+		if (cases[at].reached)
+			continue;
+		CHECK_THAT(tries >= 6, "%u tries", tries);
+		CHECK_THAT(now - cases[at].stands >= 48000 && now - cases[at].stands <= 80000,
+			   "%lld ms", (long long)now);
+	}
+}
+
+static void test_end(void)
+{
+	unit_case = "the agent is to end";
+	at = 8;
+	now = 0;
+	tries = 0;
+	node.ending = true;
+	CHECK(!network_reaches(&node));
+	CHECK_THAT(tries == 1, "%u tries", tries);
+}
+
+int main(void)
+{
+	test_schemes();
+	test_end();
+	return unit_end();
+}

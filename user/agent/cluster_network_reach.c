@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Is the control machine reached by a new network scheme? A scheme that is good must not be taken
+ * back: a link that has just come up may carry nothing for half a minute (spanning tree, twice a
+ * forward delay of 15 s), a control machine with all its nodes at once, and little of a processor,
+ * takes seconds to answer, and either machine may stand still for a while.
+ */
+#include "cluster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../lib/clock.h"
+
+#define REACH_MS      60000
+#define TRY_SECONDS   10
+#define TRIES_LEAST   6
+#define PAUSE_SECONDS 1
+
+bool network_reaches(const struct node *node)
+{
+	char paths[3][CLUSTER_PATH_MAX], url[160], *body, *why;
+	const int64_t look = (TRY_SECONDS + PAUSE_SECONDS) * 1000;
+	struct awake awake = { 0 };
+	int64_t begun = awake_ms(&awake, clock_ms(CLOCK_MONOTONIC), look);
+	unsigned tries = 0;
+	struct http http;
+	long status;
+
+	node_http(node, &http, paths);
+	http.timeout = TRY_SECONDS;
+	snprintf(url, sizeof(url), "%s/v1/ca", node->server);
+	do {
+		status = http_call(&http, url, NULL, &body, &why);
+		free(body);
+		free(why);
+		if (status == 200)
+			return true;
+		tries++;
+		sleep(PAUSE_SECONDS);
+	} while (!node->ending &&
+		 (awake_ms(&awake, clock_ms(CLOCK_MONOTONIC), look) - begun < REACH_MS ||
+		  tries < TRIES_LEAST));
+	return false;
+}
