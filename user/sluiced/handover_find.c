@@ -21,7 +21,7 @@
 #include "worker.h"
 
 #define STATE_MAX (256u << 20)
-#define ANSWER_MS 3000
+#define ANSWER_MS 10000
 
 int handover_read(int fd, struct state **ret, char **ret_why)
 {

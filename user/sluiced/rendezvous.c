@@ -21,6 +21,7 @@
 #define DIRECTORY "workers"
 #define BACKLOG	  4
 #define END_MS	  5000
+#define STEP_MS	  100
 /* As many as any worker can have been given: families, ports, tenants. */
 #define LISTENERS_MAX (2 * SL_PORTS_MAX * 65536)
 
@@ -188,22 +189,29 @@ static int take_message(struct rendezvous *met, struct msg *msg)
 	}
 }
 
-static int hear(struct rendezvous *met, uint64_t deadline)
+/*
+ * What has come is heard, whatever the time: all of this may have stood still together. Charged are
+ * waits alone, each with no more than it was to last. So one that never stops talking has no more
+ * than its messages, which LISTENERS_MAX bounds, and the waits between them.
+ */
+static int hear(struct rendezvous *met, unsigned budget_ms)
 {
 	struct pollfd wait = { .fd = met->sock, .events = POLLIN };
 	static struct msg msg; /* 4 KiB; one thread */
 	int done = 0;
 
 	while (!done) {
-		uint64_t now = loop_now();
-		int got;
+		int got = msg_recv(met->sock, rules, sizeof(rules) / sizeof(rules[0]), &msg);
 
-		/* Also of one that never stops talking. */
-		if (now >= deadline)
-			return -ETIMEDOUT;
-		got = msg_recv(met->sock, rules, sizeof(rules) / sizeof(rules[0]), &msg);
 		if (got == -EAGAIN) {
-			poll(&wait, 1, (int)(deadline - now));
+			unsigned step = budget_ms < STEP_MS ? budget_ms : STEP_MS;
+			uint64_t began = loop_now(), took;
+
+			if (!step)
+				return -ETIMEDOUT;
+			poll(&wait, 1, (int)step);
+			took = loop_now() - began + 1; /* a part of one counts */
+			budget_ms -= took < step ? (unsigned)took : step;
 			continue;
 		}
 		if (got <= 0)
@@ -228,7 +236,7 @@ int rendezvous_call(const char *run_dir, pid_t pid, unsigned timeout_ms, struct 
 	if (connect(met.sock, (struct sockaddr *)&address, sizeof(address)))
 		err = -errno;
 	else
-		err = hear(&met, loop_now() + timeout_ms);
+		err = hear(&met, timeout_ms);
 	if (err) {
 		rendezvous_free(&met);
 		return err;

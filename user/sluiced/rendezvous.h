@@ -34,7 +34,8 @@ int rendezvous_sweep(const char *run_dir, bool (*keep)(pid_t pid, const void *ar
 /* SIGKILL, and waits until it has ended (bounded). */
 void rendezvous_end(pid_t pid);
 
-/* Becomes the worker's parent; waits up to timeout_ms for all it has. 0 or -errno. */
+/* Becomes the worker's parent; waits up to timeout_ms, in which both of them run, for all it has. 0
+ * or -errno. */
 int rendezvous_call(const char *run_dir, pid_t pid, unsigned timeout_ms, struct rendezvous *ret);
 void rendezvous_free(struct rendezvous *met);
 
