@@ -15,6 +15,7 @@
 #include "../lib/log.h"
 
 #define HELD_UP_MS 1000 /* a turn this long is worth a line: who asks us for something waits */
+#define CATCH_UP   1024 /* events at most that are taken before timers which are overdue */
 
 int loop_init(struct loop *loop)
 {
@@ -130,27 +131,56 @@ static void note_turn(uint64_t began)
 			 (unsigned long long)took, left_out);
 }
 
+/* 1: an event was handled, at *ret_began; 0: none came in time. Or -errno. */
+static int take_event(struct loop *loop, int timeout, uint64_t *ret_began)
+{
+	struct epoll_event event;
+	int n = epoll_wait(loop->epoll, &event, 1, timeout);
+
+	if (n < 0 && errno != EINTR)
+		return -errno;
+	*ret_began = loop_now();
+	if (n == 1) {
+		struct loop_watch *watch = event.data.ptr;
+
+		watch->ready(watch, event.events);
+	}
+	return n == 1;
+}
+
+/*
+ * After a standstill, ours or the whole machine's, what has come waits beside the timers that would
+ * call it missing: it goes first.
+ */
+static int catch_up(struct loop *loop, uint64_t *ret_began)
+{
+	int result = 1;
+
+	if (!loop->first || loop_now() < loop->first->due_ms + HELD_UP_MS)
+		return 0;
+	for (int i = 0; i < CATCH_UP && result == 1 && !loop->stopped; i++)
+		result = take_event(loop, 0, ret_began);
+	return result < 0 ? result : 0;
+}
+
 int loop_run(struct loop *loop)
 {
 	uint64_t began = loop_now();
 
 	while (!loop->stopped) {
-		struct epoll_event event;
-		int timeout = run_timers(loop);
-		int n;
+		int result = catch_up(loop, &began), timeout;
 
+		if (result < 0)
+			return result;
+		if (loop->stopped)
+			break;
+		timeout = run_timers(loop);
 		if (loop->stopped)
 			break;
 		note_turn(began);
-		n = epoll_wait(loop->epoll, &event, 1, timeout);
-		began = loop_now();
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n == 1) {
-			struct loop_watch *watch = event.data.ptr;
-
-			watch->ready(watch, event.events);
-		}
+		result = take_event(loop, timeout, &began);
+		if (result < 0)
+			return result;
 	}
 	return 0;
 }

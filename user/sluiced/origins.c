@@ -283,7 +283,7 @@ static void on_connected(struct loop_watch *watch, uint32_t events)
 		failed(attempt, ECONNRESET);
 }
 
-/* Timers come first in the loop: it may have connected while we were held up. */
+/* Timers come first in the loop, unless it stood for long: it may have connected meanwhile. */
 static void on_timeout(struct loop_timer *timer)
 {
 	struct attempt *attempt = container_of(timer, struct attempt, timeout);
