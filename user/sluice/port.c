@@ -12,7 +12,7 @@
 #include "render.h"
 
 #define LIST_MAX  1024
-#define WAIT_MS	  10000
+#define WAIT_MS	  40000 /* longer than a worker that hangs is left alone */
 #define LOOK_MS	  10
 #define NO_CHANGE "sluice port: a worker is slow: what changed is kept out until it has answered\n"
 

@@ -21,7 +21,7 @@
 #include "tenants.h"
 #include "worker.h"
 
-#define LATE_MS 5000 /* a worker that hangs is ended by its missing pulse at about this time */
+#define LATE_MS 5000 /* worth a line; a worker that hangs is ended later (patience.h) */
 
 struct binder {
 	struct sluiced *sluiced;

@@ -10,8 +10,7 @@
 #include <unistd.h>
 
 #include "doctor.h"
-
-#define SILENT_MS 2500 /* a worker says each second that it turns */
+#include "patience.h"
 
 static void look_at_kernel(struct doctor *doctor)
 {
@@ -188,8 +187,9 @@ static void look_at_worker(struct doctor *doctor, const json_t *worker)
 
 	if (now == 'T' || now == 't')
 		doctor_say(doctor, NULL, "worker", DOCTOR_FAIL,
-			   "its connections stand still, and new ones wait in its queue; sluiced "
-			   "replaces a worker that is silent for 5 s, which cuts them",
+			   doctor_text("its connections stand still; sluiced replaces a worker "
+				       "that is silent for %d s, which cuts them",
+				       PATIENCE_HANG_MS / 1000),
 			   doctor_text("kill -CONT %d", pid), "worker %d, pid %d, is stopped",
 			   index, pid);
 	else if ((!now || now == 'Z') && is_leaving(doctor, worker))
@@ -201,11 +201,19 @@ static void look_at_worker(struct doctor *doctor, const json_t *worker)
 			   doctor_text("sluice --instance %s status   # RESTARTS must not rise",
 				       doctor_word(doctor->instance)),
 			   "worker %d, pid %d, has ended", index, pid);
-	else if (silent > SILENT_MS && state && strcmp(state, "starting"))
+	else if (silent > PATIENCE_HANG_MS && state && strcmp(state, "starting"))
 		doctor_say(doctor, NULL, "worker", DOCTOR_FAIL,
-			   "its loop hangs; sluiced replaces it when it is silent for 5 s",
+			   "its loop hangs, and sluiced has not replaced it",
 			   doctor_text("kill -KILL %d", pid),
 			   "worker %d, pid %d, was last heard of %lld ms ago", index, pid, silent);
+	else if (silent > PATIENCE_SILENT_MS && state && strcmp(state, "starting"))
+		doctor_say(
+			doctor, NULL, "worker", DOCTOR_WARN,
+			doctor_text("it gets no processor, or hangs; its connections stand still, "
+				    "and sluiced replaces it when it is silent for %d s",
+				    PATIENCE_HANG_MS / 1000),
+			NULL, "worker %d, pid %d, was last heard of %lld ms ago", index, pid,
+			silent);
 	else if (json_integer_value(json_object_get(worker, "restarts")) > 0)
 		doctor_say(doctor, NULL, "worker", DOCTOR_WARN,
 			   "a worker ended that should not have; sluiced's log says how", NULL,

@@ -2,7 +2,8 @@
 /*
  * Slots and the workers in them. A worker that dies is replaced at once on the same listeners;
  * one that dies young twice in a row waits longer each time. On a reload the new worker of a
- * slot serves before the old one drains.
+ * slot serves before the old one drains. One that falls silent gets no new connections while
+ * another is well.
  */
 #include "supervise.h"
 
@@ -21,20 +22,18 @@
 #include "handover.h"
 #include "heap.h"
 #include "origins.h"
+#include "patience.h"
 #include "stats.h"
 #include "tenants.h"
 #include "worker_start.h"
 
 #define ROLES	 3
 #define CHECK_MS 1000
-#define PULSE_MS 5000  /* without a pulse for so long, a worker hangs */
-#define START_MS 20000 /* to become READY */
 /* A worker that lived shorter than this died quickly; the second time in a row it waits. */
-#define QUICK_MS     1000
-#define BACKOFF_MS   100
-#define BACKOFF_MAX  10000
-#define FAREWELL_MS  1000
-#define DRAIN_MARGIN 2000
+#define QUICK_MS    1000
+#define BACKOFF_MS  100
+#define BACKOFF_MAX 10000
+#define FAREWELL_MS 1000
 /*
  * How long a surplus slot's worker goes on accepting what was on its way to its listeners: longer
  * than the kernel keeps a silent connection to itself (DEFER_S in gate/listen.c).
@@ -48,6 +47,7 @@ struct slot {
 	struct worker *worker;
 	struct worker *replaced; /* of the generation before; drained when worker is READY */
 	unsigned restarts, quick;
+	bool spared; /* gets no new connections until worker is heard of again */
 	struct loop_timer retry, retire;
 };
 
@@ -102,6 +102,7 @@ static void start(struct slot *slot)
 	worker->next = supervise->workers;
 	supervise->workers = worker;
 	slot->worker = worker;
+	slot->spared = false;
 	publish(slot, worker->pid);
 	handover_touch(supervise->sluiced->handover);
 	handover_hurry(supervise->sluiced->handover);
@@ -176,6 +177,7 @@ static void apply_slot(struct slot *slot)
 	}
 	if (slot->retire.set) {
 		loop_timer_stop(&supervise->sluiced->loop, &slot->retire);
+		slot->spared = false;
 		if (slot->worker)
 			publish(slot, slot->worker->pid);
 	}
@@ -272,8 +274,9 @@ void supervise_listen(struct supervise *supervise, const struct tenant *tenant)
 		struct slot *slot = &supervise->slots[role][i];
 
 		if (slot->worker)
-			gate_publish_worker(&tenant->gate, supervise->sluiced->load, i,
-					    slot->retire.set ? 0 : (uint32_t)slot->worker->pid);
+			gate_publish_worker(
+				&tenant->gate, supervise->sluiced->load, i,
+				slot->retire.set || slot->spared ? 0 : (uint32_t)slot->worker->pid);
 	}
 }
 
@@ -320,23 +323,61 @@ struct worker *supervise_find(struct supervise *supervise, pid_t pid)
 	return worker;
 }
 
+static bool takes_more(const struct slot *slot, uint64_t now)
+{
+	return slot->worker && slot->worker->state == WORKER_SERVING && !slot->spared &&
+	       !slot->retire.set && !patience_silent(slot->worker, now);
+}
+
+/* Somebody else does what slot does, and is well. */
+static bool has_substitute(const struct slot *slot, uint64_t now)
+{
+	const struct slot *slots = slot->supervise->slots[slot->role];
+
+	for (unsigned i = 0; i < SL_WORKERS_MAX; i++)
+		if (&slots[i] != slot && takes_more(&slots[i], now))
+			return true;
+	return false;
+}
+
+static void spare(struct slot *slot, uint64_t now)
+{
+	const struct worker *worker = slot->worker;
+
+	/* A shared listener is whoever's that comes, and a BACK worker has none. */
+	if (slot->supervise->shared || slot->role == PROTO_ROLE_BACK || slot->retire.set ||
+	    !worker || worker->state != WORKER_SERVING ||
+	    patience_silent(worker, now) == slot->spared)
+		return;
+	if (!slot->spared && !has_substitute(slot, now))
+		return;
+	slot->spared = !slot->spared;
+	log_warn("worker %s/%u (pid %d) %s", worker_role_name(worker->role), worker->index,
+		 worker->pid,
+		 slot->spared ? "is silent: new connections go to others"
+			      : "is heard of again, and gets new connections");
+	publish(slot, slot->spared ? 0 : worker->pid);
+}
+
 /* Every second: the counters, and who has lost its pulse, or its deadline? */
 static void on_check(struct loop_timer *timer)
 {
 	struct supervise *supervise = container_of(timer, struct supervise, check);
-	uint64_t now = loop_now();
-	/* When it is ourselves who stood still, pulses wait unread: look again next time. */
-	bool late = now > timer->due_ms + CHECK_MS;
+	/* We stood still, and most likely they did, too. */
+	uint64_t now = loop_now(), late = now - timer->due_ms;
 
-	for (struct worker *worker = supervise->workers; worker && !late; worker = worker->next) {
-		if (worker->state == WORKER_STARTING && now - worker->started_ms > START_MS)
-			worker_kill(worker, "not ready in time");
-		else if (worker->state != WORKER_STARTING && now - worker->pulse_ms > PULSE_MS)
-			worker_kill(worker, "no pulse");
-		else if (worker->state == WORKER_DRAINING &&
-			 now > worker->drain_by_ms + DRAIN_MARGIN)
-			worker_kill(worker, "past its drain deadline");
+	for (struct worker *worker = supervise->workers; worker; worker = worker->next) {
+		const char *why;
+
+		if (late > CHECK_MS)
+			patience_lend(worker, late, now);
+		why = patience_over(worker, now);
+		if (why)
+			worker_kill(worker, why);
 	}
+	for (int role = 0; role < ROLES; role++)
+		for (unsigned i = 0; i < SL_WORKERS_MAX; i++)
+			spare(&supervise->slots[role][i], now);
 	stats_publish(supervise->sluiced);
 	heap_give_back(&supervise->heap);
 	loop_timer_start(&supervise->sluiced->loop, timer, CHECK_MS, on_check);
