@@ -23,7 +23,7 @@ static enum status run_reload(const struct common *common, char **arguments, int
 	return STATUS_OK;
 }
 
-#define UPGRADE_MS 60000
+#define UPGRADE_MS 120000
 #define LOOK_MS	   100
 
 /* 1: taken over (by *ret_version), 0: not yet, -1: it will not, and why has been said. */

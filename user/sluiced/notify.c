@@ -60,6 +60,12 @@ static uint64_t beat_interval(void)
 	return interval ? interval : 1;
 }
 
+void notify_alive(void)
+{
+	if (beat_interval())
+		notify("WATCHDOG=1");
+}
+
 void notify_ready(struct loop *loop)
 {
 	notify("READY=1");

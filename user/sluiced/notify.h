@@ -8,6 +8,8 @@ struct loop;
 /* We serve. From then on also says so every now and then, if the manager watches (WATCHDOG_USEC):
  * a loop that hangs is heard by its silence. */
 void notify_ready(struct loop *loop);
+/* Says so out of turn, before and after what takes its time. */
+void notify_alive(void);
 void notify_stopping(struct loop *loop);
 
 #endif

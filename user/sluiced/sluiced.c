@@ -274,8 +274,10 @@ static int begin(struct sluiced *sluiced, struct state *state, const struct reli
 {
 	int err;
 
-	if (state)
+	if (state) {
 		handover_adopt(sluiced, state);
+		notify_alive();
+	}
 	doctor_run_sweep(sluiced->run_dir);
 	ports_begin(sluiced->ports);
 	err = gate_clean_stale(sluiced->load, relics, is_attached, sluiced);

@@ -23,11 +23,12 @@
 #include "doctor_run.h"
 #include "handover.h"
 #include "metrics.h"
+#include "notify.h"
 #include "supervise.h"
 
 #define CHECK_MS    30000 /* the new program may be slow to load, not to decide */
 #define QUIET_MS    20	  /* between looks whether workers have read their messages */
-#define QUIET_TRIES 250
+#define QUIET_TRIES 1500
 #define FAILURE_MAX 512
 
 struct upgrade {
@@ -112,6 +113,7 @@ static void replace_program(struct upgrade *upgrade)
 		fcntl(fd, F_SETFD, 0);
 		setenv(UPGRADE_ENV, number, 1);
 		log_info("executing %s", upgrade->program);
+		notify_alive();
 		execv(upgrade->program, upgrade->argv);
 		err = errno;
 	}
