@@ -190,7 +190,7 @@ report=$(db "SELECT '{\"events\": [{\"seq\": 100000, \"item\": \"one\", \"id\": 
 	expect_eq "$(ask 1 $mine "$U/v1/facts" -d "{\"os\": \"$evil\", \"time\": 0}")" 204 "its facts"
 	expect_eq "$(ask 1 $mine "$U/v1/refused" -d "{\"document\": \"$(printf '0%.0s' {1..64})\", \"why\": \"$evil\"}")" 204 "its refusal"
 }
-{ ctl status || true; ctl plan --bundle "$LAB/2.sluice" || true; } >"$LAB/seen" 2>&1
+{ ctl status || true; ctl plan --wait 5 --bundle "$LAB/2.sluice" || true; } >"$LAB/seen" 2>&1
 expect_has "$(cat "$LAB/seen" "$LAB/serve.log")" "?]0;owned? ??2J ???gpj" "what is left of it"
 expect_fails "the terminal hears nothing" grep -q $'[\e\a]\|\u009b\|\u202e' "$LAB/seen" "$LAB/serve.log"
 

@@ -21,7 +21,7 @@ static struct values {
 	const char *file, *bundle, *mode, *run;
 	bool upgrade, failed, quiet;
 	uint32_t wait;
-} values = { .wait = 5 };
+} values = { .wait = STATE_AWAIT };
 
 #define FILE_OPTION                                                                                \
 	{                                                                                          \
@@ -40,7 +40,7 @@ static struct values {
 	}
 #define WAIT_OPTION                                                                                \
 	{                                                                                          \
-		OPT_NUMBER, 'w', "wait", "SECONDS", "for agents to answer (default 5)",            \
+		OPT_NUMBER, 'w', "wait", "SECONDS", "for agents to answer (default 20)",           \
 			offsetof(struct values, wait), 1, 600, NULL                                \
 	}
 #define MODE_OPTION                                                                                \

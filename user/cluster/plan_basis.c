@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "plan.h"
 
@@ -48,9 +47,8 @@ struct bundle *plan_bundle(struct cluster *cluster, const char *path, char **ret
 
 int plan_refresh(struct cluster *cluster, unsigned seconds, int64_t *ret_since)
 {
-	int64_t deadline = state_ticks() + (int64_t)seconds * 1000, missing = 1, before;
-	struct timespec pause = { 0, 100000000 };
 	char text[24], *last = state_meta(&cluster->state, "refresh");
+	int64_t before;
 	int err;
 
 	/* It only rises, also when this machine's clock was set back. */
@@ -59,11 +57,9 @@ int plan_refresh(struct cluster *cluster, unsigned seconds, int64_t *ret_since)
 	*ret_since = state_now() > before ? state_now() : before + 1;
 	snprintf(text, sizeof(text), "%lld", (long long)*ret_since);
 	err = state_meta_set(&cluster->state, "refresh", text);
-	while (!err && missing && state_ticks() < deadline) {
-		nanosleep(&pause, NULL);
-		err = state_number(&cluster->state, &missing,
-				   "SELECT count(*) FROM nodes WHERE polled < ? OR facts = ''", "i",
-				   *ret_since);
-	}
+	if (!err)
+		err = state_await_none(&cluster->state, seconds,
+				       "SELECT count(*) FROM nodes WHERE polled < ? OR facts = ''",
+				       *ret_since);
 	return err;
 }

@@ -4,23 +4,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../lib/opt.h"
 #include "documents.h"
 #include "renew.h"
 
-#define LOOK_MS 100
-
 static struct values {
 	bool ca;
 	uint32_t wait;
-} values = { .wait = 5 };
+} values = { .wait = STATE_AWAIT };
 
 static const struct opt renew_options[] = {
 	{ OPT_FLAG, 0, "ca", NULL, "the CA's as well; tokens given out before end",
 	  offsetof(struct values, ca), 0, 0, NULL },
-	{ OPT_NUMBER, 'w', "wait", "SECONDS", "for agents to renew (default 5)",
+	{ OPT_NUMBER, 'w', "wait", "SECONDS", "for agents to renew (default 20)",
 	  offsetof(struct values, wait), 0, 600, NULL },
 };
 
@@ -49,19 +46,6 @@ static int wake(struct cluster *cluster)
 	free(last);
 	snprintf(text, sizeof(text), "%lld", (long long)(now > before ? now : before + 1));
 	return state_meta_set(&cluster->state, "refresh", text);
-}
-
-static void wait_for_nodes(struct cluster *cluster)
-{
-	int64_t deadline = state_ticks() + (int64_t)values.wait * 1000, left = 1;
-	struct timespec pause = { 0, LOOK_MS * 1000000 };
-
-	while (left && state_ticks() < deadline &&
-	       !state_number(&cluster->state, &left, "SELECT count(*) FROM agents WHERE renew != 0",
-			     "")) {
-		if (left)
-			nanosleep(&pause, NULL);
-	}
 }
 
 static json_t *report_node(struct cluster *cluster, const char *name)
@@ -122,7 +106,8 @@ static enum cluster_exit run_renew(struct cluster *cluster, char **arguments, un
 	if (!err)
 		err = wake(cluster);
 	if (!err)
-		wait_for_nodes(cluster);
+		state_await_none(&cluster->state, values.wait,
+				 "SELECT count(*) FROM agents WHERE renew != ?", 0);
 	for (unsigned i = 0; i < config->nodes_count; i++)
 		if (wanted(config->nodes[i].name, arguments, count))
 			json_array_append_new(nodes, report_node(cluster, config->nodes[i].name));

@@ -27,6 +27,9 @@
 #define STATE_NODE_MAX	  63
 #define STATE_ADDRESS_MAX 63
 
+/* Seconds for agents to answer: one that lost its link dials again after up to 15. */
+#define STATE_AWAIT 20
+
 struct state {
 	sqlite3 *db;
 };
@@ -54,6 +57,11 @@ int state_end(struct state *state, int err);
 int state_run(struct state *state, json_t **ret_rows, const char *sql, const char *format, ...);
 /* The first column of the first row; -ENOENT without one. */
 int state_number(struct state *state, int64_t *ret_value, const char *sql, const char *format, ...);
+/*
+ * await.c: looks until the statement, whose one argument is value, yields 0; at most so many
+ * seconds, in which this machine does not stand still. 0 in both cases, or -errno.
+ */
+int state_await_none(struct state *state, unsigned seconds, const char *sql, int64_t value);
 /* malloc'd */
 char *state_text(struct state *state, const char *sql, const char *format, ...);
 
