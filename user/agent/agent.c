@@ -19,6 +19,7 @@
 
 #define KEYS_MAX  8192
 #define PAUSE_MAX 60
+#define WAIT_MAX  55 /* s; the relay waits 60 for an answer to begin */
 
 volatile sig_atomic_t agent_ending;
 
@@ -51,7 +52,7 @@ static const struct opt option_table[] = {
 	{ OPT_WORD, 0, "manager", "NAME", "default: apt where it is, else dnf",
 	  offsetof(struct agent_options, manager), 0, 0, managers },
 	{ OPT_NUMBER, 'w', "wait", "SECONDS", "how long one poll waits (default 55)",
-	  offsetof(struct agent_options, wait), 1, 60, NULL },
+	  offsetof(struct agent_options, wait), 1, WAIT_MAX, NULL },
 	{ OPT_FLAG, '1', "once", NULL, "do what there is to do, then end",
 	  offsetof(struct agent_options, once), 0, 0, NULL },
 	{ OPT_FLAG, 'v', "verbose", NULL, "log more", offsetof(struct agent_options, verbose), 0, 0,
@@ -217,7 +218,7 @@ int main(int argc, char **argv)
 					    .key_file = "/etc/sluice/agent.pub",
 					    .state = "/var/lib/sluice-agent",
 					    .sources = "/etc/apt/sources.list.d/sluice.list",
-					    .wait = 55 } };
+					    .wait = WAIT_MAX } };
 	struct opt_spec spec = {
 		.program = "sluice-agent",
 		.summary = "Follows signed instructions for this machine.",
