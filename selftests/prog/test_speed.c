@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS	   5
-#define FAR_BEYOND 10
+#define ROUNDS	    5
+#define MOST_ROUNDS 500 /* of which the processor is somebody else's for many */
+#define FAR_BEYOND  10
 
 static const struct {
 	const char *name, *program;
@@ -78,7 +79,9 @@ static void run(size_t i, uint32_t repeat)
 		frame_patch(&frame, 30, 4, cases[i].daddr);
 	if (cases[i].dport != 80)
 		frame_patch(&frame, 36, 2, cases[i].dport);
-	for (int round = 0; round < ROUNDS; round++) {
+	for (int round = 0;
+	     round < ROUNDS || (round < MOST_ROUNDS && best > cases[i].mark_ns * FAR_BEYOND);
+	     round++) {
 		prog_run(cases[i].program, &frame, repeat, &outcome);
 		if (outcome.ns < best)
 			best = outcome.ns;

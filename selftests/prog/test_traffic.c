@@ -194,19 +194,26 @@ static int dial_within(int ms, bool v6, uint16_t port, uint16_t from)
 	return -1;
 }
 
+/* Whoever is answered is answered at once, unless somebody holds up the machine. */
 static int dial(bool v6, uint16_t port, uint16_t from)
 {
-	return dial_within(800, v6, port, from);
+	return dial_within(60000, v6, port, from);
 }
 
-/* Which worker got it; its socket in *ret_fd. -1: none in 4 s. */
+/* Where silence is wanted. */
+static int dial_in_vain(bool v6, uint16_t port)
+{
+	return dial_within(800, v6, port, 0);
+}
+
+/* Which worker got it; its socket in *ret_fd. -1: none in a minute. */
 static int accepted(bool v6, int *ret_fd)
 {
 	struct pollfd wait[WORKERS];
 
 	for (int worker = 0; worker < workers; worker++)
 		wait[worker] = (struct pollfd){ listeners[v6][worker], POLLIN, 0 };
-	if (poll(wait, workers, 4000 * prog_slow()) < 1)
+	if (poll(wait, workers, 60000 * prog_slow()) < 1)
 		return -1;
 	for (int worker = 0; worker < workers; worker++) {
 		if (wait[worker].revents & POLLIN) {
@@ -233,7 +240,7 @@ static void test_connection(bool v6)
 	struct sockaddr_storage self = { 0 }, wanted = metadata(v6, 80, "gw0");
 	socklen_t len = sizeof(self);
 	/* The first SYN may be lost while neighbours are still being resolved. */
-	int client = dial_within(4000, v6, 80, 0), server = -1;
+	int client = dial(v6, 80, 0), server = -1;
 	char word[8] = "";
 
 	if (!prog_check(client >= 0 && accepted(v6, &server) >= 0, "%s: a connection", family))
@@ -273,9 +280,8 @@ static void test_spread(void)
 }
 
 /* The server closes first, the client comes again from the same port at once. */
-static void test_time_wait(const char *where)
+static int close_often(void)
 {
-	double start = now();
 	int good = 0;
 
 	for (int i = 0; i < 20; i++) {
@@ -290,9 +296,25 @@ static void test_time_wait(const char *where)
 			close(server);
 		}
 	}
-	prog_check(good == 40 && now() - start < 2 * prog_slow(),
+	return good;
+}
+
+/* A lost SYN costs each a second; a machine that is held up takes its time once or twice. */
+static void test_time_wait(const char *where)
+{
+	double took = 0, start;
+	int good = 0;
+
+	for (int tries = 0; tries < 10; tries++) {
+		start = now();
+		good = close_often();
+		took = now() - start;
+		if (good != 40 || took < 2 * prog_slow())
+			break;
+	}
+	prog_check(good == 40 && took < 2 * prog_slow(),
 		   "%s: 20 times from one port, server closing first: %d halves in %.2f s", where,
-		   good, now() - start);
+		   good, took);
 }
 
 /* How many of eight connections worker gets. */
@@ -331,6 +353,26 @@ static void set_fail(uint8_t policy)
 	prog_iface_put(&iface);
 }
 
+/* dial(), until it took one SYN: where the machine is held up for a second, another one is sent. */
+static int dial_passed(uint64_t *ret_passed)
+{
+	int client = -1, err;
+
+	for (int tries = 0; tries < 10; tries++) {
+		struct sl_verdicts before = prog_verdicts();
+
+		if (client >= 0)
+			close(client);
+		client = dial(false, 80, 0);
+		err = errno;
+		*ret_passed = ROSE(&before, fail_pass);
+		errno = err;
+		if (*ret_passed == 1)
+			break;
+	}
+	return client;
+}
+
 /* Parent and workers died: the maps stay as they were. Somebody listens on every address. */
 static void test_stranger(void)
 {
@@ -338,6 +380,7 @@ static void test_stranger(void)
 	struct sl_verdicts before;
 	int stranger = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), client;
 	const int one = 1;
+	uint64_t passed = 0;
 
 	for (int worker = 0; worker < workers; worker++)
 		close(listeners[0][worker]);
@@ -346,14 +389,12 @@ static void test_stranger(void)
 		prog_check(false, "a listener on every address: %m");
 		return;
 	}
-	before = prog_verdicts();
-	client = dial(false, 80, 0);
-	prog_check(client >= 0 && ROSE(&before, fail_pass) == 1,
-		   "ours are gone, fail: pass: a stranger answers");
+	client = dial_passed(&passed);
+	prog_check(client >= 0 && passed == 1, "ours are gone, fail: pass: a stranger answers");
 	close(client);
 	set_fail(SL_FAIL_DROP);
 	before = prog_verdicts();
-	client = dial(false, 80, 0);
+	client = dial_in_vain(false, 80);
 	prog_check(client < 0 && errno == ETIMEDOUT && ROSE(&before, fail_drop) >= 1,
 		   "ours are gone, fail: drop: the stranger is not asked");
 	set_fail(SL_FAIL_PASS);
@@ -363,18 +404,18 @@ static void test_stranger(void)
 static void test_no_listener(void)
 {
 	struct sl_verdicts before;
+	uint64_t passed = 0;
 	int client;
 
 	test_stranger();
 	for (int worker = 0; worker < workers; worker++)
 		del_listener(false, worker);
-	before = prog_verdicts();
-	client = dial(false, 80, 0);
-	prog_check(client < 0 && errno == ECONNREFUSED && ROSE(&before, fail_pass) == 1,
+	client = dial_passed(&passed);
+	prog_check(client < 0 && errno == ECONNREFUSED && passed == 1,
 		   "no listener, fail: pass: the namespace answers");
 	set_fail(SL_FAIL_DROP);
 	before = prog_verdicts();
-	client = dial(false, 80, 0);
+	client = dial_in_vain(false, 80);
 	prog_check(client < 0 && errno == ETIMEDOUT && ROSE(&before, fail_drop) >= 1,
 		   "no listener, fail: drop: silence");
 	set_fail(SL_FAIL_PASS);
@@ -395,7 +436,7 @@ static void test_xdp(enum gate_load_xdp mode)
 		return;
 	gate_load_iface_set_guard_at(prog_load, &prog_key, SL_GUARD_AT_XDP);
 	before = prog_verdicts();
-	client = dial(false, 81, 0);
+	client = dial_in_vain(false, 81);
 	prog_check(client < 0 && ROSE(&before, bad_port) >= 1 &&
 			   ROSE(&before, bad_port) == ROSE(&before, xdp_dropped),
 		   "%s: drops, and counts on the right interface", name);
@@ -406,7 +447,7 @@ static void test_xdp(enum gate_load_xdp mode)
 	gate_load_iface_set_guard_at(prog_load, &prog_key, SL_GUARD_AT_TC);
 	gate_load_detach_xdp(prog_load, &prog_key);
 	before = prog_verdicts();
-	client = dial(false, 81, 0);
+	client = dial_in_vain(false, 81);
 	prog_check(client < 0 && ROSE(&before, bad_port) >= 1 && ROSE(&before, xdp_dropped) == 0,
 		   "%s: lowered, TC drops again", name);
 }
