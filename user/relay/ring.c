@@ -15,7 +15,6 @@
 
 SANDBOX_ALLOW(io_uring_enter);
 SANDBOX_RING_OP(IORING_OP_POLL_ADD);
-SANDBOX_RING_OP(IORING_OP_POLL_REMOVE);
 SANDBOX_RING_OP(IORING_OP_ACCEPT);
 SANDBOX_RING_OP(IORING_OP_ASYNC_CANCEL);
 SANDBOX_RING_OP(IORING_OP_SPLICE);
@@ -123,11 +122,16 @@ static void tag_cancel(struct io_uring_sqe *sqe)
 	io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
 }
 
+/*
+ * Not IORING_OP_POLL_REMOVE: that leaves a poll armed, with -EALREADY, whose socket has just
+ * changed, by our own shutdown(2), say, to what it does not wait for (io_uring/poll.c,
+ * io_poll_disarm).
+ */
 void ring_poll_cancel(struct ring *ring, struct ring_tag tag)
 {
 	struct io_uring_sqe *sqe = take_sqe(ring);
 
-	io_uring_prep_poll_remove(sqe, tag_encode(tag));
+	io_uring_prep_cancel64(sqe, tag_encode(tag), 0);
 	tag_cancel(sqe);
 }
 
