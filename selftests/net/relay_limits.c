@@ -6,6 +6,7 @@
  * # timeout: 180
  */
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +16,10 @@
 #include "lib/ways.h"
 
 #define HOST "Host: 169.254.169.254\r\n"
-#define LIMITS                                                                                     \
+#define SHORT_TIMES                                                                                \
 	"limits: {head_timeout: 500, keepalive_timeout: 700, body_timeout: 500,\n"                 \
-	"  send_timeout: 1000, connections: 12, connections_per_client: 8}\n"
+	"  send_timeout: 1000}\n"
+#define FEW			     "limits: {connections: 12, connections_per_client: 8}\n"
 #define counter(bench, field, value) ways_counter(bench, offsetof(struct sl_relay, field), value)
 
 static struct response got;
@@ -44,11 +46,13 @@ static void drip_head(struct bench *bench)
 {
 	struct client *client = client_open(bench->port);
 
-	/* Each byte comes in time; the head as a whole does not. */
+	struct pollfd answer = { .fd = client->fd, .events = POLLIN };
+
+	/* Each byte comes in time; the head as a whole does not: that is told while they come. */
 	client_send(client, "GET /length/1 HTTP/1.1\r\n" HOST "X: ");
-	for (int i = 0; i < 8 && client_send(client, "a"); i++)
+	for (int i = 0; i < 300 && !poll(&answer, 1, 0) && client_send(client, "a"); i++)
 		ways_sleep(100);
-	client->timeout_ms = 100;
+	client->timeout_ms = 0;
 	client_read(client, false, &got);
 	expect(bench, got.status == 408 && got.end == CLIENT_COMPLETE);
 	client_close(client);
@@ -62,7 +66,7 @@ static void idle(struct bench *bench)
 	client_ask(client, "/length/5", "", &got);
 	expect_body(bench, &got, 5);
 	/* No 408: nobody asked anything. */
-	expect(bench, client_ended(client, 2000));
+	expect(bench, client_ended(client, 30000));
 	client_close(client);
 }
 
@@ -79,7 +83,7 @@ static void slow_body(struct bench *bench)
 
 static void slow_origin(struct bench *bench)
 {
-	client_get(bench->port, "/stall", &got);
+	client_get(bench->port, "/stall/hasty", &got);
 	expect(bench, got.status == 504 && got.end == CLIENT_COMPLETE);
 	still_serving(bench);
 }
@@ -89,8 +93,7 @@ static void no_reader(struct bench *bench)
 	struct client *client = client_open(bench->port);
 
 	client_send(client, "GET /length/50000000 HTTP/1.1\r\n" HOST "\r\n");
-	expect(bench, counter(bench, closed_timeout, 1) || counter(bench, closed_timeout, 1) ||
-			      counter(bench, closed_timeout, 1));
+	expect(bench, counter(bench, closed_timeout, 1));
 	client_close(client);
 	still_serving(bench);
 }
@@ -130,16 +133,19 @@ static void client_gone(struct bench *bench)
 
 	for (size_t i = 0; i < 3; i++) {
 		struct client *client = client_open(bench->port);
+		struct pollfd begun = { .fd = client->fd, .events = POLLIN };
 		char text[256];
 
 		snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n" HOST "\r\n", paths[i]);
 		client_send(client, text);
+		/* The answer is on its way. */
+		expect(bench, poll(&begun, 1, 30000) == 1);
 		ways_sleep(50);
 		if (i % 2)
 			client_close(client);
 		else
 			client_reset(client);
-		for (int wait = 0; wait < 100 && origin_broken(bench->origin) == broken; wait++)
+		for (int wait = 0; wait < 3000 && origin_broken(bench->origin) == broken; wait++)
 			ways_sleep(10);
 		expect(bench, origin_broken(bench->origin) > broken);
 		broken = origin_broken(bench->origin);
@@ -154,9 +160,10 @@ static void waiting_client_gone(struct bench *bench)
 	struct client *client = client_open(bench->port);
 
 	client_send(client, "GET /stall HTTP/1.1\r\n" HOST "\r\n");
+	expect(bench, counter(bench, requests, 1));
 	ways_sleep(50);
 	client_reset(client);
-	expect(bench, counter(bench, closed_client, 1) || counter(bench, closed_client, 1));
+	expect(bench, counter(bench, closed_client, 1));
 	still_serving(bench);
 }
 
@@ -166,18 +173,20 @@ static void drained(struct bench *bench)
 
 	client_ask(idle_one, "/length/1", "", &got);
 	expect_body(bench, &got, 1);
-	client_send(busy, "GET /slow/800 HTTP/1.1\r\n" HOST "\r\n");
+	client_send(busy, "GET /slow/6000 HTTP/1.1\r\n" HOST "\r\n");
+	expect(bench, counter(bench, requests, 2));
 	ways_sleep(100);
-	parent_drain(bench->parent, 5000);
+	parent_drain(bench->parent, 120000);
 	/* Closing it would race with its next request. */
 	expect(bench, !client_ended(idle_one, 100));
+	idle_one->timeout_ms = 30000;
 	client_ask(idle_one, "/length/2", "", &got);
 	expect_body(bench, &got, 2);
 	expect(bench, got.close);
 	client_read(busy, false, &got);
 	expect_body(bench, &got, 100);
 	expect(bench, got.close);
-	expect(bench, parent_wait(bench->parent, 2000));
+	expect(bench, parent_wait(bench->parent, 30000));
 	client_close(idle_one);
 	client_close(busy);
 }
@@ -187,9 +196,10 @@ static void drain_deadline(struct bench *bench)
 	struct client *client = client_open(bench->port);
 
 	client_send(client, "GET /length/80000000 HTTP/1.1\r\n" HOST "\r\n");
+	expect(bench, counter(bench, requests, 1));
 	ways_sleep(100);
 	parent_drain(bench->parent, 300);
-	expect(bench, parent_wait(bench->parent, 2000));
+	expect(bench, parent_wait(bench->parent, 30000));
 	client_read(client, false, &got);
 	expect(bench, got.end == CLIENT_RESET);
 	client_close(client);
@@ -202,6 +212,7 @@ static void detached(struct bench *bench)
 
 	client_ask(idle_one, "/length/1", "", &got);
 	client_send(busy, "GET /length/80000000 HTTP/1.1\r\n" HOST "\r\n");
+	expect(bench, counter(bench, requests, 2));
 	ways_sleep(100);
 	late = client_open(bench->port);
 	parent_unlisten(bench->parent, true);
@@ -234,13 +245,17 @@ static void orphaned(struct bench *bench)
 	parent_kill(bench->parent);
 }
 
-static const struct ways_case cases[] = {
+/* Of times that are over soon; what else a case asks is answered in less. */
+static const struct ways_case in_time[] = {
 	{ "408 for a head without end", slow_head },
 	{ "408 for a head that drips", drip_head },
 	{ "an idle connection is closed without a word", idle },
 	{ "408 for a body that does not come", slow_body },
 	{ "504 for an origin that does not answer", slow_origin },
 	{ "a client that reads nothing is let go", no_reader },
+};
+
+static const struct ways_case others[] = {
 	{ "503 without an origin", no_origin },
 	{ "503 over the limit for one client", too_many },
 	{ "the origin learns that the client has gone", client_gone },
@@ -253,5 +268,8 @@ static const struct ways_case cases[] = {
 
 int main(void)
 {
-	return ways_run(cases, sizeof(cases) / sizeof(cases[0]), LIMITS, true);
+	int first = ways_run(in_time, sizeof(in_time) / sizeof(in_time[0]), SHORT_TIMES, true);
+	int second = ways_run(others, sizeof(others) / sizeof(others[0]), FEW, true);
+
+	return first ? first : second;
 }

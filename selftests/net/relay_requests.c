@@ -84,13 +84,13 @@ static void half_close(struct bench *bench)
 	expect_body(bench, &got, 100);
 	client_read(client, false, &got);
 	expect_body(bench, &got, 300000);
-	expect(bench, client_ended(client, 2000));
+	expect(bench, client_ended(client, 30000));
 	client_close(client);
 
 	client = client_open(bench->port);
 	client_send(client, "GET /length/5 HTTP/1.1\r\nHo");
 	shutdown(client->fd, SHUT_WR);
-	expect(bench, client_ended(client, 2000));
+	expect(bench, client_ended(client, 30000));
 	client_close(client);
 }
 
@@ -200,7 +200,7 @@ static void early_answer(struct bench *bench)
 	expect(bench, got.close);
 	/* What is still sent does no harm to the answer, and the end is orderly. */
 	client_send_bytes(client, body, 100000);
-	expect(bench, client_ended(client, 2000));
+	expect(bench, client_ended(client, 30000));
 	client_close(client);
 	free(body);
 }
@@ -251,7 +251,7 @@ static void refused(struct bench *bench)
 			    (int)got.status, "Connection");
 		if (requests[i].closes) {
 			shutdown(client->fd, SHUT_WR);
-			ways_expect(bench, client_ended(client, 2000), requests[i].text,
+			ways_expect(bench, client_ended(client, 30000), requests[i].text,
 				    (int)got.status, "an orderly end");
 		}
 		client_close(client);

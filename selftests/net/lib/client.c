@@ -17,7 +17,7 @@ struct client *client_open(uint16_t port)
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port) };
 
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	client->timeout_ms = 10000;
+	client->timeout_ms = 30000;
 	client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (client->fd < 0 || connect(client->fd, (void *)&to, sizeof(to)) < 0) {
 		perror("client");

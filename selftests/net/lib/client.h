@@ -22,7 +22,7 @@ enum client_end {
 
 struct client {
 	int fd;
-	unsigned timeout_ms; /* of one read; default 10000 */
+	unsigned timeout_ms; /* of one read; default 30000 */
 	unsigned slow_ms;    /* a pause after each read of at most slow_bytes */
 	size_t slow_bytes;
 	char in[131072];

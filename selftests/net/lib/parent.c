@@ -295,7 +295,7 @@ static void await_ready(struct parent *parent)
 		while (!worker->ready) {
 			struct pollfd fd = { .fd = worker->sock, .events = POLLIN };
 
-			if (poll(&fd, 1, 30000) <= 0) {
+			if (poll(&fd, 1, 120000) <= 0) {
 				fprintf(stderr, "worker %u is not ready\n", i);
 				exit(1);
 			}
@@ -465,7 +465,7 @@ bool parent_stop(struct parent *parent)
 	bool good;
 
 	parent_drain(parent, 0);
-	good = parent_wait(parent, 5000);
+	good = parent_wait(parent, 30000);
 	for (unsigned i = 0; i < parent->count; i++)
 		if (parent->workers[i].pid > 0) {
 			fprintf(stderr, "worker %u does not end\n", i);

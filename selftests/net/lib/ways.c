@@ -46,7 +46,7 @@ void ways_sleep(unsigned ms)
 
 bool ways_counter(struct bench *bench, size_t offset, uint64_t value)
 {
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < 3000; i++) {
 		struct sl_relay counters = parent_counters(bench->parent);
 
 		if (*(__u64 *)((char *)&counters + offset) >= value)
@@ -67,9 +67,12 @@ static struct parent *start(const struct bench *bench, const char *extra)
 		 "routes:\n"
 		 "- {path: /, service: o, methods: [GET, HEAD, PUT, POST, DELETE]}\n"
 		 "- {path: /get-only, service: o}\n"
-		 "services:\n- name: o\n  response_timeout: 1500\n  idle_timeout: 1500\n"
-		 "  origins:\n  - address: \"tcp:127.0.0.1:%u\"\n",
-		 bench->way->engine, extra, origin_port(bench->origin));
+		 "- {path: /stall/hasty, service: hasty}\n"
+		 "services:\n"
+		 "- {name: o, origins: [{address: \"tcp:127.0.0.1:%u\"}]}\n"
+		 "- {name: hasty, response_timeout: 1500, idle_timeout: 1500,\n"
+		 "   origins: [{address: \"tcp:127.0.0.1:%u\"}]}\n",
+		 bench->way->engine, extra, origin_port(bench->origin), origin_port(bench->origin));
 	return parent_start(&setup);
 }
 

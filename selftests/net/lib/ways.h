@@ -38,6 +38,11 @@ struct ways_case {
  */
 int ways_run(const struct ways_case *cases, size_t count, const char *extra, bool fresh);
 
+/*
+ * One origin serves all of it: as service "o" with time enough, as "hasty", by paths that begin
+ * with /stall/hasty, in a second and a half.
+ */
+
 /* Notes a failure of the case, with what was expected. */
 #define expect(bench, condition) ways_expect(bench, condition, __FILE__, __LINE__, #condition)
 void ways_expect(struct bench *bench, bool good, const char *file, int line, const char *text);
@@ -47,7 +52,7 @@ void ways_expect(struct bench *bench, bool good, const char *file, int line, con
 void ways_expect_body(struct bench *bench, const struct response *response, uint64_t length,
 		      const char *file, int line);
 void ways_sleep(unsigned ms);
-/* Waits up to a second for a counter to reach at least value. */
+/* Waits up to half a minute for a counter to reach at least value. */
 bool ways_counter(struct bench *bench, size_t offset, uint64_t value);
 
 #endif
