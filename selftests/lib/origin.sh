@@ -101,7 +101,7 @@ vm_curl() {
 vm_raw() {
 	local tenant=$1
 	shift
-	in_ns "$tenant-vm" "$PYTHON" "$TOOLS/rawhttp.py" "$@"
+	in_ns "$tenant-vm" "$PYTHON" "$TOOLS/rawhttp.py" --timeout $((20 * PATIENCE)) "$@"
 }
 
 # vm_sum TENANT URL…: SHA-256 of what curl gets

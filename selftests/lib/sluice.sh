@@ -35,8 +35,6 @@ $RELAY_YAML"
   identity: sluice
   origins: [{address: \"unix:$LAB/nginx.sock\"}]
 - name: odd
-  response_timeout: 3000
-  idle_timeout: 3000
   origins: [{address: \"tcp:$MGMT_IP:8081\"}]
 $SERVICES_YAML"
 	section routes "- {path: /, service: web, methods: [GET, HEAD, PUT, POST]}

@@ -23,6 +23,7 @@ LOG_YAML="access: $LAB/access"
 lines() { sluice log --lines 0 --tenant "$1" --json | jq -r "$2"; }
 count() { lines "$1" "select($2) | .id" | wc -l; }
 has() { [ "$(count "$1" "$2")" -ge 1 ]; }
+are() { [ "$(count "$vm" true)" -ge "$1" ]; }
 # A line is written when the exchange is over, which the client may know a moment earlier.
 expect_line() { wait_for 5 "a line in the access log with $2" has "$1" "$2"; }
 
@@ -35,7 +36,7 @@ check() {
 	expect_eq "$(vm_status "$vm" "$META/missing")" 404 "missing $where"
 	expect_eq "$(vm_status "$vm" --path-as-is "$META/a%22%20b%0a%00")" 400 "odd path $where"
 	printf 'GET / HTTP/1.1\r\nHost : x\r\n\r\n' | vm_raw "$vm" --half-close raw >/dev/null
-	vm_raw "$vm" abort 20 /odd/drip/300/5 >/dev/null
+	vm_raw "$vm" abort 20 /odd/drip/6000/5 >/dev/null
 	vm_curl "$vm" -o /dev/null -T "$LAB/docs/1048576" "$META/upload/$bridge-log"
 	expect_fails "a cut response $where" vm_curl "$vm" -o /dev/null "$META/odd/cut-length/100000"
 
@@ -48,12 +49,13 @@ check() {
 	expect_line "$vm" '.status == 404 and .path == "/missing" and .end == "complete"'
 	expect_line "$vm" '.status == 400 and .end == "protocol" and .path == "/a%22%20b%0a%00"'
 	expect_line "$vm" '.status == 400 and .end == "protocol" and .path == "" and .method == ""'
-	expect_line "$vm" '.end == "client" and .status == 200 and .path == "/odd/drip/300/5"'
+	expect_line "$vm" '.end == "client" and .status == 200 and .path == "/odd/drip/6000/5"'
 	expect_line "$vm" '.method == "PUT" and .in > 1048576 and .status < 300'
 	expect_line "$vm" '.end == "origin" and .status == 200'
 	if [ "$bridge" = fd ]; then
 		expect_line "$vm" ".origin == \"tcp:$MGMT_IP:80\" and .status == 200"
 	fi
+	wait_for 5 "lines for 10 requests $where" are 10
 	expect_eq "$(count "$vm" true)" 10 "lines for 10 requests $where"
 	out=$(sluice log --tenant "$vm" --lines 1)
 	expect_has "$out" " tenant=$vm client=$VM_IP:" "text $where"
@@ -111,28 +113,35 @@ wait_for 10 "the follower to print every line" followed
 stop follower
 
 # Workers that finish what they have, after a reload or under another parent, change over as well.
-late_line() { # WHAT BYTES COMMAND…
-	local what=$1 path=/odd/drip/$2/20
+late_line() { # WHAT NUMBER COMMAND…
+	local what=$1 number=$2 path=/odd/wait/100/$2
 	shift 2
 	start drip in_ns fd-vm curl -qs --noproxy '*' -o /dev/null "$META$path"
-	open_are() { [ "$(tenant fd .relay.open)" -ge 1 ]; }
-	wait_for 5 "a transfer to begin" open_are
+	wait_for 5 "a transfer to begin" grep -qx "waits for $number" "$LAB/oddorigin.log"
 	"$@" >/dev/null
 	mv "$LAB/access" "$LAB/access.before"
 	sluice log rotate >/dev/null
+	wait_for 5 "all workers to change over" changed_over
+	vm_curl fd "$META/odd/go/$number"
 	collect drip || fail "a transfer across: $what"
 	late() { grep -q "$path.*end=complete" "$LAB/access"; }
 	wait_for 5 "a line of an older worker in the new file, after: $what" late
 	rm "$LAB/access.before"
 }
-late_line "a reload" 100 sluice reload
+changed_over() {
+	local pid
+	for pid in $(worker_pids); do
+		! grep -qx "$LAB/access.before" < <(readlink "/proc/$pid"/fd/*) || return
+	done
+}
+late_line "a reload" 1 sluice reload
 crash() {
 	kill_sluiced
 	# Not start_sluiced: that would wait until the workers it takes over have finished.
 	start sluiced "$BUILD/sluiced" --config "$LAB/sluiced.yaml" --instance "$INSTANCE"
 	wait_for 15 "the parent's successor" sluice status
 }
-late_line "a crash of the parent" $((200 * SLOW)) crash
+late_line "a crash of the parent" 2 crash
 stop_sluiced
 
 # ---- a flood ----------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ for engine in $ENGINES; do
 		expect_document port $size "bridge port, IPv6 ($engine)" "http://[fe80::a9fe:a9fe%25eth0]/"
 	done
 	# Bystanders: the neighbour on the bridge is reached as before.
-	in_ns port-vm ping -q -c 1 -W 2 192.168.0.11 >/dev/null || fail "VMs of the bridge are apart"
+	in_ns port-vm ping -q -c 1 -W $((5 * PATIENCE)) 192.168.0.11 >/dev/null || fail "VMs of the bridge are apart"
 	stop_sluiced
 done
 

@@ -25,7 +25,7 @@ done
 expect_eq "$(bpf_verdict fd syn_budget)" 0 "SYNs of a crawl over the budget"
 
 start flood in_ns fd-vm "$BUILD/tools/flood" --interface eth0 --to "$(mac_of fd qr0)" \
-	--kind syn --count 60000 --seconds 30 --rate 20000
+	--kind syn --count 60000 --seconds 60 --rate 20000
 over() { [ "$(bpf_verdict fd syn_budget)" -ge 1000 ]; }
 wait_for 10 "the flood to be over its budget" over
 expect_document stream 1024 "another tenant under the flood"

@@ -38,7 +38,7 @@ refused() {
 	for tenant in $TENANTS; do
 		for address in 169.254.169.254 0.0.0.0; do
 			expect_fails "a stranger on $address in $tenant, $1" \
-				in_ns "$tenant" timeout 10 "$PYTHON" "$LAB/stranger.py" $address
+				in_ns "$tenant" timeout $((10 * PATIENCE)) "$PYTHON" "$LAB/stranger.py" $address
 			expect_has "$(cat "$LAB/expect.out")" "Address already in use" "why, $1"
 		done
 		expect_document "$tenant" 1024 "$1"
@@ -66,7 +66,7 @@ done
 # Listeners as an older daemon left them: root's, which root may join.
 find -L "/proc/$(pid_of sluiced)/fd" -maxdepth 1 -uid 64999 -type s -exec chown 0 {} + 2>/dev/null
 for tenant in $TENANTS; do
-	in_ns "$tenant" timeout 10 "$PYTHON" "$LAB/stranger.py" 169.254.169.254 once ||
+	in_ns "$tenant" timeout $((10 * PATIENCE)) "$PYTHON" "$LAB/stranger.py" 169.254.169.254 once ||
 		fail "root cannot join root's listeners in $tenant: this test does not see what it is for"
 done
 sluice upgrade >>"$LAB/upgrade.log" 2>&1 || fail "upgrade: $(cat "$LAB/upgrade.log")"

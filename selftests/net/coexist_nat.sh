@@ -60,7 +60,7 @@ for tenant in plain masquerade neutron later bridged; do
 	for size in 1024 $((4 * MIB)); do
 		expect_document $tenant $size "$tenant"
 	done
-	in_ns $tenant-vm curl -qsS --fail --noproxy '*' -o /dev/null --max-time 10 -g "http://[fe80::a9fe:a9fe%25eth0]/1024" ||
+	in_ns $tenant-vm curl -qsS --fail --noproxy '*' -o /dev/null --max-time $((10 * PATIENCE)) -g "http://[fe80::a9fe:a9fe%25eth0]/1024" ||
 		fail "$tenant over IPv6"
 done
 tracked() { in_ns "$1" cat /proc/net/nf_conntrack 2>/dev/null | grep -c 169.254.169.254 || true; }

@@ -24,7 +24,7 @@ PY
 odd=$'th\xff\e[31m'
 ln -s "$(readlink -f "$PYTHON")" "$LAB/$odd"
 start theirs in_ns $vm "$LAB/$odd" "$LAB/theirs.py"
-theirs() { [ "$(vm_curl $vm --max-time 5 "$META/whoami")" = theirs ]; }
+theirs() { [ "$(vm_curl $vm --max-time $((5 * PATIENCE)) "$META/whoami")" = theirs ]; }
 wait_for 5 "their server" theirs
 
 start_sluiced

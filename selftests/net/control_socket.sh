@@ -14,7 +14,7 @@ socket=/run/sluice/$INSTANCE/control.sock
 
 mkfifo "$LAB/fifo"
 as_stranger() { setpriv --reuid 64998 --regid 64998 --clear-groups -- "$@"; }
-ask() { socat -t 3 - "UNIX-CONNECT:$socket"; }
+ask() { socat -t $((5 * PATIENCE)) - "UNIX-CONNECT:$socket"; }
 
 expect_eq "$(stat -c %u "$socket")" 0 "owner of the control socket"
 case $(stat -c %a "$socket") in *[1-7]) [ "$(stat -c %a "/run/sluice/$INSTANCE")" != 755 ] ||
@@ -66,7 +66,7 @@ ask = b'{"command": "status"}\n'
 held, busy = [], 0
 for i in range(100):
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(20)
+    s.settimeout(120)
     s.connect(sys.argv[1])
     try:
         s.sendall(ask)
@@ -87,13 +87,13 @@ def flood(s):
             assert json.loads(lines.readline())["ok"]
 for s in held[:4]:
     threading.Thread(target=flood, args=(s,), daemon=True).start()
-time.sleep(60)
+time.sleep(6000)
 PY
 start readers as_reader "$PYTHON" "$LAB/hold.py" "$socket"
 wait_for 20 "readers to hold all they can" grep -q ready "$LAB/readers.log"
 expect_eq "$(cut -d ' ' -f 2,3 "$LAB/readers.log")" "48 52" "readers served and turned away"
 for _ in 1 2 3 4 5; do
-	timeout 10 "$BUILD/sluice" --instance "$INSTANCE" status >"$LAB/status" || fail "an administrator is kept out"
+	timeout $((10 * PATIENCE)) "$BUILD/sluice" --instance "$INSTANCE" status >"$LAB/status" || fail "an administrator is kept out"
 done
 expect_document fd 1024 "beside readers that flood"
 stop readers

@@ -38,7 +38,7 @@ done
 SH
 chmod 755 "$LAB/udhcpc.script"
 dhcp() {
-	in_ns "$1" busybox udhcpc -i "$2" -s "$LAB/udhcpc.script" -n -q -f -t 10 -T 1 -A 1 \
+	in_ns "$1" busybox udhcpc -i "$2" -s "$LAB/udhcpc.script" -n -q -f -t 60 -T 1 -A 1 \
 		-O staticroutes -O router -O dns 2>>"$LAB/udhcpc.log"
 }
 get() { # VM DOCUMENT

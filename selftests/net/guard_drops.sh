@@ -23,7 +23,7 @@ agreed() { [ "$(tenant $vm ".verdicts.$verdict")" = "$(bpf_verdict $vm "$verdict
 # kind of frame, verdict it must get
 while read -r kind verdict; do
 	before=$(bpf_verdict $vm "$verdict")
-	flood $vm --kind "$kind" --count 200 --rate 5000 --seconds 5 >/dev/null
+	flood $vm --kind "$kind" --count 200 --rate 5000 --seconds 60 >/dev/null
 	counted() { [ $(($(bpf_verdict $vm "$verdict") - before)) -ge 200 ]; }
 	wait_for 3 "200 times $verdict for $kind" counted
 	expect_eq "$(($(bpf_verdict $vm "$verdict") - before))" 200 "$verdict for frames of kind $kind"
@@ -40,7 +40,7 @@ TABLE
 # A bystander's packets are nobody's business.
 total() { bpf_map verdicts | jq '[.[].formatted.values[].value | add] | add'; }
 before=$(total)
-flood $vm --kind syn,udp,fragment,options --target 192.168.0.1 --count 1000 --seconds 5 >/dev/null
+flood $vm --kind syn,udp,fragment,options --target 192.168.0.1 --count 1000 --seconds 60 >/dev/null
 in_ns $vm-vm ping -q -c 3 -i 0.2 "$GATEWAY_IP" >/dev/null || fail "a bystander's ping"
 expect_eq "$(total)" "$before" "bystanders counted"
 

@@ -16,7 +16,7 @@ check() {
 				"http://[fe80::a9fe:a9fe%25eth0]:$port/"
 		done
 	done
-	in_ns "$vm-vm" ping -6 -q -c 1 -W 2 fe80::a9fe:a9fe%eth0 >/dev/null || fail "echo by IPv6"
+	in_ns "$vm-vm" ping -6 -q -c 1 -W $((5 * PATIENCE)) fe80::a9fe:a9fe%eth0 >/dev/null || fail "echo by IPv6"
 }
 
 each_path check

@@ -12,7 +12,7 @@ expect_has "$(setarch --uname-2.6 uname -r)" 2.6. "what the kernel pretends to b
 make_management
 sluice_yaml | sed '/^ *$/d' >"$LAB/old.yaml"
 status=0
-timeout 10 setarch --uname-2.6 "$BUILD/sluiced" --config "$LAB/old.yaml" --instance "$INSTANCE" \
+timeout $((10 * PATIENCE)) setarch --uname-2.6 "$BUILD/sluiced" --config "$LAB/old.yaml" --instance "$INSTANCE" \
 	>"$LAB/old.log" 2>&1 || status=$?
 expect_has "$(cat "$LAB/old.log")" "is too old: sluice needs 6.1" "what it says"
 expect_ne $status 0 "exit status"

@@ -13,7 +13,8 @@ path_lab 1024
 make_tenant other
 WORKERS=1
 OTHER_IP=192.168.0.11
-LIMITS_YAML='request_rate: 4
+LIMITS_YAML='keepalive_timeout: 3600000
+request_rate: 1
 request_burst: 60
 connections_per_client: 10
 connections_per_tenant: 15
@@ -36,7 +37,7 @@ for vm in $BRIDGES; do
 	expect_eq "$(statuses "$vm" 60)" 200x60 "60 requests at once ($vm)"
 	got=$(statuses "$vm" 60)
 	expect_has "$got" 503x "requests over the budget ($vm)"
-	vm_curl "$vm" --no-fail -o "$LAB/body" -D - "$META/1024?[1-8]" | tr -d '\r' >"$LAB/head"
+	vm_curl "$vm" --no-fail -o "$LAB/body" -D - "$META/1024?[1-60]" | tr -d '\r' >"$LAB/head"
 	grep -q '^HTTP/1.1 503' "$LAB/head" || fail "not over the budget ($vm): $(cat "$LAB/head")"
 	expect_eq "$(grep -i '^retry-after:' "$LAB/head" | sort -u)" "Retry-After: 1" "when to ask again ($vm)"
 	expect_eq "$(grep -ci '^connection: close' "$LAB/head")" "$(grep -c '^HTTP/1.1 503' "$LAB/head")" "connections of 503 ($vm)"
@@ -50,7 +51,7 @@ for vm in $BRIDGES; do
 	expect_eq "$(vm_status "$vm" "$META/1024")" 200 "after Retry-After ($vm)"
 
 	# Connections: 10 of one address, 15 of the tenant.
-	start hold in_ns "$vm-vm" "$PYTHON" "$TOOLS/rawhttp.py" hold 30 10
+	start hold in_ns "$vm-vm" "$PYTHON" "$TOOLS/rawhttp.py" hold 6000 10
 	wait_for 5 "10 connections" grep -q holding "$LAB/hold.log"
 	open_are() { [ "$(tenant "$vm" .relay.open)" -eq "$1" ]; }
 	wait_for 5 "10 connections to be open" open_are 10
@@ -58,7 +59,7 @@ for vm in $BRIDGES; do
 	expect_has "$(head -n 1 "$LAB/head")" " 503 " "an eleventh connection ($vm)"
 	grep -qi '^retry-after: [1-9]' "$LAB/head" || fail "503 without Retry-After ($vm)"
 	expect_eq "$(vm_status "$vm" --interface $OTHER_IP "$META/1024")" 200 "another VM of the tenant ($vm)"
-	start hold2 in_ns "$vm-vm" "$PYTHON" "$TOOLS/rawhttp.py" --from $OTHER_IP hold 30 5
+	start hold2 in_ns "$vm-vm" "$PYTHON" "$TOOLS/rawhttp.py" --from $OTHER_IP hold 6000 5
 	wait_for 5 "15 connections to be open" open_are 15
 	expect_eq "$(vm_status "$vm" --interface $OTHER_IP "$META/1024")" 503 "a sixteenth of the tenant ($vm)"
 	expect_eq "$(vm_status other "$META/1024")" 200 "the other tenant ($vm)"
@@ -75,7 +76,7 @@ import socket
 scope, statuses, held = socket.if_nametoindex("eth0"), [], []
 for n in range(24):
     s = socket.socket(socket.AF_INET6)
-    s.settimeout(10)
+    s.settimeout(120)
     s.bind((f"fe80::{n % 6 + 1}", 0, 0, scope))
     s.connect(("fe80::a9fe:a9fe", 80, 0, scope))
     s.sendall(b"HEAD /1024 HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n")

@@ -28,7 +28,7 @@ attach blue
 attach green
 attach red
 
-scrape() { in_ns mgmt curl -qsS --fail --noproxy '*' --max-time 10 "$@"; }
+scrape() { in_ns mgmt curl -qsS --fail --noproxy '*' --max-time $((10 * PATIENCE)) "$@"; }
 served() { scrape "$URL" >"$LAB/text"; }
 # value SERIES: of the last text
 value() { awk -v s="$1" 'index($0, s " ") == 1 { print $NF }' "$LAB/text"; }
@@ -75,18 +75,19 @@ expect_eq "$(in_ns mgmt curl -qs --noproxy '*' -o /dev/null -w '%{http_code}' -H
 expect_has "$(in_ns mgmt curl -qsi --noproxy '*' "$URL" | head -n 12 | tr -d '\r')" \
 	"Content-Type: text/plain; version=0.0.4; charset=utf-8" "the type"
 # Two thousand bytes of a head that never ends hold up nobody.
-in_ns mgmt "$PYTHON" - "$MGMT_SOURCE" <<'PY' &
+cat >"$LAB/slow.py" <<'PY'
 import socket, sys, time
 held = []
 for _ in range(40):
     held.append(socket.create_connection((sys.argv[1], 9477)))
     held[-1].send(b"GET /metrics HTTP/1.1\r\nX: ")
-time.sleep(3)
+print("ready", flush=True)
+time.sleep(6000)
 PY
-slow=$!
-sleep 0.5
+start slow in_ns mgmt "$PYTHON" "$LAB/slow.py" "$MGMT_SOURCE"
+wait_for 5 "slow peers" grep -q ready "$LAB/slow.log"
 served || fail "slow peers keep others out"
-wait "$slow"
+stop slow
 
 say "kill, reload, upgrade"
 kill -KILL "$pid"
@@ -103,7 +104,7 @@ user: \"64998\"
 METRICS_TENANTS="tenants: 1"
 sluice_yaml | sed '/^ *$/d' >"$LAB/sluiced.yaml"
 sluice reload >/dev/null
-by_socket() { curl -qsS --fail --max-time 10 --unix-socket "$LAB/metrics.sock" http://localhost/metrics >"$LAB/text"; }
+by_socket() { curl -qsS --fail --max-time $((10 * PATIENCE)) --unix-socket "$LAB/metrics.sock" http://localhost/metrics >"$LAB/text"; }
 wait_for 10 "the unix socket" by_socket
 check_text "text with one tenant of its own"
 expect_eq "$(value 'sluice_tenant_requests_total{tenant="blue"}')" 6 "requests of the first tenant"

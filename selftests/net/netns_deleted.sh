@@ -17,7 +17,7 @@ peer_gone() { ! ns_ip "$1-vm" link show eth0; }
 
 # transfer NAME VM: a slow one that is under way
 transfer() {
-	start "$1" in_ns "$2-vm" curl -qsS --noproxy '*' --limit-rate 1M --max-time 60 -o "$LAB/$1" "$META/$((32 * MIB))"
+	start "$1" in_ns "$2-vm" curl -qsS --noproxy '*' --limit-rate 1M --max-time $((60 * PATIENCE)) -o "$LAB/$1" "$META/$((32 * MIB))"
 	wait_for 10 "transfer $1" test -s "$LAB/$1"
 }
 

@@ -23,7 +23,7 @@ done
 expect_eq "$(ns_ip onlink-vm -j neigh show 169.254.169.254 | jq -r '.[0].lladdr')" \
 	"$(mac_of onlink qr0)" "who answered ARP"
 expect_ge "$(tenant onlink .verdicts.arp_reply)" 1 "ARP replies counted"
-in_ns onlink-vm ping -q -c 2 -i 0.2 -W 2 169.254.169.254 >/dev/null || fail "ping is not answered"
+in_ns onlink-vm ping -q -c 2 -i 0.2 -W $((5 * PATIENCE)) 169.254.169.254 >/dev/null || fail "ping is not answered"
 expect_ge "$(tenant onlink .verdicts.echo_reply)" 2 "echo replies counted"
 # The gateway's own address is still the kernel's to answer for.
-in_ns onlink-vm ping -q -c 1 -W 2 "$GATEWAY_IP" >/dev/null || fail "the gateway itself does not answer"
+in_ns onlink-vm ping -q -c 1 -W $((5 * PATIENCE)) "$GATEWAY_IP" >/dev/null || fail "the gateway itself does not answer"

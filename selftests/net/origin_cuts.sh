@@ -9,6 +9,10 @@
 
 path_lab 1024
 start_oddorigin mgmt
+SERVICES_YAML="- name: hasty
+  response_timeout: 1000
+  origins: [{address: \"tcp:$MGMT_IP:8081\"}]"
+ROUTES_YAML='- {path: /hasty, service: hasty}'
 
 check() {
 	local engine=$1 bridge=$2 vm=$3 kind size got
@@ -25,7 +29,7 @@ check() {
 	done
 	got=$(in_ns "$vm-vm" curl -qsS --noproxy '*' "$META/odd/reset")
 	expect_ge "${#got}" 10 "length of the words that come with a 502 ($engine, $bridge)"
-	expect_eq "$(vm_status "$vm" "$META/odd/delay/10/8000")" 504 "too late ($engine, $bridge)"
+	expect_eq "$(vm_status "$vm" "$META/hasty/delay/10/20000")" 504 "too late ($engine, $bridge)"
 	expect_document "$vm" 1024 "afterwards ($engine, $bridge)"
 }
 each_path check

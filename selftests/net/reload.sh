@@ -13,7 +13,7 @@ start_oddorigin mgmt
 applied() { [ "$(vm_status "$bridge" "$META/new/length/10")" = 200 ]; }
 
 for bridge in $BRIDGES; do
-	ROUTES_YAML=''
+	ROUTES_YAML='' RELAY_YAML='drain_timeout: 300000'
 	LIMITS_YAML='tenants: 8'
 	start_sluiced
 	for _ in 1 2 3; do

@@ -10,7 +10,7 @@
 . "$TOP/selftests/lib/load.sh"
 
 path_lab 1024 $LOAD_BIG
-RELAY_YAML='drain_timeout: 30000'
+RELAY_YAML='drain_timeout: 300000'
 # A single listener becomes a group.
 WORKERS=1
 start_sluiced

@@ -60,6 +60,18 @@ wait_for 5 "beats to go on" beaten $((before + 1))
 stop_sluiced
 expect_eq "$(tail -n 1 "$LAB/manager.log")" STOPPING=1 "the last word to systemd"
 
+say "an upgrade takes its time between two beats of its own"
+before=$(wc -l <"$LAB/manager.log")
+start sluiced env NOTIFY_SOCKET="$LAB/notify" WATCHDOG_USEC=3600000000 \
+	"$BUILD/sluiced" --config "$LAB/sluiced.yaml" --instance "$INSTANCE"
+wait_sluiced
+sluice upgrade >"$LAB/upgrade.log" || fail "upgrade"
+words() { tail -n +$((before + 1)) "$LAB/manager.log" | tr '\n' ' '; }
+said() { [ "$(words)" = "READY=1 WATCHDOG=1 WATCHDOG=1 WATCHDOG=1 READY=1 WATCHDOG=1 " ]; }
+wait_for 5 "READY=1 and a beat, a beat before and one after the exec, and again both" said
+wait_sluiced
+stop_sluiced
+
 say "workers outlive their parent, and --clean ends them"
 start_sluiced
 mapfile -t workers < <(worker_pids)

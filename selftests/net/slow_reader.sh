@@ -20,7 +20,7 @@ memory() {
 
 check() {
 	local engine=$1 bridge=$2 vm=$3 got before
-	got=$(vm_raw "$vm" --slow 1000000 --timeout 20 get /1048576)
+	got=$(vm_raw "$vm" --slow 1000000 get /1048576)
 	expect_eq "$got" "200 1048576 ${SUM[1048576]}" "slow reader ($engine, $bridge)"
 
 	expect_document "$vm" "$BIG" "warm up"

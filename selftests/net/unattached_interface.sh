@@ -34,7 +34,7 @@ expect_fails "a host on the uplink that claims to be on-link" \
 ns_ip uplink-vm -6 neigh replace fe80::a9fe:a9fe lladdr "$mac" dev eth0
 expect_fails "a host on the uplink by IPv6" \
 	in_ns uplink-vm curl -qsS --noproxy '*' --max-time 3 "http://[fe80::a9fe:a9fe%25eth0]/1024"
-in_ns uplink-vm ping -q -c 1 -W 2 203.0.113.1 >/dev/null || fail "the uplink's other traffic"
+in_ns uplink-vm ping -q -c 1 -W $((5 * PATIENCE)) 203.0.113.1 >/dev/null || fail "the uplink's other traffic"
 expect_document served 1024 "the attached side, after"
 
 # Others in the namespace: one on every address, one on loopback.
@@ -43,10 +43,10 @@ import socket, time
 held = [socket.create_server((host, port)) for host, port in (("0.0.0.0", 9998), ("127.0.0.1", 9999))]
 held.append(socket.create_server(("::", 9997), family=socket.AF_INET6))
 print("ready", flush=True)
-time.sleep(60)'
+time.sleep(6000)'
 wait_for 5 "the others to listen" grep -q ready "$LAB/others.log"
 reaches() { in_ns served-vm timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; }
-reaches "$GATEWAY_IP" 9998 || fail "what listens on the gateway's own address is nobody's business"
+wait_for 5 "what listens on the gateway's own address to be reached: it is nobody's business" reaches "$GATEWAY_IP" 9998
 expect_fails "another port of the metadata address" reaches 169.254.169.254 9998
 expect_fails "another port of its IPv6 address" \
 	in_ns served-vm curl -qsS --noproxy '*' --max-time 2 "http://[fe80::a9fe:a9fe%25eth0]:9997/"

@@ -38,13 +38,14 @@ while True:
     sock.close()' "$LAB/lazy.sock" "$LAB/go"
 wait_for 5 "the lazy origin" grep -q ready "$LAB/lazy.log"
 SERVICES_YAML="- name: lazy
+  connect_timeout: 60000
   origins: [{address: \"unix:$LAB/lazy.sock\"}]"
 ROUTES_YAML='- {path: /lazy, service: lazy}'
 start_sluiced
 for bridge in $BRIDGES; do
 	attach "$bridge" --bridge "$bridge"
 	for i in 1 2 3 4; do
-		start "lazy-$bridge-$i" in_ns "$bridge-vm" curl -qsS --noproxy '*' --max-time 20 \
+		start "lazy-$bridge-$i" in_ns "$bridge-vm" curl -qsS --noproxy '*' --max-time $((20 * PATIENCE)) \
 			-o /dev/null -w '%{http_code}' "$META/lazy"
 	done
 done

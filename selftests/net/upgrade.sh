@@ -10,6 +10,7 @@
 . "$TOP/selftests/lib/load.sh"
 
 path_lab 1024 $LOAD_BIG
+RELAY_YAML='drain_timeout: 300000'
 # Executed by its path, so that "installing" is renaming another file there.
 mkdir "$LAB/bin"
 cp "$BUILD/sluiced" "$LAB/bin/sluiced"

@@ -44,7 +44,7 @@ for guard in tc xdp-generic; do
 	for other in $GATEWAY_IP 192.168.43.1; do
 		via "$other"
 		expect_fails "the metadata address by $other ($guard)" vm_curl trunk --connect-timeout 1 $META/1024
-		in_ns trunk-vm ping -q -c 1 -W 2 "$other" >/dev/null || fail "a bystander by $other ($guard)"
+		in_ns trunk-vm ping -q -c 1 -W $((5 * PATIENCE)) "$other" >/dev/null || fail "a bystander by $other ($guard)"
 	done
 	expect_eq "$(bpf_verdict trunk new_connection)" "$before" "connections by another way ($guard)"
 	detach trunk

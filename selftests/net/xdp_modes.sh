@@ -35,7 +35,7 @@ for mode in tc xdp-native xdp-generic; do
 		done
 		expect_document $vm 65537 "$mode on $vm, IPv6" "http://[fe80::a9fe:a9fe%25eth0]/"
 		bad=$(bpf_verdict $vm bad_port) by_xdp=$(bpf_verdict $vm xdp_dropped)
-		FLOOD_IF=$device flood $vm --kind port --count 100 --rate 2000 --seconds 5 >/dev/null
+		FLOOD_IF=$device flood $vm --kind port --count 100 --rate 2000 --seconds 60 >/dev/null
 		# A tap's frames come through a process.
 		dropped() { [ $(($(bpf_verdict "$vm" bad_port) - bad)) -ge 100 ]; }
 		wait_for 5 "drops by $mode on $vm" dropped
@@ -45,7 +45,7 @@ for mode in tc xdp-native xdp-generic; do
 		expect_eq $(($(bpf_verdict $vm xdp_dropped) - by_xdp)) $want "drops that XDP took ($mode on $vm)"
 		[ $mode = tc ] || [ $vm != fd ] || taken_away $mode
 		# Bystanders pass.
-		in_ns $vm-vm ping -q -c 2 -i 0.2 -W 2 "$GATEWAY_IP" >/dev/null || fail "bystander under $mode on $vm"
+		in_ns $vm-vm ping -q -c 2 -i 0.2 -W $((5 * PATIENCE)) "$GATEWAY_IP" >/dev/null || fail "bystander under $mode on $vm"
 		detach $vm
 	done
 done

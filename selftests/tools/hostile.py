@@ -22,7 +22,7 @@ from raw_responses import BAD, CASES, CUT, EVIL  # noqa: E402
 
 ADDRESS = ("169.254.169.254", 80)
 PARALLEL = 24
-PATIENCE = 60  # seconds
+PATIENCE = 300  # seconds
 
 
 # ---- the origin ----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 held = []
 while len(held) < count:
     try:
-        held.append(socket.create_connection((address, port), timeout=10))
+        held.append(socket.create_connection((address, port), timeout=60))
     except OSError as error:
         print(f"after {len(held)}: {error}", flush=True)
         time.sleep(0.1)

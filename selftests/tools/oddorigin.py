@@ -10,6 +10,8 @@ The path says what to do, so that a test reads as what it asks for:
   /eof/N               N bytes ended by closing the connection
   /pause/N/MS          head, MS of silence, half the body, MS of silence, the rest
   /delay/N/MS          MS of silence before the head
+  /wait/N/NUMBER       silence before the head until somebody has asked for /go/NUMBER or a higher one;
+                       "waits for NUMBER" is printed
   /drip/N/MS           the body a byte at a time, MS apart
   /interim/N/COUNT     COUNT responses 103 before the real one
   /cut-length/N        closes after half of the promised N bytes
@@ -39,11 +41,33 @@ sys.dont_write_bytecode = True  # leave no cache in the source tree
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from rawhttp import Reader, Truncated, pattern  # noqa: E402
 
+ROUTES = ("odd", "new", "hasty", "patient", "limited")  # those that tests reach this origin by
 CHUNKS = (1, 7, 4096, 65536, 13, 100000, 16, 262144)
 
 
 class Hangup(Exception):
     """The connection is to be closed now."""
+
+
+class Gate:
+    """Opened for one number after the other."""
+
+    def __init__(self):
+        self.changed = threading.Condition()
+        self.open = -1
+
+    def go(self, number):
+        with self.changed:
+            self.open = max(self.open, number)
+            self.changed.notify_all()
+
+    def wait(self, number):
+        print("waits for", number, flush=True)
+        with self.changed:
+            self.changed.wait_for(lambda: self.open >= number)
+
+
+gate = Gate()
 
 
 def read_request(reader):
@@ -88,7 +112,7 @@ def reset(sock):
 def answer(sock, method, path, head, request_body):
     """Answers one request; raises Hangup when the connection is to end after it."""
     words = path.split("?")[0].strip("/").split("/")
-    if words[0] in ("odd", "new", "hasty", "patient"):  # the routes that tests reach this origin by
+    if words[0] in ROUTES:
         words.pop(0)
     kind = words[0]
     numbers = [int(word) for word in words[1:] if word.isdigit()]
@@ -101,6 +125,12 @@ def answer(sock, method, path, head, request_body):
     if kind in ("length", "delay"):
         time.sleep(delay)
         sock.sendall(head_of("200 OK", length) + body)
+    elif kind == "wait":
+        gate.wait(numbers[1])
+        sock.sendall(head_of("200 OK", length) + body)
+    elif kind == "go":
+        gate.go(size)
+        sock.sendall(head_of("200 OK", "Content-Length: 0"))
     elif kind in ("chunked", "trailers"):
         fields = ["Trailer: X-Sum"] if kind == "trailers" else []
         sock.sendall(head_of("200 OK", "Transfer-Encoding: chunked", *fields))

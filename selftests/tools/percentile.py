@@ -10,7 +10,7 @@ import time
 import urllib.parse
 
 url, count, percent = urllib.parse.urlsplit(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-connection = http.client.HTTPConnection(url.netloc, timeout=30)
+connection = http.client.HTTPConnection(url.netloc, timeout=180)
 times = []
 for _ in range(count):
     begun = time.monotonic()

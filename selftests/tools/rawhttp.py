@@ -24,7 +24,7 @@ options:
   --header LINE         one more header field (repeatable)
   --method METHOD       default GET
   --linger SECONDS      spread: keep the connections open so long after the last answer
-  --timeout SECONDS     for each wait; default 20
+  --timeout SECONDS     for each wait; default 120
 """
 import argparse
 import functools
@@ -250,7 +250,7 @@ def main():
     parser.add_argument("--to", default="169.254.169.254:80")
     parser.add_argument("--from", dest="source", default="")
     parser.add_argument("--slow", type=int, default=0)
-    parser.add_argument("--timeout", type=float, default=20)
+    parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--linger", type=float, default=0)
     parser.add_argument("--method", default="GET")
     parser.add_argument("--header", action="append", default=[])

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""A hostile VM: holds COUNT connections in one way for SECONDS, opening each anew when it is cut.
+"""A hostile VM: holds COUNT connections in one way for SECONDS and until there is a file ENOUGH, opening
+each anew when it is cut.
 
-  slowpoke.py WAY COUNT SECONDS
+  slowpoke.py WAY COUNT SECONDS ENOUGH
 
   head       a request head a byte at a time
   body       a request body a byte at a time
@@ -17,6 +18,7 @@ Prints "WAY opened N, most at a time M, cut by the peer K, answers: STATUS COUNT
 """
 import collections
 import errno
+import os
 import selectors
 import socket
 import sys
@@ -89,7 +91,7 @@ class Poke:
 
 
 def main():
-    if len(sys.argv) != 4 or sys.argv[1] not in FIRST:
+    if len(sys.argv) != 5 or sys.argv[1] not in FIRST:
         sys.exit(__doc__)
     way, count, end = sys.argv[1], int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
     selector = selectors.DefaultSelector()
@@ -98,7 +100,7 @@ def main():
     next_drip = 0.0
 
     print("ready", flush=True)
-    while (now := time.monotonic()) < end:
+    while (now := time.monotonic()) < end or not os.path.exists(sys.argv[4]):
         # Not faster than a machine that is attacked in earnest would see it from one VM.
         for _ in range(min(50, count - len(pokes))):
             try:

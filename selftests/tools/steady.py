@@ -23,7 +23,7 @@ connection = None
 while not os.path.exists(stop) and failures < 20:
     try:
         if connection is None:
-            connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+            connection = http.client.HTTPConnection(parts.netloc, timeout=120)
             connection.connect()
             connections += 1
         connection.request("GET", parts.path)
