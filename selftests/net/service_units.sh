@@ -50,9 +50,13 @@ beaten() { [ "$(beats)" -ge "$1" ]; }
 wait_for 10 "5 beats" beaten 5
 say "a loop that hangs is silent"
 kill -STOP "$(pid_of sluiced)"
-# What was said before may still be on its way.
-quiet() { before=$(beats) && sleep 0.4 && [ "$(beats)" = "$before" ]; }
-wait_for 5 "a stopped process to be silent" quiet
+# What was said before may still be on its way: it comes before what is said now.
+stopped() { grep -q '^State:.T' "/proc/$(pid_of sluiced)/status"; }
+wait_for 5 "the process to be stopped" stopped
+"$PYTHON" -c 'import socket, sys
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"MARK=1", sys.argv[1])' "$LAB/notify"
+wait_for 5 "all that was said before" grep -q '^MARK=1$' "$LAB/manager.log"
+before=$(beats)
 sleep 1
 expect_eq "$(beats)" "$before" "beats of a stopped process"
 kill -CONT "$(pid_of sluiced)"
