@@ -392,7 +392,7 @@ void conn_close(struct relay *relay, struct conn *conn, enum conn_reason reason)
 	timer_remove(&conn->timer);
 	for (int op = RING_READABLE; op <= RING_RESET; op++)
 		if (conn->client.polling & 1 << op)
-			ring_poll_cancel(&relay->ring, conn_tag(conn, CLIENT, (enum ring_op)op));
+			ring_cancel(&relay->ring, conn_tag(conn, CLIENT, (enum ring_op)op));
 	/* The origin learns at once; a splice in flight still needs its socket. */
 	if (conn->origin && !is_flying(conn)) {
 		pool_close(relay, conn->origin);

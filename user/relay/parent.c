@@ -269,7 +269,7 @@ void parent_change(struct relay *relay, int fd)
 {
 	/* Its end may be seen only after its successor has come. */
 	if (relay->parent_fd >= 0) {
-		ring_poll_cancel(&relay->ring, message_tag(relay));
+		ring_cancel(&relay->ring, message_tag(relay));
 		parent_gone(relay);
 	}
 	relay->parent_fd = fd;

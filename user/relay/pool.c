@@ -146,7 +146,7 @@ void pool_close(struct relay *relay, struct origin *origin)
 	origin->conn = NULL;
 	for (int op = RING_READABLE; op <= RING_WRITABLE; op++)
 		if (origin->end.polling & 1 << op)
-			ring_poll_cancel(&relay->ring, origin_tag(origin, (enum ring_op)op));
+			ring_cancel(&relay->ring, origin_tag(origin, (enum ring_op)op));
 	if (!origin->end.polling)
 		origin_free(&relay->pool, origin);
 }

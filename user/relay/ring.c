@@ -123,18 +123,10 @@ static void tag_cancel(struct io_uring_sqe *sqe)
 }
 
 /*
- * Not IORING_OP_POLL_REMOVE: that leaves a poll armed, with -EALREADY, whose socket has just
+ * Polls, too. IORING_OP_POLL_REMOVE would leave a poll armed, with -EALREADY, whose socket has just
  * changed, by our own shutdown(2), say, to what it does not wait for (io_uring/poll.c,
  * io_poll_disarm).
  */
-void ring_poll_cancel(struct ring *ring, struct ring_tag tag)
-{
-	struct io_uring_sqe *sqe = take_sqe(ring);
-
-	io_uring_prep_cancel64(sqe, tag_encode(tag), 0);
-	tag_cancel(sqe);
-}
-
 void ring_cancel(struct ring *ring, struct ring_tag tag)
 {
 	struct io_uring_sqe *sqe = take_sqe(ring);

@@ -69,7 +69,6 @@ void ring_free(struct ring *ring);
  * where data and FIN do not count.
  */
 void ring_poll(struct ring *ring, int fd, struct ring_tag tag);
-void ring_poll_cancel(struct ring *ring, struct ring_tag tag);
 void ring_accept(struct ring *ring, int fd, bool multishot, struct ring_tag tag);
 void ring_cancel(struct ring *ring, struct ring_tag tag);
 

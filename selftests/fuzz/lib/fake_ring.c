@@ -81,15 +81,6 @@ static bool same_tag(struct ring_tag a, struct ring_tag b)
 	return a.op == b.op && a.side == b.side && a.slot == b.slot && a.generation == b.generation;
 }
 
-void ring_poll_cancel(struct ring *ring, struct ring_tag tag)
-{
-	for (unsigned i = 0; i < npendings; i++)
-		if (pendings[i].kind == PENDING_POLL && same_tag(pendings[i].event.tag, tag)) {
-			pendings[i].kind = PENDING_DONE;
-			pendings[i].event.result = -ECANCELED;
-		}
-}
-
 void ring_accept(struct ring *ring, int fd, bool multishot, struct ring_tag tag)
 {
 	fake_held(fd);
@@ -102,6 +93,11 @@ void ring_cancel(struct ring *ring, struct ring_tag tag)
 {
 	struct pending *pending;
 
+	for (unsigned i = 0; i < npendings; i++)
+		if (pendings[i].kind == PENDING_POLL && same_tag(pendings[i].event.tag, tag)) {
+			pendings[i].kind = PENDING_DONE;
+			pendings[i].event.result = -ECANCELED;
+		}
 	if (!listener.armed || !same_tag(listener.tag, tag))
 		return;
 	listener.armed = false;
