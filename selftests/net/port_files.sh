@@ -13,7 +13,9 @@ need curl jq
 make_management
 start_oddorigin mgmt
 start_nginx nginx
-make_documents $((64 * MIB))
+mkdir -p "$LAB/docs"
+# For downloads that are still under way whenever a test ends them.
+truncate -s 1G "$LAB/docs/endless"
 # shellcheck disable=SC2086 # a list of words
 make_tenant $BRIDGES
 FILE=$LAB/bindings
@@ -47,7 +49,7 @@ replace() {
 	mv "$FILE.new" "$FILE"
 }
 instance_of() {
-	in_ns "$1-vm" curl -sS --max-time 10 $META/new/headers 2>/dev/null | tr -d '\r' |
+	in_ns "$1-vm" curl -sS --max-time $((10 * PATIENCE)) $META/new/headers 2>/dev/null | tr -d '\r' |
 		sed -n 's/^X-Sluice-Instance: //Ip'
 }
 is() { # INSTANCE: every VM is known as that
@@ -60,7 +62,7 @@ problem_has() { case $(state problem) in *"$1"*) ;; *) return 1 ;; esac; }
 upgraded() { [ "$(sluice status --json | jq .upgrades)" = 1 ]; }
 download() {
 	start "slow-$1" nsenter --net="$(ns_path "$1-vm")" curl -sS --limit-rate 1M -o /dev/null \
-		--max-time 60 "$META/$((64 * MIB))"
+		"$META/endless"
 	wait_for 10 "the download of $1 to run" established "$1"
 }
 established() { in_ns "$1-vm" ss -Htn state established dst 169.254.169.254 | grep -q .; }
@@ -124,17 +126,28 @@ expect_eq "$(bpf_map bindings | jq length)" $((2 * $(wc -w <<<"$BRIDGES"))) "ent
 
 # ---- expiry ---------------------------------------------------------------------------------
 
-for bridge in $BRIDGES; do
-	sluice port set "$bridge" --mac "$(mac_of "$bridge-vm" eth0)" --address $VM_IP --instance-id short \
-		--project-id p --expires +8 >/dev/null
+# What expires has to be looked at before; where that is too late, it is set again.
+in_time() { [ "$(date +%s)" -lt $((begun + 7)) ]; }
+for _ in $(seq 20); do
+	begun=$(date +%s)
+	for bridge in $BRIDGES; do
+		sluice port set "$bridge" --mac "$(mac_of "$bridge-vm" eth0)" --address $VM_IP --instance-id short \
+			--project-id p --expires +8 >/dev/null
+	done
+	! is short || break
+	! in_time || fail "it is not in force before it expires"
 done
-is short || fail "it is not in force before it expires"
 wait_for 20 "the file's to be in force again when that has expired" is vm-5
 expect_eq "$(sluice port list --json | jq -r '[.[].source] | unique | join(" ")')" file "port list"
 [ ! -e "$STORE/ports" ] || fail "the store still has what has expired"
 expect_fails "taking a binding of the file away by command" sluice port del "${BRIDGES%% *}" --mac "$(mac_of "${BRIDGES%% *}-vm" eth0)"
-lines vm-6 "$VM_IP" | sed "s/}$/,\"expires\":$(($(date +%s) + 8))}/" | replace
-wait_for 5 "the file with a time" is vm-6
+for _ in $(seq 20); do
+	begun=$(date +%s) seen=
+	lines vm-6 "$VM_IP" | sed "s/}$/,\"expires\":$((begun + 8))}/" | replace
+	while in_time && [ -z "$seen" ]; do ! is vm-6 || seen=1; done
+	[ -z "$seen" ] || break
+done
+expect_eq "$seen" 1 "the file with a time in force before it is over"
 # The last binding gone: not bound, and served as such.
 wait_for 20 "the file's to expire" is ''
 expect_eq "$(sluice port list --json | jq -r '[.[].state] | unique | join(" ")')" expired "port list"

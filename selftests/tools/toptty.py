@@ -20,8 +20,12 @@ def size(fd, columns, lines):
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
 
-def read(fd, seconds, until=None):
-    data, end = b"", time.time() + seconds
+PATIENCE = 120  # seconds
+
+
+def read(fd, until=None):
+    """Until the last page is as wanted, or, without that, until the end."""
+    data, end = b"", time.time() + PATIENCE
     while time.time() < end:
         if select.select([fd], [], [], 0.1)[0]:
             try:
@@ -31,15 +35,20 @@ def read(fd, seconds, until=None):
             if not part:
                 break
             data += part
-        if until and until in data and not select.select([fd], [], [], 0.2)[0]:
+        if until and until(text_of(data)) and not select.select([fd], [], [], 0.2)[0]:
             break
     return data
+
+
+def has(words):
+    """A whole page, for its last line is there, with these words."""
+    return lambda page: "q quit" in page and re.search(words, page, re.MULTILINE)
 
 
 def text_of(data):
     """The last page drawn, without what only moves and colours."""
     page = data.split(b"\x1b[H")[-1]
-    return re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", page).decode().replace("\r", "")
+    return re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", page).decode(errors="replace").replace("\r", "")
 
 
 def show(what, data, columns, lines):
@@ -61,18 +70,18 @@ def main():
         os.execvp(sys.argv[1], sys.argv[1:])
     size(fd, 100, 30)
     before = termios.tcgetattr(fd)
-    first = read(fd, 15, b"q quit")
+    first = read(fd, has("^blue +attached +tc +[1-9]"))
     if b"\x1b[?1049h" not in first:
         sys.exit("no page of its own: " + repr(first))
-    show("busy", first + read(fd, 4), 100, 30)
+    show("busy", first, 100, 30)
     os.write(fd, b"s")
-    show("sorted", read(fd, 3, b"q quit"), 100, 30)
+    show("sorted", read(fd, has(r"s sort \(errors\)")), 100, 30)
     os.write(fd, b"r")
-    show("reversed", read(fd, 3, b"q quit"), 100, 30)
+    show("reversed", read(fd, has(r"\(errors, reversed\)")), 100, 30)
     size(fd, 50, 10)
-    show("small", read(fd, 3, b"q quit"), 50, 10)
+    show("small", read(fd, lambda page: "q quit" in page and "STATE" not in page), 50, 10)
     os.write(fd, b"q")
-    last = read(fd, 5)
+    last = read(fd)
     if b"\x1b[?1049l" not in last or b"\x1b[?25h" not in last:
         sys.exit("the screen is not given back: " + repr(last))
     status = os.waitpid(pid, 0)[1]
