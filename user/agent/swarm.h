@@ -155,6 +155,7 @@ struct transfer {
 	struct source *source;
 	CURL *curl;
 	bool running, asks; /* asks: for a map, not a piece */
+	bool spared;	    /* the last one timed out while this thread stood still */
 	uint8_t *data;
 	size_t len, room;
 	char error[CURL_ERROR_SIZE];
@@ -173,6 +174,7 @@ struct source {
 	int64_t begun, retry_at, ask_at;
 	int64_t waits_since; /* others are served first since then; 0: it is not waited for */
 	unsigned failures;   /* in a row */
+	uint64_t broken;     /* pieces that it did not bring */
 	uint8_t *have, *want;
 	struct tally tally, told;
 	char why[200], told_why[200];

@@ -20,6 +20,8 @@ struct exchange {
 	size_t *blob_left, left;       /* pieces */
 	int64_t arrived_at, shared_at; /* a piece, a piece from a peer */
 	int64_t usual;		       /* ms that a piece takes */
+	struct awake awake;
+	bool stood; /* this thread, for a while, since the last turn */
 	int64_t followed_at, reported_at;
 	size_t first;  /* of the peers to be asked, in turn */
 	unsigned lies; /* of the control machine */

@@ -119,31 +119,46 @@ static void take_map(struct exchange *exchange, struct source *source, long stat
 	source_failed(source, status < 0 ? NULL : why);
 }
 
-/* One that fails again and again is not asked any more in this run. */
+/* One that fails again and again is not asked any more in this run; maps are asked for anyway. */
 static void leave_alone(struct exchange *exchange, struct source *source)
 {
 	if (source == exchange->sources ||
-	    source->tally.failed <= FAILURES + source->tally.pieces / GOOD_PIECES)
+	    source->broken <= FAILURES + source->tally.pieces / GOOD_PIECES)
 		return;
 	log_warn("swarm: %s failed %llu times: it is not asked any more: %s", source->peer.name,
-		 (unsigned long long)source->tally.failed, source->why);
+		 (unsigned long long)source->broken, source->why);
 	source->shunned = true;
 	swarm_shun(exchange->swarm, source->peer.name);
 	exchange->reported_at = 0;
+}
+
+/*
+ * libcurl looks at the clock before it looks at the sockets: what it gives up after a standstill of
+ * this thread may have come in time. It is asked for again, once.
+ */
+static bool spare(const struct exchange *exchange, struct transfer *transfer, CURLcode result)
+{
+	transfer->spared =
+		result == CURLE_OPERATION_TIMEDOUT && exchange->stood && !transfer->spared;
+	return transfer->spared;
 }
 
 static int take(struct exchange *exchange, struct transfer *transfer, CURLcode result)
 {
 	struct source *source = transfer->source;
 	long status = source_ended(transfer, exchange->multi, result);
+	bool spared = spare(exchange, transfer, result);
 	char why[64];
 
 	if (transfer->asks) {
-		take_map(exchange, source, status);
+		if (!spared)
+			take_map(exchange, source, status);
 		return 0;
 	}
 	if (!under_way(exchange, source->index))
 		piece_drop(exchange->busy, source->index);
+	if (spared)
+		return 0;
 	/* More than the piece is as wrong as other bytes. */
 	if (result == CURLE_WRITE_ERROR)
 		return take_wrong(exchange, source);
@@ -154,6 +169,7 @@ static int take(struct exchange *exchange, struct transfer *transfer, CURLcode r
 		return 0;
 	}
 	snprintf(why, sizeof(why), "it answers %ld", status);
+	source->broken += source->alive;
 	source_failed(source, status < 0 ? NULL : why);
 	leave_alone(exchange, source);
 	return 0;
@@ -316,13 +332,38 @@ static int gave_up(struct exchange *exchange)
 {
 	const struct source *control = &exchange->sources[0];
 
-	if (swarm_now() - exchange->arrived_at < GIVE_UP_MS)
+	/* What came since is not taken yet. */
+	if (exchange->awake.looked - exchange->arrived_at < GIVE_UP_MS)
 		return 0;
 	return outcome_fail(exchange->outcome, -ECONNRESET,
 			    "no piece for %d s; the control machine: %s", GIVE_UP_MS / 1000,
 			    control->waits_since ? "it serves others first"
 			    : *control->why	 ? control->why
 						 : "nothing comes");
+}
+
+static void put_off(int64_t *at, int64_t by, int64_t now)
+{
+	*at = *at + by < now ? *at + by : now;
+}
+
+/* While this thread stood still, or was at the whole of a large blob, nobody else was slow. */
+static void note_standstill(struct exchange *exchange)
+{
+	int64_t before = exchange->awake.lost, now = swarm_now(), lost;
+
+	awake_ms(&exchange->awake, now, TURN_MS);
+	lost = exchange->awake.lost - before;
+	if (!lost)
+		return;
+	exchange->stood = true;
+	put_off(&exchange->arrived_at, lost, now);
+	put_off(&exchange->shared_at, lost, now);
+	for (size_t i = 0; i < exchange->count; i++) {
+		put_off(&exchange->sources[i].begun, lost, now);
+		if (exchange->sources[i].waits_since)
+			put_off(&exchange->sources[i].waits_since, lost, now);
+	}
 }
 
 static int run(struct exchange *exchange)
@@ -334,10 +375,13 @@ static int run(struct exchange *exchange)
 
 	exchange->arrived_at = exchange->shared_at = swarm_now();
 	while (exchange->left && !err && !node->ending && !cluster_signalled) {
+		exchange->stood = false;
+		note_standstill(exchange);
 		err = follow(exchange);
 		if (!err)
 			ask(exchange);
 		curl_multi_perform(exchange->multi, &running);
+		note_standstill(exchange);
 		while (!err && (message = curl_multi_info_read(exchange->multi, &more))) {
 			CURLcode result = message->data.result;
 
