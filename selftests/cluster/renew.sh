@@ -48,7 +48,7 @@ ctl apply --bundle "$LAB/1.sluice" --wait 30 --quiet || fail "apply after that"
 expect_ge "$(ctl status --json | jq .nodes[0].certificate_days)" 3640 "days left, by status"
 
 # What is no request of this node is refused.
-ask() { on 1 curl -s --cacert $K/ca.pem --cert $K/node.pem --key $K/node.key --max-time 10 -o /tmp/body -w '%{http_code}' "https://$CONTROL_IP:8443/v1/renew" -d "$1"; }
+ask() { on 1 curl -s --cacert $K/ca.pem --cert $K/node.pem --key $K/node.key --max-time $((10 * PATIENCE)) -o /tmp/body -w '%{http_code}' "https://$CONTROL_IP:8443/v1/renew" -d "$1"; }
 request() { on 1 sh -c "openssl req -new -key $1 -subj /CN=$2 2>/dev/null" | jq -Rs '{request: .}'; }
 on 1 openssl ecparam -name prime256v1 -genkey -noout -out /tmp/other.key
 expect_eq "$(ask "$(request /tmp/other.key n1)")" 403 "a request of another key"

@@ -11,8 +11,9 @@
 cluster_lab 3
 need sqlite3
 make_keys
-make_deb clt-slow 1.0 16000 '' 'touch /var/clt-slow.begun; sleep 3; touch /var/clt-slow.done'
-make_deb clt-next 1.0 8000
+# As slow as this test wants it: until clt-slow.go is there.
+make_deb clt-slow 1.0 16000 '' 'touch /var/clt-slow.begun; until [ -e /var/clt-slow.go ]; do sleep 0.1; done; touch /var/clt-slow.done'
+make_deb clt-next 1.0 32000
 make_deb clt-bad 1.0 1 '' '[ ! -e /var/break ] || { echo the reason it fails >&2; exit 3; }'
 write_bundle <<-YAML
 	  - name: slow
@@ -45,13 +46,18 @@ done
 start apply in_ns c "$CLUSTER" apply --state "$LAB/state" --bundle "$LAB/1.sluice" --mode stream --json
 sending() { on "$1" sh -c '[ -n "$(find /var/lib/sluice-node/bundle/blobs/sha256 -name "*.partial" -size +100k)" ]' 2>/dev/null; }
 wait_for 60 "a blob is on its way to n2" sending 2
+installing() { on "$1" test -e /var/clt-slow.begun; }
+wait_for 60 "dpkg works on n1" installing 1
+on 1 touch /var/clt-slow.go
 agent_kill 2
 before=$(on 2 sh -c 'cat /var/lib/sluice-node/bundle/blobs/sha256/*.partial | wc -c')
 agent_start 2
+on 2 touch /var/clt-slow.go
 working() { on "$1" test -e /var/clt-slow.begun && on "$1" test ! -e /var/clt-slow.done; }
 wait_for 60 "dpkg works on n3" working 3
 agent_kill 3
 agent_start 3
+on 3 touch /var/clt-slow.go
 collect apply || fail "apply: $(cat "$LAB/apply.log")"
 expect_ge "$before" 1 "bytes there when it was killed"
 for i in 1 2 3; do

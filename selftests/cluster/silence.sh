@@ -38,7 +38,7 @@ ctl apply --bundle "$LAB/1.sluice" --quiet >"$LAB/apply.log" || fail "apply: $(c
 k=/var/lib/sluice-node/keys
 manifest=$(ctl report --json | jq -r .plan.bundle.manifest)
 # answer N: what n1 answers to nN
-answer() { on "$1" curl -sk --max-time 10 -o /dev/null -w '%{http_code}' --cert $k/node.pem --key $k/node.key "https://10.9.0.11:8444/v1/have/$manifest"; }
+answer() { on "$1" curl -sk --max-time $((10 * PATIENCE)) -o /dev/null -w '%{http_code}' --cert $k/node.pem --key $k/node.key "https://10.9.0.11:8444/v1/have/$manifest"; }
 answers() { [ "$(answer "$1")" = "$2" ]; }
 wait_for 10 "n1 answers its peers" answers 2 200
 expect_eq "$(answer 3)" 200 "n3 is a peer of n1"
@@ -56,7 +56,7 @@ wait_for 10 "n1 says so" grep -q "no word from the control machine for 10 s" "$L
 # Killed, it knows no better.
 agent_kill 1
 agent_start 1
-listens() { on 1 curl -sk --max-time 5 -o /dev/null "https://10.9.0.11:8444/"; }
+listens() { on 1 curl -sk --max-time $((5 * PATIENCE)) -o /dev/null "https://10.9.0.11:8444/"; }
 wait_for 20 "n1 listens again" listens
 expect_eq "$(answer 2)" 403 "n1 has just begun"
 between del

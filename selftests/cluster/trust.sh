@@ -14,7 +14,7 @@ make_keys
 write_cluster 2
 cluster_init
 U=https://$CONTROL_IP:8443
-ask() { on "$1" curl -sk --max-time 10 -o /tmp/body -w '%{http_code}' "${@:2}"; }
+ask() { on "$1" curl -sk --max-time $((10 * PATIENCE)) -o /tmp/body -w '%{http_code}' "${@:2}"; }
 token_for() { ctl enrol "$1" --json | jq -r .token; }
 try() { on "$1" "$AGENT" cluster enrol --server $CONTROL_IP:8443 --wait 0 --directory "$2" "${@:3}"; }
 
@@ -104,7 +104,7 @@ cat >"$LAB/flood.py" <<-'PY'
 	open_now = []
 	for i in range(90):
 	    try:
-	        open_now.append(context.wrap_socket(socket.create_connection((sys.argv[1], 8443), 5)))
+	        open_now.append(context.wrap_socket(socket.create_connection((sys.argv[1], 8443), 60)))
 	    except OSError:
 	        break
 	print(len(open_now), flush=True)
@@ -113,7 +113,7 @@ cat >"$LAB/flood.py" <<-'PY'
 	for s in open_now:
 	    s.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 1900000)
 	print("sent", flush=True)
-	time.sleep(60)
+	time.sleep(6000)
 PY
 rss() { awk '/^VmRSS/ {print $2}' "/proc/$(pid_of serve)/status"; }
 before=$(rss)

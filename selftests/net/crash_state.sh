@@ -84,8 +84,10 @@ ns_ip stream link set qr0 name qr1 2>/dev/null || { ns_ip stream link set qr0 do
 failed() { [ "$(tenant stream .state)" = failed ]; }
 wait_for 40 "an interface that is gone to be noticed" failed
 same "an interface down and up, another one renamed"
-kill -KILL "$(worker_pids | head -n 1)"
-sleep 0.2
+victim=$(worker_pids | head -n 1)
+kill -KILL "$victim"
+replaced() { ! grep -qx "$victim" < <(worker_pids); }
+wait_for 5 "the death to be noticed" replaced
 wait_sluiced
 same "a worker killed"
 WORKERS=3

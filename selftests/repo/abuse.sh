@@ -155,7 +155,7 @@ import collections, http.client, sys
 
 port, token, path = sys.argv[1:]
 body = open(path, "rb").read()
-both = [http.client.HTTPConnection("127.0.0.1", int(port), timeout=30) for _ in range(2)]
+both = [http.client.HTTPConnection("127.0.0.1", int(port), timeout=180) for _ in range(2)]
 seen = collections.Counter()
 for n in range(300):
     both[n % 2].request("PUT", "/v1/files/again.bin", body, {"Authorization": "Bearer " + token})
@@ -197,7 +197,7 @@ wait_for 20 "an upload that is being finished" grep -qsx upload-sync "$LAB/steps
 import http.client, pathlib, sys, time
 
 port, token, lab = sys.argv[1:]
-server = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
+server = http.client.HTTPConnection("127.0.0.1", int(port), timeout=180)
 
 
 def ask(method, path):

@@ -29,7 +29,7 @@ printf '[other]\nname=other\nbaseurl=http://127.0.0.1:1/\ngpgcheck=0\nenabled=1\
 agent_args=(--url "$RELAY" --state "$LAB/agent" --instance vm-1 --root "$root" --manager dnf --key "$LAB/agent.pub" --wait 20)
 export HOME=$LAB
 start agent "$BUILD/sluice-agent" "${agent_args[@]}"
-instruct() { "$REPO" instruct --tenant blue --instance vm-1 --timeout $((90 * SLOW)) "$@"; }
+instruct() { "$REPO" instruct --tenant blue --instance vm-1 --timeout $((90 * PATIENCE)) "$@"; }
 told() { instruct --watch "$@" >"$LAB/watch.out" 2>&1 || fail "$*: $(cat "$LAB/watch.out"; "$REPO" instructions --log | tail -n 20)"; }
 version_of() { cat "$root/usr/share/$1/version" 2>/dev/null || echo none; }
 

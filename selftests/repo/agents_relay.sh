@@ -34,7 +34,7 @@ start_sluiced
 attach blue
 
 ulimit -n 65536 2>/dev/null || true
-start polls in_ns blue-vm "$PYTHON" "$HERE/polls.py" "$AGENTS" 50
+start polls in_ns blue-vm "$PYTHON" "$HERE/polls.py" "$AGENTS" 60
 wait_for 60 "all to ask" grep -q '^waiting' "$LAB/polls.log"
 # The last of them are still on their way.
 at_repod() { [ "$(grep -c " $LAB/tenants.sock$" /proc/net/unix)" -gt "$AGENTS" ]; }

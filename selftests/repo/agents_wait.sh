@@ -12,7 +12,7 @@ repo_begin
 "$REPO" instruct-key create
 
 ulimit -n 65536 2>/dev/null || true
-start agents "$PYTHON" "$HERE/agents.py" "$LAB/tenants.sock" "$LAB/secret" "$AGENTS" 40
+start agents "$PYTHON" "$HERE/agents.py" "$LAB/tenants.sock" "$LAB/secret" "$AGENTS" 60
 wait_for 60 "all agents wait" grep -q '^waiting' "$LAB/agents.log"
 pid=$(pid_of repod)
 ticks() { awk '{ print $14 + $15 }' "/proc/$pid/stat"; }

@@ -140,7 +140,7 @@ expect_has "$(page '?tenant=red')" "five" "a tenant's own"
 case $(page '?tenant=blue') in *http-equiv=\"refresh\"*) fail "nothing moves, and yet it is loaded again" ;; esac
 expect_has "$(page '?tenant=%22%3E%3Cscript%3E')" "Nothing here" "a tenant that is markup"
 if command -v chromium >/dev/null; then
-	HOME=$LAB timeout 60 chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run \
+	HOME=$LAB timeout $((60 * PATIENCE)) chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run \
 		--user-data-dir="$LAB/browser" --window-size=1280,640 --screenshot="$LAB/page.png" \
 		"http://x:$reader@127.0.0.1:$PORT/instructions" >"$LAB/browser.out" 2>&1 || fail "chromium: $(tail -n 3 "$LAB/browser.out")"
 	expect_ge "$(stat -c %s "$LAB/page.png")" 10000 "bytes of the screenshot"

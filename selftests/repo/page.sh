@@ -36,10 +36,10 @@ expect_has "$(curl -sSI -u ":$token" "$URL/")" "Content-Security-Policy: default
 if command -v chromium >/dev/null; then
 	browser=(chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run
 		--user-data-dir="$LAB/browser" "--window-size=1200,800")
-	HOME=$LAB timeout 60 "${browser[@]}" --dump-dom "http://x:$token@127.0.0.1:$PORT/?q=evil" >"$LAB/dom" 2>"$LAB/browser.out" ||
+	HOME=$LAB timeout $((60 * PATIENCE)) "${browser[@]}" --dump-dom "http://x:$token@127.0.0.1:$PORT/?q=evil" >"$LAB/dom" 2>"$LAB/browser.out" ||
 		fail "chromium: $(tail -n 3 "$LAB/browser.out")"
 	expect_has "$(cat "$LAB/dom")" '<span class="tag">blue</span>' "what the browser made of it"
-	HOME=$LAB timeout 60 "${browser[@]}" --screenshot="$LAB/page.png" "http://x:$token@127.0.0.1:$PORT/?q=" >/dev/null 2>&1
+	HOME=$LAB timeout $((60 * PATIENCE)) "${browser[@]}" --screenshot="$LAB/page.png" "http://x:$token@127.0.0.1:$PORT/?q=" >/dev/null 2>&1
 	expect_ge "$(stat -c %s "$LAB/page.png")" 10000 "bytes of the screenshot"
 	[ -z "${SHOT:-}" ] || cp "$LAB/page.png" "$SHOT"
 fi

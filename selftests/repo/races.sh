@@ -18,10 +18,17 @@ tenant_begin blue
 for n in $(seq $CLIENTS); do apt_setup "c$n" "$RELAY"; done
 for v in $(seq 2 40); do make_deb moving "$v" 100000 >/dev/null; done
 end=$((SECONDS + SECONDS_RUN))
+# For that time, and for longer where it takes longer until all have had a turn.
+going() { [ $SECONDS -lt $end ] || [ ! -e "$LAB/enough" ]; }
+all_had_turns() {
+	local n
+	for n in $(seq $CLIENTS); do [ -s "$LAB/turns.$n" ] || return; done
+	[ "$("$REPO" publish --show --json | jq .generation)" -ge 3 ]
+}
 
 uploader() {
 	local v=2
-	while [ $SECONDS -lt $end ] && [ $v -le 40 ]; do
+	while going && [ $v -le 40 ]; do
 		"$REPO" upload "$LAB/debs/moving_${v}_all.deb" >/dev/null || return 1
 		v=$((v + 1))
 		sleep 0.2
@@ -29,7 +36,7 @@ uploader() {
 }
 publisher() {
 	local status
-	while [ $SECONDS -lt $end ]; do
+	while going; do
 		status=$(curl -sS -o "$LAB/publisher.$1" -w '%{http_code}' --unix-socket "$SOCK" -X POST -d '{}' $B/v1/publish)
 		case $status in
 		200) ;;
@@ -41,7 +48,7 @@ publisher() {
 # All versions but the newest, again and again.
 deleter() {
 	local id
-	while [ $SECONDS -lt $end ]; do
+	while going; do
 		for id in $("$REPO" list moving --json | jq '.[:-1][].id'); do
 			"$REPO" delete "$id" >/dev/null || return 1
 		done
@@ -50,12 +57,12 @@ deleter() {
 }
 client() {
 	local n=$1 turns=0
-	while [ $SECONDS -lt $end ]; do
+	while going; do
 		apt_update "c$n" >"$LAB/c$n.out" 2>&1 || { cat "$LAB/c$n.out" >&2; return 1; }
 		apt_in "c$n" install steady moving >>"$LAB/c$n.out" 2>&1 || { cat "$LAB/c$n.out" >&2; return 1; }
 		turns=$((turns + 1))
+		echo $turns >"$LAB/turns.$n"
 	done
-	echo $turns >"$LAB/turns.$n"
 }
 
 jobs_=()
@@ -64,6 +71,8 @@ publisher 1 & jobs_+=($!)
 publisher 2 & jobs_+=($!)
 deleter & jobs_+=($!)
 for n in $(seq $CLIENTS); do client "$n" & jobs_+=($!); done
+wait_for 60 "all racers to have had a turn" all_had_turns
+touch "$LAB/enough"
 failed=0
 for job in "${jobs_[@]}"; do wait "$job" || failed=$((failed + 1)); done
 expect_eq $failed 0 "racers that failed"

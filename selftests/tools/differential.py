@@ -24,7 +24,7 @@ from recorder import seen  # noqa: E402
 
 ADDRESS = ("169.254.169.254", 80)
 PARALLEL = 48
-PATIENCE = 60  # seconds, for an answer that must come
+PATIENCE = 300  # seconds, for an answer that must come
 SILENCE = 1.0  # seconds, for one that must not
 CLIENT = os.environ.get("VM_IP", "192.168.0.10")
 # Who asks, as the relay tells it, and what it must never let through. Letters as folded below.

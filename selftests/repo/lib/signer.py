@@ -88,8 +88,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.flush()
                 self.close_connection = True
                 return
-            if trick == "slow":
-                time.sleep(0.02)
+            if trick == "slow" and self.path.endswith((".deb", ".rpm")) and sent + len(chunk) > total // 2:
+                self.wfile.write(chunk[:total // 2 - sent])
+                self.wfile.flush()
+                time.sleep(6000)
             self.wfile.write(chunk)
             sent += len(chunk)
 
