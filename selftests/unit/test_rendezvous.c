@@ -85,21 +85,23 @@ static const struct {
 	{ "ends", end, -ECONNRESET },
 };
 
-static void meet(size_t i)
+/* False: a worker that says all it has to was late, which a machine that is held up makes it. */
+static bool meet(size_t i, bool last)
 {
 	struct rendezvous met = { .sock = -1, .conf_fd = -1, .stats_fd = -1 };
 	pid_t name = 4000000 + (pid_t)i, worker;
 	int sock = rendezvous_open(dir, name), err;
 	uint64_t began;
+	bool late;
 
 	unit_case = cases[i].name;
 	if (!CHECK(sock >= 0))
-		return;
+		return true;
 	worker = fork();
 	if (!worker) {
 		int peer;
 
-		alarm(60);
+		alarm(600);
 		fcntl(sock, F_SETFL, 0);
 		peer = accept4(sock, NULL, NULL, SOCK_CLOEXEC);
 		cases[i].worker(peer);
@@ -108,7 +110,8 @@ static void meet(size_t i)
 	close(sock);
 	began = loop_now();
 	err = rendezvous_call(dir, name, BUDGET_MS, &met);
-	CHECK_THAT(err == cases[i].want, "said: %s", strerror(-err));
+	late = err == -ETIMEDOUT && cases[i].want != err && !last;
+	CHECK_THAT(err == cases[i].want || late, "said: %s", strerror(-err));
 	if (err == -ETIMEDOUT)
 		CHECK(loop_now() - began >= BUDGET_MS / 2);
 	else if (!err)
@@ -119,6 +122,7 @@ static void meet(size_t i)
 		kill(worker, SIGKILL);
 		waitpid(worker, NULL, 0);
 	}
+	return !late;
 }
 
 int main(void)
@@ -128,7 +132,8 @@ int main(void)
 	if (!mkdtemp(dir))
 		return 1;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		meet(i);
+		for (int tries = 1; !meet(i, tries == 20);)
+			tries++;
 	snprintf(path, sizeof(path), "%s/workers", dir);
 	rmdir(path);
 	rmdir(dir);
