@@ -28,7 +28,7 @@ dropped() { [ "$(bpf_verdict "$vm" xdp_dropped)" -ge "$1" ]; }
 # flood VM [OPTION…]: in the background
 flood() {
 	start flood in_ns "$1-vm" "$BUILD/tools/flood" --interface eth0 --to "$(mac_of "$1" qr0)" \
-		--kind udp,port --seconds 60 "${@:2}"
+		--kind udp,port --seconds 600 "${@:2}"
 }
 
 for vm in tap stream; do
