@@ -28,7 +28,7 @@ write_bundle <<-YAML
 	    target: /opt/big
 	    version: "@VERSION@"
 	    install:
-	      - run: sleep 1
+	      - run: sleep 6
 	  - name: next
 	    role: software
 	    tarball: $LAB/next.tar
@@ -96,7 +96,7 @@ expect_eq "$(on 2 find /var/lib/sluice-node/bundle -name '*.p*')" '' "what is le
 # Who may ask a node for pieces.
 k=/var/lib/sluice-node/keys
 manifest=$(jq -r .plan.bundle.manifest "$LAB/apply.log")
-ask() { on "$1" curl -sk --max-time 10 -o /dev/null -w '%{http_code}' "${@:2}"; }
+ask() { on "$1" curl -sk --max-time $((10 * PATIENCE)) -o /dev/null -w '%{http_code}' "${@:2}"; }
 url=https://10.9.0.11:8444/v1
 expect_eq "$(ask 2 --cert $k/node.pem --key $k/node.key $url/have/"$manifest")" 200 "a peer"
 expect_eq "$(ask 2 --cert $k/node.pem --key $k/node.key $url/piece/"$manifest"/0)" 200 "a peer's piece"
@@ -104,7 +104,7 @@ expect_eq "$(ask 2 --cert $k/node.pem --key $k/node.key $url/piece/"$manifest"/9
 expect_eq "$(ask 2 --cert $k/node.pem --key $k/node.key $url/have/"${manifest//[0-9]/a}")" 404 "another bundle"
 expect_eq "$(ask 2 $url/have/"$manifest")" 403 "without a certificate"
 for file in node.pem node.key; do on 2 cat $k/$file >"$LAB/stolen-$file"; done
-expect_eq "$(in_ns c curl -sk --max-time 10 -o /dev/null -w '%{http_code}' --cert "$LAB/stolen-node.pem" \
+expect_eq "$(in_ns c curl -sk --max-time $((10 * PATIENCE)) -o /dev/null -w '%{http_code}' --cert "$LAB/stolen-node.pem" \
 	--key "$LAB/stolen-node.key" $url/have/"$manifest")" 403 "a peer's certificate from another address"
 
 # With n2's own key, all pieces in its map, and none to give: the others do not wait for it.

@@ -32,7 +32,7 @@ done
 url=https://$CONTROL_IP:8443/v1/blob/$blob
 # What asks as node N for LAST+1 bytes of the blob, and says the status of the answer.
 ask() { # N LAST
-	words=(in_ns "n$1" curl -s --max-time 120 -o /dev/null -w '%{http_code}' --cacert "$LAB/n$1.ca.pem"
+	words=(in_ns "n$1" curl -s --max-time $((120 * PATIENCE)) -o /dev/null -w '%{http_code}' --cacert "$LAB/n$1.ca.pem"
 		--cert "$LAB/n$1.node.pem" --key "$LAB/n$1.node.key" -r "0-$2")
 }
 # So little that it does not tell how fast the link is.
@@ -43,7 +43,7 @@ gets() { # N STATUS
 # A turn that is slow is another's after some seconds: on a busy machine it takes a few attempts.
 slow() { # N
 	ask "$1" 4999999
-	start "slow$1" "${words[@]}" --limit-rate 50k "$url?turn=1"
+	start "slow$1" "${words[@]}" --limit-rate 20k "$url?turn=1"
 }
 slowly() { # N THE-NODES…: N is not served while all of them read slowly
 	local i

@@ -15,7 +15,9 @@ need curl jq openssl python3
 make_management
 start_oddorigin mgmt
 start_nginx nginx
-make_documents $((64 * MIB)) 1000
+make_documents 1000
+# For downloads that are still under way whenever a test ends them.
+truncate -s 1G "$LAB/docs/endless"
 SECRET=nova-and-we
 printf '%s\n' "$SECRET" >"$LAB/secret"
 chmod 600 "$LAB/secret"
@@ -51,15 +53,15 @@ port() {
 }
 unport() { sluice port del "$1" --mac "$(mac_of "$1-$2" eth0)" >>"$LAB/port.log"; }
 
-ask() { in_ns "$1" curl -sS -g --max-time "${3:-15}" "$META$2"; }
+ask() { in_ns "$1" curl -sS -g --max-time "${3:-$((15 * PATIENCE))}" "$META$2"; }
 # header NS PATH NAME: what the origin was told under that name
 header() { ask "$1" "$2" | tr -d '\r' | sed -n "s/^$3: //Ip"; }
-status_of() { in_ns "$1" curl -sS -g -o /dev/null --max-time 15 -w '%{http_code}' "$META$2"; }
+status_of() { in_ns "$1" curl -sS -g -o /dev/null --max-time $((15 * PATIENCE)) -w '%{http_code}' "$META$2"; }
 
 # download NS: slowly, in the background
 download() {
 	start "slow-$1" nsenter --net="$(ns_path "$1")" curl -sS --limit-rate 1M -o /dev/null \
-		--max-time 60 "$META/$((64 * MIB))"
+		"$META/endless"
 	wait_for 10 "the download of $1 to run" established "$1"
 }
 established() { in_ns "$1" ss -Htn state established dst 169.254.169.254 | grep -q .; }
@@ -82,9 +84,9 @@ check_identity() {
 	# By any link-local address.
 	ns_ip "$tenant-vm" -6 addr flush dev eth0 scope link
 	ns_ip "$tenant-vm" addr add fe80::dead:beef/64 dev eth0 nodad
-	expect_eq "$(in_ns "$tenant-vm" curl -sS -g --max-time 15 'http://[fe80::a9fe:a9fe%25eth0]/new/headers' |
+	expect_eq "$(in_ns "$tenant-vm" curl -sS -g --max-time $((15 * PATIENCE)) 'http://[fe80::a9fe:a9fe%25eth0]/new/headers' |
 		tr -d '\r' | sed -n 's/^X-Sluice-Instance: //Ip')" $instance "the instance of a link-local address"
-	grep -q "tenant=$tenant .*instance=$instance" "$LAB/access.log" || fail "the access log names no instance"
+	wait_for 5 "the access log to name the instance" grep -q "tenant=$tenant .*instance=$instance" "$LAB/access.log"
 }
 
 # The machine next door takes the address: ARP, SYN and all. Its own name is not bound either.
