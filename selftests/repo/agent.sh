@@ -41,8 +41,8 @@ installed() { cat "$dir/root/usr/share/$1/version" 2>/dev/null || echo none; }
 expect_fails "an instruction before there is a key" instruct install app
 "$REPO" instruct-key create
 "$REPO" instruct-key show >"$LAB/agent.pub"
-expect_exit 2 "a poll longer than the relay waits" timeout $((10 * PATIENCE)) "$AGENT" "${agent_args[@]}" --wait 56
-expect_has "$(cat "$LAB/expect.out")" "1 to 55" "which may be"
+expect_exit 2 "a poll longer than the relay waits" timeout $((10 * PATIENCE)) "$AGENT" "${agent_args[@]}" --wait 61
+expect_has "$(cat "$LAB/expect.out")" "1 to 60" "which may be"
 start agent "$AGENT" "${agent_args[@]}"
 sleep 0.5
 

@@ -17,9 +17,10 @@
 #include "../lib/opt.h"
 #include "cluster.h"
 
-#define KEYS_MAX  8192
-#define PAUSE_MAX 60
-#define WAIT_MAX  55 /* s; the relay waits 60 for an answer to begin */
+#define KEYS_MAX   8192
+#define PAUSE_MAX  60
+#define WAIT_MAX   55 /* s; the relay waits 60 for an answer to begin */
+#define WAIT_TAKEN 60 /* from those who were set up when that was allowed */
 
 volatile sig_atomic_t agent_ending;
 
@@ -52,7 +53,7 @@ static const struct opt option_table[] = {
 	{ OPT_WORD, 0, "manager", "NAME", "default: apt where it is, else dnf",
 	  offsetof(struct agent_options, manager), 0, 0, managers },
 	{ OPT_NUMBER, 'w', "wait", "SECONDS", "how long one poll waits (default 55)",
-	  offsetof(struct agent_options, wait), 1, WAIT_MAX, NULL },
+	  offsetof(struct agent_options, wait), 1, WAIT_TAKEN, NULL },
 	{ OPT_FLAG, '1', "once", NULL, "do what there is to do, then end",
 	  offsetof(struct agent_options, once), 0, 0, NULL },
 	{ OPT_FLAG, 'v', "verbose", NULL, "log more", offsetof(struct agent_options, verbose), 0, 0,
@@ -248,6 +249,8 @@ int main(int argc, char **argv)
 		puts("sluice-agent " SLUICE_VERSION);
 		return EXIT_SUCCESS;
 	}
+	if (agent.options.wait > WAIT_MAX)
+		agent.options.wait = WAIT_MAX;
 	agent.argv = argv;
 	if (readlink("/proc/self/exe", agent.program, sizeof(agent.program) - 1) < 0)
 		agent.program[0] = '\0';
