@@ -31,9 +31,9 @@ active() { [ "$(unit_is sluiced ActiveState)" = active ]; }
 another() { [ "$(pid)" != "$1" ] && active && [ "$(tenant blue .state)" = attached ]; }
 adopted() { sluice status --json | jq -e '.workers | all(.state == "serving")' >/dev/null; }
 
-# transfer NAME: a large body, slow enough to last; transferred NAME WHAT: it came whole
+# transfer NAME [RATE]: a large body, slow enough to last; transferred NAME WHAT: it came whole
 transfer() {
-	start "$1" in_ns blue-vm curl -qsS --fail --noproxy '*' --limit-rate 8M -o "$LAB/$1" $META/67108864
+	start "$1" in_ns blue-vm curl -qsS --fail --noproxy '*' --limit-rate "${2:-8M}" -o "$LAB/$1" $META/67108864
 	wait_for 10 "the large body to come" test -s "$LAB/$1"
 }
 transferred() {
@@ -71,14 +71,14 @@ transferred upgrade "upgrade"
 
 say "a parent that hangs"
 booted mkdir -p /etc/systemd/system/sluiced.service.d
-printf '[Service]\nWatchdogSec=2\n' | booted_write /etc/systemd/system/sluiced.service.d/lab.conf
+printf '[Service]\nWatchdogSec=15\n' | booted_write /etc/systemd/system/sluiced.service.d/lab.conf
 booted systemctl daemon-reload
 booted systemctl restart sluiced || fail "systemctl restart: $(booted journalctl -n 20 -u sluiced)"
 expect_document blue 1024 "after a restart"
 before=$(pid)
 expect_ne "$before" "$first" "the process after a restart"
 wait_for 10 "its workers" adopted
-transfer watchdog
+transfer watchdog 3M
 booted kill -STOP "$before"
 wait_for 20 "the watchdog to end it" another "$before"
 expect_eq "$(unit_is sluiced NRestarts)" 1 "restarts by the watchdog"
