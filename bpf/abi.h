@@ -179,6 +179,8 @@ struct sl_listener_info {
  */
 struct sl_slots {
 	__u64 open;
+	__u32 turn; /* new connections so far */
+	__u32 hash; /* of the last one: the kernel may ask more than once about a SYN */
 };
 
 /* Map "budget_source" (LRU hash). */
@@ -284,7 +286,7 @@ _Static_assert(sizeof(struct sl_binding_key) == 36, "sl_binding_key");
 _Static_assert(sizeof(struct sl_binding) == 128, "sl_binding");
 _Static_assert(sizeof(struct sl_listener_key) == 16, "sl_listener_key");
 _Static_assert(sizeof(struct sl_listener_info) == 16, "sl_listener_info");
-_Static_assert(sizeof(struct sl_slots) == 8 && SL_WORKERS_MAX <= 64, "sl_slots");
+_Static_assert(sizeof(struct sl_slots) == 16 && SL_WORKERS_MAX <= 64, "sl_slots");
 _Static_assert(sizeof(struct sl_source_key) == 20, "sl_source_key");
 _Static_assert(sizeof(struct sl_iface_bucket) == 24, "sl_iface_bucket");
 _Static_assert(sizeof(struct sl_source_bucket) == 16, "sl_source_bucket");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which worker takes a new connection: one bit of map "slots", evenly by hash.
+ * Which worker takes a new connection: one bit of map "slots".
  */
 #ifndef SLUICE_SLOTS_H
 #define SLUICE_SLOTS_H
@@ -17,10 +17,10 @@ inline_always __u32 count_bits(__u64 bits)
 	return bits * 0x0101010101010101 >> 56;
 }
 
-/* The number of the bit that hash chooses; open is not 0. */
-inline_always __u8 slots_pick(__u64 open, __u32 hash)
+/* The number of the bit that number, a turn or a hash, chooses; open is not 0. */
+inline_always __u8 slots_pick(__u64 open, __u32 number)
 {
-	__u32 skip = (hash >> 16) % count_bits(open);
+	__u32 skip = number % count_bits(open);
 
 	for (int i = 0; i < SL_WORKERS_MAX; i++) {
 		if (!skip)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# A thousand connections open at once over four workers: none has more than twice or less than
-# half of its share.
+# A thousand connections open at once over four workers: each has its share, but for what a SYN that
+# is sent again may change.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -26,6 +26,6 @@ wait_for 10 "all of them to be known to status" all_known
 shares=$(sluice status --json | jq -c '[.workers[].connections]')
 say "connections per worker: $shares"
 expect_eq "$(jq add <<<"$shares")" 1000 "connections that status knows of ($shares)"
-expect_ge "$(jq min <<<"$shares")" 125 "the least loaded worker ($shares)"
-expect_le "$(jq max <<<"$shares")" 500 "the most loaded worker ($shares)"
+expect_ge "$(jq min <<<"$shares")" 230 "the least loaded worker ($shares)"
+expect_le "$(jq max <<<"$shares")" 270 "the most loaded worker ($shares)"
 stop spread

@@ -275,7 +275,8 @@ static void test_spread(void)
 		}
 		close(client);
 	}
-	prog_check(count[0] + count[1] == 64 && count[0] > 16 && count[1] > 16,
+	/* In turn; a SYN that is sent again may have another one. */
+	prog_check(count[0] + count[1] == 64 && count[0] > 28 && count[1] > 28,
 		   "64 connections: %d and %d", count[0], count[1]);
 }
 
