@@ -333,6 +333,7 @@ static void talk(void)
 static void meet(void)
 {
 	struct rendezvous met = { .sock = -1, .conf_fd = -1, .stats_fd = -1 };
+	unsigned budget = 2;
 	int pair[2], err;
 
 	assert(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair));
@@ -355,7 +356,7 @@ static void meet(void)
 		send_packet(&packet, sizeof(packet.head) + packet.head.len, packet.head.nfds);
 	}
 	shutdown(pair[1], SHUT_WR);
-	err = hear(&met, 2);
+	err = rendezvous_hear(&met, &budget);
 	if (!err)
 		assert(met.conf_fd >= 0 && met.stats_fd >= 0);
 	else

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The parent's loop after a standstill: an answer that has come is taken before the timer that
- * would call it missing, and who never ends talking keeps no timer from firing.
+ * would call it missing, and who never ends talking keeps no timer from firing. A turn that took
+ * long is told of, although timers are late after it.
  */
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #include "../../user/sluiced/loop.h"
 #include "unit.h"
@@ -57,6 +59,38 @@ static const struct {
 	{ "who never ends talking", 2000, on_noise, "nnnle" },
 };
 
+/* A handler that takes long, once. */
+static void on_slow(struct loop_watch *from, uint32_t events)
+{
+	const struct timespec time = { .tv_sec = 2, .tv_nsec = 500000000 };
+
+	nanosleep(&time, NULL);
+	loop_unwatch(&loop, from);
+}
+
+static void test_told(int readable)
+{
+	static char said[4096];
+	int log[2], before = dup(STDERR_FILENO);
+	ssize_t len;
+
+	unit_case = "a turn that took long";
+	if (!CHECK(before >= 0 && !pipe2(log, O_CLOEXEC | O_NONBLOCK)))
+		return;
+	dup2(log[1], STDERR_FILENO);
+	loop.stopped = false;
+	loop_watch(&loop, &watch, readable, EPOLLIN, on_slow);
+	loop_timer_start(&loop, &limit, 1000, on_limit);
+	loop_timer_start(&loop, &last, 3000, on_last);
+	CHECK(!loop_run(&loop));
+	dup2(before, STDERR_FILENO);
+	len = read(log[0], said, sizeof(said) - 1);
+	CHECK_THAT(len > 0 && strstr(said, "held up for"), "said: %s", said);
+	close(log[0]);
+	close(log[1]);
+	close(before);
+}
+
 int main(void)
 {
 	int pipes[2];
@@ -77,6 +111,7 @@ int main(void)
 		CHECK_THAT(!strcmp(order, cases[i].want), "happened: %s", order);
 		loop_unwatch(&loop, &watch);
 	}
+	test_told(pipes[0]);
 	loop_free(&loop);
 	return unit_end();
 }

@@ -34,8 +34,29 @@ static const struct {
 	{ "hangs as it drains", WORKER_DRAINING, 90000, 30001, 60000, 0, true, "no pulse" },
 };
 
+/* A drain that was to end now, after a pulse that came gap ms after the one before. */
+static const char *over_after(uint64_t gap)
+{
+	struct worker worker = { .state = WORKER_DRAINING,
+				 .pulse_ms = NOW - gap,
+				 .drain_by_ms = NOW - 2500 };
+
+	patience_heard(&worker, NOW);
+	CHECK(worker.pulse_ms == NOW);
+	return patience_over(&worker, NOW);
+}
+
+static void test_heard(void)
+{
+	unit_case = "a pulse";
+	CHECK(over_after(1000));
+	CHECK(over_after(1999));
+	CHECK(!over_after(4000));
+}
+
 int main(void)
 {
+	test_heard();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct worker worker = {
 			.state = cases[i].state,

@@ -119,7 +119,7 @@ static void take_map(struct exchange *exchange, struct source *source, long stat
 	source_failed(source, status < 0 ? NULL : why);
 }
 
-/* One that fails again and again is not asked any more in this run; maps are asked for anyway. */
+/* One that fails again and again is not asked any more in this run. */
 static void leave_alone(struct exchange *exchange, struct source *source)
 {
 	if (source == exchange->sources ||
@@ -169,7 +169,7 @@ static int take(struct exchange *exchange, struct transfer *transfer, CURLcode r
 		return 0;
 	}
 	snprintf(why, sizeof(why), "it answers %ld", status);
-	source->broken += source->alive;
+	source->broken++;
 	source_failed(source, status < 0 ? NULL : why);
 	leave_alone(exchange, source);
 	return 0;

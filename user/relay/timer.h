@@ -2,7 +2,7 @@
 /*
  * Timeouts, to within TIMER_TICK_MS. One timer wheel for the worker; moving a deadline
  * to later only writes a number, and the timer is put where it belongs when the wheel
- * comes past it. Times are CLOCK_MONOTONIC milliseconds.
+ * comes past it. Times are milliseconds of the worker's clock, timer_awake_ms().
  */
 #ifndef SLUICE_RELAY_TIMER_H
 #define SLUICE_RELAY_TIMER_H

@@ -21,7 +21,10 @@
 #include "worker.h"
 
 #define STATE_MAX (256u << 20)
-#define ANSWER_MS 10000
+/* For all of them together: their clients get 503 when no parent comes for 8 s. */
+#define ANSWER_MS 6000
+/* That each has after one that hangs: what does not fit a socket comes as it is read. */
+#define ANSWER_LEAST_MS 1000
 
 int handover_read(int fd, struct state **ret, char **ret_why)
 {
@@ -100,55 +103,81 @@ static bool is_memfd(int fd, uint64_t inode, off_t least)
 	       fcntl(fd, F_GET_SEALS) > 0;
 }
 
-static int meet(struct state *state, struct state_worker *worker, const char *run_dir,
-		const struct wanted *wanted)
+static int hear(struct rendezvous *met, unsigned *budget_ms)
 {
-	struct rendezvous met;
-	int err = rendezvous_call(run_dir, worker->pid, ANSWER_MS, &met);
+	unsigned budget = *budget_ms > ANSWER_LEAST_MS ? *budget_ms : ANSWER_LEAST_MS;
+	unsigned left = budget;
+	int err = rendezvous_hear(met, &left);
 
-	if (err)
-		return err;
-	for (size_t i = 0; i < met.nlisteners; i++)
-		take_listener(wanted, &met.listeners[i]);
+	*budget_ms -= budget - left < *budget_ms ? budget - left : *budget_ms;
+	return err;
+}
+
+static int take_over(struct state *state, struct state_worker *worker, struct rendezvous *met,
+		     const struct wanted *wanted)
+{
+	for (size_t i = 0; i < met->nlisteners; i++)
+		take_listener(wanted, &met->listeners[i]);
 	for (unsigned g = 0; g < state->ngenerations; g++) {
 		struct state_generation *generation = &state->generations[g];
 
 		if (generation->number == worker->generation && generation->conf_fd < 0 &&
-		    is_memfd(met.conf_fd, generation->conf_inode, 1)) {
-			generation->conf_fd = met.conf_fd;
-			met.conf_fd = -1;
+		    is_memfd(met->conf_fd, generation->conf_inode, 1)) {
+			generation->conf_fd = met->conf_fd;
+			met->conf_fd = -1;
 		}
 	}
-	if (is_memfd(met.stats_fd, worker->stats_inode, (off_t)proto_stats_size(worker->nstats))) {
-		worker->stats_fd = met.stats_fd;
-		worker->sock = met.sock;
-		met.stats_fd = met.sock = -1;
-		worker->phase = met.hello.draining ? WORKER_DRAINING : WORKER_SERVING;
-		worker->drain_by_ms = loop_now() + met.hello.drain_left_ms;
+	if (is_memfd(met->stats_fd, worker->stats_inode, (off_t)proto_stats_size(worker->nstats))) {
+		worker->stats_fd = met->stats_fd;
+		worker->sock = met->sock;
+		met->stats_fd = met->sock = -1;
+		worker->phase = met->hello.draining ? WORKER_DRAINING : WORKER_SERVING;
+		worker->drain_by_ms = loop_now() + met->hello.drain_left_ms;
 		/* What it had asked the dead parent for, it asks again. */
 		worker->nconnects = 0;
-	} else {
-		err = -EBADMSG;
+		return 0;
 	}
-	rendezvous_free(&met);
-	return err;
+	return -EBADMSG;
 }
 
+struct meeting {
+	bool there;
+	int err;
+	struct rendezvous met;
+};
+
+/* All are asked before the first is heard: one that hangs holds up nobody's answer. */
 static void meet_all(struct state *state, const char *run_dir, const struct wanted *wanted)
 {
-	for (unsigned i = 0; i < state->nworkers; i++) {
-		struct state_worker *worker = &state->workers[i];
-		int err;
+	struct meeting *meetings = calloc(state->nworkers + 1, sizeof(*meetings));
+	unsigned budget_ms = ANSWER_MS;
 
-		if (!worker->born || rendezvous_born(worker->pid) != worker->born)
+	for (unsigned i = 0; meetings && i < state->nworkers; i++) {
+		const struct state_worker *worker = &state->workers[i];
+		struct meeting *meeting = &meetings[i];
+
+		meeting->there = worker->born && rendezvous_born(worker->pid) == worker->born;
+		if (meeting->there)
+			meeting->err = rendezvous_connect(run_dir, worker->pid, &meeting->met);
+	}
+	for (unsigned i = 0; meetings && i < state->nworkers; i++) {
+		struct state_worker *worker = &state->workers[i];
+		struct meeting *meeting = &meetings[i];
+
+		if (!meeting->there)
 			continue;
-		err = meet(state, worker, run_dir, wanted);
-		if (!err)
+		if (!meeting->err)
+			meeting->err = hear(&meeting->met, &budget_ms);
+		if (!meeting->err)
+			meeting->err = take_over(state, worker, &meeting->met, wanted);
+		rendezvous_free(&meeting->met);
+		if (!meeting->err)
 			continue;
 		log_warn("worker %d of an earlier sluiced does not answer (%s): ended", worker->pid,
-			 strerror(-err));
+			 strerror(-meeting->err));
 		rendezvous_end(worker->pid);
 	}
+	free(meetings);
 }
 
 static void forget_fd(int *fd, void *arg)

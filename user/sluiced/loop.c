@@ -152,14 +152,15 @@ static int take_event(struct loop *loop, int timeout, uint64_t *ret_began)
  * After a standstill, ours or the whole machine's, what has come waits beside the timers that would
  * call it missing: it goes first.
  */
-static int catch_up(struct loop *loop, uint64_t *ret_began)
+static int catch_up(struct loop *loop)
 {
+	uint64_t began; /* of what is caught up with, not of the turn */
 	int result = 1;
 
 	if (!loop->first || loop_now() < loop->first->due_ms + HELD_UP_MS)
 		return 0;
 	for (int i = 0; i < CATCH_UP && result == 1 && !loop->stopped; i++)
-		result = take_event(loop, 0, ret_began);
+		result = take_event(loop, 0, &began);
 	return result < 0 ? result : 0;
 }
 
@@ -168,7 +169,7 @@ int loop_run(struct loop *loop)
 	uint64_t began = loop_now();
 
 	while (!loop->stopped) {
-		int result = catch_up(loop, &began), timeout;
+		int result = catch_up(loop), timeout;
 
 		if (result < 0)
 			return result;

@@ -14,7 +14,7 @@
 #include "../lib/msg.h"
 
 /* Every listener of thousands of tenants may wait at once; a worker that reads nothing is
- * killed for its missing pulse long before. */
+ * killed for its missing pulse after half a minute. */
 #define MAIL_MAX 131072
 
 struct mail {

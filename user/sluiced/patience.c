@@ -5,8 +5,9 @@
 
 #include "worker.h"
 
-#define START_MS     20000 /* to become READY */
-#define DRAIN_MARGIN 2000
+#define START_MS      20000 /* to become READY */
+#define DRAIN_MARGIN  2000
+#define PULSE_LATE_MS 2000 /* one comes every second */
 
 static uint64_t later(uint64_t then, uint64_t gap, uint64_t now)
 {
@@ -19,6 +20,15 @@ void patience_lend(struct worker *worker, uint64_t gap_ms, uint64_t now_ms)
 	if (worker->state == WORKER_STARTING)
 		worker->started_ms = later(worker->started_ms, gap_ms, now_ms);
 	worker->drain_by_ms += gap_ms;
+}
+
+void patience_heard(struct worker *worker, uint64_t now_ms)
+{
+	uint64_t gap = now_ms > worker->pulse_ms ? now_ms - worker->pulse_ms : 0;
+
+	if (gap > PULSE_LATE_MS)
+		worker->drain_by_ms += gap;
+	worker->pulse_ms = now_ms;
 }
 
 static uint64_t since(uint64_t then, uint64_t now)

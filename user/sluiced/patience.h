@@ -18,6 +18,11 @@ struct worker;
 
 /* now_ms is loop_now(). The parent stood for gap_ms until then, in which nobody could be heard. */
 void patience_lend(struct worker *worker, uint64_t gap_ms, uint64_t now_ms);
+/*
+ * A pulse. Who was silent stood still, most likely, and so did its clock, by which it drains: time
+ * of a silence is lent to the drain.
+ */
+void patience_heard(struct worker *worker, uint64_t now_ms);
 bool patience_silent(const struct worker *worker, uint64_t now_ms);
 /* Why it is to be killed, or NULL. */
 const char *patience_over(const struct worker *worker, uint64_t now_ms);

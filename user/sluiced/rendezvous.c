@@ -194,7 +194,7 @@ static int take_message(struct rendezvous *met, struct msg *msg)
  * waits alone, each with no more than it was to last. So one that never stops talking has no more
  * than its messages, which LISTENERS_MAX bounds, and the waits between them.
  */
-static int hear(struct rendezvous *met, unsigned budget_ms)
+int rendezvous_hear(struct rendezvous *met, unsigned *budget_ms)
 {
 	struct pollfd wait = { .fd = met->sock, .events = POLLIN };
 	static struct msg msg; /* 4 KiB; one thread */
@@ -204,14 +204,14 @@ static int hear(struct rendezvous *met, unsigned budget_ms)
 		int got = msg_recv(met->sock, rules, sizeof(rules) / sizeof(rules[0]), &msg);
 
 		if (got == -EAGAIN) {
-			unsigned step = budget_ms < STEP_MS ? budget_ms : STEP_MS;
+			unsigned step = *budget_ms < STEP_MS ? *budget_ms : STEP_MS;
 			uint64_t began = loop_now(), took;
 
 			if (!step)
 				return -ETIMEDOUT;
 			poll(&wait, 1, (int)step);
 			took = loop_now() - began + 1; /* a part of one counts */
-			budget_ms -= took < step ? (unsigned)took : step;
+			*budget_ms -= took < step ? (unsigned)took : step;
 			continue;
 		}
 		if (got <= 0)
@@ -222,27 +222,20 @@ static int hear(struct rendezvous *met, unsigned budget_ms)
 	return done < 0 ? done : 0;
 }
 
-int rendezvous_call(const char *run_dir, pid_t pid, unsigned timeout_ms, struct rendezvous *ret)
+int rendezvous_connect(const char *run_dir, pid_t pid, struct rendezvous *ret)
 {
-	struct rendezvous met = { .sock = -1, .conf_fd = -1, .stats_fd = -1 };
 	struct sockaddr_un address;
 	int err = address_of(run_dir, pid, &address);
 
+	*ret = (struct rendezvous){ .sock = -1, .conf_fd = -1, .stats_fd = -1 };
 	if (err)
 		return err;
-	met.sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (met.sock < 0)
-		return -errno;
-	if (connect(met.sock, (struct sockaddr *)&address, sizeof(address)))
+	ret->sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (ret->sock < 0 || connect(ret->sock, (struct sockaddr *)&address, sizeof(address))) {
 		err = -errno;
-	else
-		err = hear(&met, timeout_ms);
-	if (err) {
-		rendezvous_free(&met);
-		return err;
+		rendezvous_free(ret);
 	}
-	*ret = met;
-	return 0;
+	return err;
 }
 
 static void close_fd(int fd)

@@ -34,9 +34,11 @@ int rendezvous_sweep(const char *run_dir, bool (*keep)(pid_t pid, const void *ar
 /* SIGKILL, and waits until it has ended (bounded). */
 void rendezvous_end(pid_t pid);
 
-/* Becomes the worker's parent; waits up to timeout_ms, in which both of them run, for all it has. 0
- * or -errno. */
-int rendezvous_call(const char *run_dir, pid_t pid, unsigned timeout_ms, struct rendezvous *ret);
+/* Becomes the worker's parent, and it begins to tell what it has. 0 or -errno. */
+int rendezvous_connect(const char *run_dir, pid_t pid, struct rendezvous *ret);
+/* Waits until it has told all. What was waited is taken off *budget_ms, but for time in which we
+ * stood still. 0 or -errno; met is the caller's to free. */
+int rendezvous_hear(struct rendezvous *met, unsigned *budget_ms);
 void rendezvous_free(struct rendezvous *met);
 
 /* When a process was born, in clock ticks after boot; 0 when there is none. With its number it

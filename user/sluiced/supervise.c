@@ -370,7 +370,7 @@ static void on_check(struct loop_timer *timer)
 		const char *why;
 
 		if (late > CHECK_MS)
-			patience_lend(worker, late, now);
+			patience_lend(worker, late - CHECK_MS, now);
 		why = patience_over(worker, now);
 		if (why)
 			worker_kill(worker, why);

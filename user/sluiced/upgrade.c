@@ -28,7 +28,7 @@
 
 #define CHECK_MS    30000 /* the new program may be slow to load, not to decide */
 #define QUIET_MS    20	  /* between looks whether workers have read their messages */
-#define QUIET_TRIES 1500
+#define QUIET_TRIES 1750  /* longer than a worker may be silent */
 #define FAILURE_MAX 512
 
 struct upgrade {

@@ -16,6 +16,7 @@
 #include "../lib/log.h"
 #include "binder.h"
 #include "origins.h"
+#include "patience.h"
 #include "supervise.h"
 #include "tenants.h"
 
@@ -154,7 +155,7 @@ static void handle(struct worker *worker, struct msg *msg)
 		supervise_ready(worker->sluiced->supervise, worker);
 		break;
 	case PROTO_PULSE:
-		worker->pulse_ms = loop_now();
+		patience_heard(worker, loop_now());
 		break;
 	case PROTO_CONNECT: {
 		struct proto_connect connect;
