@@ -100,6 +100,25 @@ wait_for() {
 	done
 }
 
+# given_ms: milliseconds since boot that the machine had its processors, for the host may lend them away
+given_ms() {
+	awk -v hz="$(getconf CLK_TCK)" -v cpus="$(nproc)" '
+		FILENAME == "/proc/uptime" { up = $1 * 1000 }
+		$1 == "cpu" { lent = $9 * 1000 / hz / cpus }
+		END { printf "%d\n", up - lent }' /proc/uptime /proc/stat
+}
+
+# wait_soon SECONDS WHAT COMMAND…: as wait_for, where the time is what is to be shown: of what was given.
+wait_soon() {
+	local began limit=$(($1 * 1000 * SLOW)) what=$2
+	shift 2
+	began=$(given_ms)
+	until "$@" >/dev/null 2>&1; do
+		[ $(($(given_ms) - began)) -lt $limit ] || fail "not soon: $what"
+		sleep 0.05
+	done
+}
+
 # ---- processes -----------------------------------------------------------------------------
 
 # start NAME COMMAND…: in the background, output in $LAB/NAME.log; "in_ns NS" may go before COMMAND,

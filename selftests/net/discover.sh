@@ -22,7 +22,7 @@ state_is() { [ "$(tenant "$1" .state 2>/dev/null)" = "$2" ]; }
 absent() { ! sluice tenant show "$1" >/dev/null 2>&1; }
 serves() { expect_document "$1" 1024 "$2"; }
 # in time, not by the sweep, which takes 30 s for a round
-soon() { wait_for 5 "$@"; }
+soon() { wait_soon 6 "$@"; }
 
 soon "the gateway that was there" state_is tone.qr0 attached
 serves q-one "there at the start"
