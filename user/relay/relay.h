@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "../../bpf/abi.h"
+#include "../lib/clock.h"
 #include "../lib/conf.h"
 #include "../lib/http_head.h"
 #include "../lib/latency.h"
@@ -37,9 +38,13 @@ struct relay {
 	enum proto_role role;
 	bool draining;
 	int64_t drain_deadline_ms, pulse_ms;
-	int64_t now_ms;	   /* read once a turn; stands still when the process does */
-	int64_t looked_ms; /* CLOCK_MONOTONIC then */
-	unsigned unquiet;  /* turns since timers were looked at */
+	/*
+	 * Read once a turn: CLOCK_MONOTONIC but for what machine or worker stood still. Then those
+	 * whom it waits for stood still, too, or what they sent is unread yet.
+	 */
+	int64_t now_ms;
+	struct awake awake;
+	unsigned unquiet; /* turns since timers were looked at */
 
 	struct conf *conf;
 	struct route_table *routes;

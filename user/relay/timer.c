@@ -6,18 +6,9 @@
 
 #include "../lib/clock.h"
 
-#define STANDSTILL_MS 1000
-
 int64_t timer_now_ms(void)
 {
 	return clock_ms(CLOCK_MONOTONIC);
-}
-
-int64_t timer_awake_ms(int64_t ms, uint32_t slept_ms)
-{
-	int64_t most = (int64_t)slept_ms + STANDSTILL_MS;
-
-	return ms < most ? ms : most;
 }
 
 void timer_wheel_init(struct timer_wheel *wheel, int64_t now_ms)

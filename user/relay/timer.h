@@ -2,7 +2,7 @@
 /*
  * Timeouts, to within TIMER_TICK_MS. One timer wheel for the worker; moving a deadline
  * to later only writes a number, and the timer is put where it belongs when the wheel
- * comes past it. Times are milliseconds of the worker's clock, timer_awake_ms().
+ * comes past it. Times are milliseconds of the worker's clock (now_ms in relay.h).
  */
 #ifndef SLUICE_RELAY_TIMER_H
 #define SLUICE_RELAY_TIMER_H
@@ -28,12 +28,6 @@ struct timer_wheel {
 typedef void timer_fn(void *context, struct timer *timer);
 
 int64_t timer_now_ms(void);
-/*
- * How far a clock moves that stands still with its process. ms: since the last look; slept_ms: how
- * much of that was meant to be slept. Where a machine, or this process, stood still, so did those
- * whom it waits for, or what they sent is unread yet: of more, a second counts.
- */
-int64_t timer_awake_ms(int64_t ms, uint32_t slept_ms);
 void timer_wheel_init(struct timer_wheel *wheel, int64_t now_ms);
 /* (Re)arms. A timer must be zeroed before its first use. */
 void timer_set(struct timer_wheel *wheel, struct timer *timer, int64_t deadline_ms);

@@ -156,13 +156,11 @@ static uint32_t wait_ms(const struct relay *relay)
 
 static void look_at_clock(struct relay *relay, uint32_t slept_ms)
 {
-	int64_t now = timer_now_ms(), passed = now - relay->looked_ms;
-	int64_t awake = timer_awake_ms(passed, slept_ms);
+	int64_t lost = relay->awake.lost;
 
-	relay->looked_ms = now;
-	relay->now_ms += awake;
+	relay->now_ms = awake_ms(&relay->awake, timer_now_ms(), slept_ms);
 	/* The parent hears at once that there is life. */
-	if (awake < passed)
+	if (relay->awake.lost > lost)
 		relay->pulse_ms = relay->now_ms;
 }
 
@@ -236,7 +234,7 @@ static int start(struct relay *relay, const char **ret_why)
 	if (rc < 0)
 		return rc;
 	/* PIPES and LISTEN follow CONFIG; what is there already is taken before READY. */
-	relay->now_ms = relay->looked_ms = timer_now_ms();
+	relay->now_ms = awake_ms(&relay->awake, timer_now_ms(), 0);
 	relay->pulse_ms = relay->now_ms + PULSE_MS;
 	parent_read(relay);
 	*ret_why = "ready";
