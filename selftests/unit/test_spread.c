@@ -39,7 +39,7 @@ struct transfer {
 };
 
 static struct node {
-	char name[16];
+	char name[24];
 	size_t peers[PEERS], count;
 	uint8_t have[MAP], known[PEERS][MAP];
 	int64_t looked[PEERS], arrived, shared;
