@@ -5,8 +5,8 @@
 # "tenant create" builds all there is to a tenant network: VMs on a bridge in another namespace, and
 # VMs behind a VLAN tag, get their address and the route to the metadata address by DHCP from a real
 # dnsmasq, in an isolated network and in one with a router; a DHCP server that dies comes back; a new
-# daemon goes on with what the last one built; "tenant delete" leaves nothing. Services are reached
-# from a gateway that "gateway create" built.
+# daemon goes on with what the last one built, be it restarted, upgraded or crashed; "tenant delete"
+# leaves nothing. Services are reached from a gateway that "gateway create" built.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -80,7 +80,7 @@ expect_fails "no subnet" sluice tenant create z --subnet 10.0.0.1/24
 get vm-a 1024
 
 # ---- its DHCP server dies, and the daemon ------------------------------------------------------
-dnsmasq_pid() { cut -d ' ' -f 1 "/run/sluice/$INSTANCE/created/tenant-a/dnsmasq.pid"; }
+dnsmasq_pid() { cut -d ' ' -f 1 "/run/sluice/$INSTANCE/created/tenant-a/dnsmasq.pid" 2>/dev/null || echo none; }
 old=$(dnsmasq_pid)
 expect_ne "$(awk '/^Uid/ { print $3 }' "/proc/$old/status")" 0 "uid of dnsmasq"
 kill -KILL "$old"
@@ -95,6 +95,25 @@ start_sluiced
 expect_eq "$(tenant a .state)" attached "the state in the next daemon"
 wait_for 10 "the third dnsmasq" replaced
 get vm-a 1024
+
+# What was created before listen and guard changed stays as it was, and its DHCP comes back all the same.
+LISTEN_YAML='ports: [80, 9080]' GUARD_YAML='mode: tc'
+sluice_yaml | sed '/^ *$/d' >"$LAB/sluiced.yaml"
+sluice reload >>"$LAB/reload.log" || fail "reload with other ports"
+lease() {
+	wait_for 10 "dnsmasq after $1" replaced
+	dhcp vm-b eth0 >/dev/null || fail "no lease after $1"
+	expect_eq "$(tenant a '"\(.state) \(.ports)"')" "attached [80,8080]" "what was created, after $1"
+	get vm-b 1024
+}
+old=$(dnsmasq_pid)
+sluice upgrade >>"$LAB/upgrade.log" || fail "upgrade: $(cat "$LAB/upgrade.log")"
+lease "an upgrade"
+old=$(dnsmasq_pid)
+kill_sluiced
+start sluiced "$BUILD/sluiced" --config "$LAB/sluiced.yaml" --instance "$INSTANCE"
+wait_sluiced
+lease "a crash"
 
 # ---- with a router, behind a VLAN tag, the same addresses ---------------------------------------
 # Some kernels have no VLAN interfaces; the rest of this is worth seeing there too.

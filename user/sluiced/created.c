@@ -139,6 +139,7 @@ static struct one *add(struct created *created, json_t *record)
 	one->created = created;
 	one->record = record;
 	one->pidfd = one->ended.fd = -1;
+	one->retry_ms = RETRY_MS;
 	snprintf(one->dir, sizeof(one->dir), "%s/%s-%s", created->dir, text(record, "kind"),
 		 text(record, "name"));
 	one->next = created->list;
@@ -221,15 +222,20 @@ static int dhcp_begin(struct one *one)
 	return err;
 }
 
-static void on_retry(struct loop_timer *timer)
+/* Now, or as soon as it can be. */
+static void dhcp_keep(struct one *one)
 {
-	struct one *one = container_of(timer, struct one, retry);
 	int err = dhcp_begin(one);
 
 	if (!err)
 		return;
 	log_error("tenant %s: cannot start dnsmasq: %s", text(one->record, "name"), strerror(-err));
-	loop_timer_start(&one->created->sluiced->loop, timer, RETRY_MAX_MS, on_retry);
+	loop_timer_start(&one->created->sluiced->loop, &one->retry, RETRY_MAX_MS, on_retry);
+}
+
+static void on_retry(struct loop_timer *timer)
+{
+	dhcp_keep(container_of(timer, struct one, retry));
 }
 
 /* ---- building and taking away -------------------------------------------------------------- */
@@ -257,6 +263,10 @@ static int attach(struct one *one, char *why)
 
 	if (strcmp(text(one->record, "kind"), "tenant"))
 		return 0;
+	/* Taken over from an earlier parent, it stays as it was then, whatever listen says now. */
+	tenant = tenants_find(sluiced->tenants, text(one->record, "name"));
+	if (tenant && !strcmp(want_space(tenant->want.netns), spec.netns))
+		return 0;
 	create_interface(&spec, interface);
 	want.name = (char *)text(one->record, "name");
 	want.netns = want.network = (char *)spec.netns;
@@ -280,7 +290,6 @@ static int serve(struct one *one, char *why)
 
 	if (err)
 		return err;
-	one->retry_ms = RETRY_MS;
 	err = dhcp_begin(one);
 	if (err == -ENOENT)
 		snprintf(why, CREATE_WHY_MAX,
@@ -352,8 +361,7 @@ int created_remove(struct created *created, const char *kind, const char *name)
 	return one ? take_away(one) : -ENOENT;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
+/* ---- life ---------------------------------------------------------------------------------- */
 
 static void load(struct created *created, const char *entry)
 {
@@ -410,9 +418,11 @@ void created_resume(struct created *created)
 			drop(one);
 			continue;
 		}
-		if (serve(one, why))
+		if (attach(one, why))
 			log_error("%s %s: %s", text(one->record, "kind"), text(one->record, "name"),
 				  why);
+		/* VMs need their addresses all the same. */
+		dhcp_keep(one);
 	}
 }
 
