@@ -55,3 +55,18 @@ for round in 1 2; do
 		diff -u "$LAB/$tenant.before" "$LAB/$tenant.after" >&2 || fail "the ruleset of $tenant is not as it was found"
 	done
 done
+
+# Listeners that a reload adds answer past the rules as those of the attach do.
+for tenant in nft ipt; do
+	attach $tenant
+done
+WORKERS=4
+sluice_yaml | sed '/^ *$/d' >"$LAB/sluiced.yaml"
+sluice reload >"$LAB/reload.log" || fail "reload"
+grown() { [ "$(sluice status --json | jq '[.workers[] | select(.state == "serving" and .index >= 2)] | length')" = 2 ]; }
+wait_for 15 "two workers more" grown
+for tenant in nft ipt; do
+	for n in {1..20}; do
+		expect_document $tenant 1024 "$tenant, four workers, connection $n"
+	done
+done

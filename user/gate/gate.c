@@ -106,6 +106,7 @@ struct listen_spec gate_listen_spec(const struct gate *gate, struct gate_load *l
 		/* A group takes 2 KiB; gate_resize() makes one of a single listener. */
 		.group = gate_load_features(load)->reuseport_assign && spec->nworkers > 1,
 		.owner = spec->owner,
+		.mark = gate->notrack.needed ? SL_MARK : 0,
 	};
 }
 
@@ -285,18 +286,17 @@ static void close_listeners(struct gate *gate)
 int gate_fit_filter(struct gate *gate, struct gate_load *load, char *why)
 {
 	struct sl_iface iface;
-	bool changed;
-	int err = notrack_update(&gate->notrack, gate->key.ifindex, &changed, why);
-	int mark = gate->notrack.needed ? SL_MARK : 0;
+	int err = notrack_update(&gate->notrack, gate->key.ifindex, why);
+	bool needed = gate->notrack.needed;
 
-	if (err || !changed)
+	if (!err)
+		err = gate_load_iface_get(load, &gate->key, &iface);
+	if (err || iface.mark == needed)
 		return err;
-	for (unsigned i = 0; i < gate->nlisteners; i++)
-		if (gate->listeners[i].fd >= 0 &&
-		    setsockopt(gate->listeners[i].fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)))
-			return -errno;
-	err = gate_load_iface_get(load, &gate->key, &iface);
-	iface.mark = mark != 0;
+	for (unsigned i = 0; !err && i < gate->nlisteners; i++)
+		if (gate->listeners[i].fd >= 0)
+			err = listen_set_mark(gate->listeners[i].fd, needed ? SL_MARK : 0);
+	iface.mark = needed;
 	return err ? err : gate_load_iface_put(load, &gate->key, &iface);
 }
 

@@ -162,6 +162,7 @@ int gate_adopt(struct gate *gate, struct gate_load *load, const struct gate_spec
 		err = gate_enter(gate, &visit);
 	if (err)
 		return err;
+	gate->notrack.needed = iface.mark; /* what is opened now is as what there is */
 	err = netns_cookie(&cookie);
 	if (!err && cookie != gate->key.netns_cookie)
 		err = -ESTALE;

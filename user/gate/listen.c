@@ -33,6 +33,11 @@ int listen_set_hop_limit(int sock, int family, uint32_t hop_limit)
 	return set_int(sock, IPPROTO_IP, IP_TTL, (int)hop_limit);
 }
 
+int listen_set_mark(int sock, uint32_t mark)
+{
+	return set_int(sock, SOL_SOCKET, SO_MARK, (int)mark);
+}
+
 int listen_share(int sock)
 {
 	return set_int(sock, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -78,6 +83,8 @@ static int set_options(int sock, const struct listen_spec *spec, bool claim)
 			 : set_int(sock, IPPROTO_IP, IP_TTL, (int)spec->hop_limit);
 	if (!err && spec->save_syn)
 		err = listen_save_syn(sock, true);
+	if (!err && spec->mark)
+		err = listen_set_mark(sock, spec->mark);
 	/* A worker hears of a connection with its first bytes, of a silent one after a second. */
 	if (!err)
 		err = set_int(sock, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_S);

@@ -22,6 +22,7 @@ struct listen_spec {
 	bool save_syn;	    /* as listen_save_syn() */
 	bool group;	    /* one of several; below 6.6 steer cannot assign sockets of groups */
 	uid_t owner;	    /* as listen_own() */
+	uint32_t mark;	    /* as listen_set_mark() */
 };
 
 /*
@@ -47,6 +48,8 @@ bool listen_is_owned(int sock, uid_t owner);
 int listen_renew(const struct listen_spec *spec);
 /* Of connections accepted from now on. 0 or -errno. */
 int listen_set_hop_limit(int sock, int family, uint32_t hop_limit);
+/* Of what is sent on it, and on connections accepted from now on; 0: none. 0 or -errno. */
+int listen_set_mark(int sock, uint32_t mark);
 /* Whether connections opened from now on keep their SYN, which holds the client's MAC. */
 int listen_save_syn(int sock, bool save);
 

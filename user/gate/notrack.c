@@ -297,8 +297,7 @@ static int bring_to(const struct finding *finding, bool needed, char *why)
 	return err;
 }
 
-int notrack_update(struct notrack *notrack, uint32_t tag, bool *ret_changed,
-		   char why[NOTRACK_WHY_MAX])
+int notrack_update(struct notrack *notrack, uint32_t tag, char why[NOTRACK_WHY_MAX])
 {
 	char name[TAG_MAX];
 	struct finding finding = { .tag = name };
@@ -307,7 +306,6 @@ int notrack_update(struct notrack *notrack, uint32_t tag, bool *ret_changed,
 	int err = read_generation(&generation);
 	json_t *list = NULL;
 
-	*ret_changed = false;
 	/* No nf_tables in this kernel, and then no rules of it. */
 	if (err == -EPROTONOSUPPORT || err == -EINVAL || err == -EOPNOTSUPP)
 		return 0;
@@ -331,7 +329,6 @@ int notrack_update(struct notrack *notrack, uint32_t tag, bool *ret_changed,
 	json_decref(list);
 	if (err)
 		return err;
-	*ret_changed = needed != notrack->needed;
 	notrack->needed = needed;
 	/* A change of our own raised it; one of others in between is then seen as such. */
 	notrack->generation = generation;

@@ -20,11 +20,10 @@ struct notrack {
 
 /*
  * In the tenant's namespace: looks at the ruleset if it is another one than last time, and puts
- * down, adds to or takes away what is ours. tag tells gates of one namespace apart. *ret_changed:
- * needed is not what it was. 0 or -errno with why.
+ * down, adds to or takes away what is ours. tag tells gates of one namespace apart. 0 or -errno with
+ * why.
  */
-int notrack_update(struct notrack *notrack, uint32_t tag, bool *ret_changed,
-		   char why[NOTRACK_WHY_MAX]);
+int notrack_update(struct notrack *notrack, uint32_t tag, char why[NOTRACK_WHY_MAX]);
 /*
  * In the tenant's namespace, which has what marked packets need: is it still whole? 1, 0 with what
  * is missing, or -errno.
