@@ -391,16 +391,11 @@ static bool overfull(const struct worker *worker)
 /* FRONT asks for the way to the other half: a stream whose far end the BACK worker gets. */
 static void bridge(struct origins *origins, struct worker *front, uint64_t id)
 {
-	struct supervise *supervise = origins->sluiced->supervise;
-	struct worker *back = supervise_worker(supervise, PROTO_ROLE_BACK, front->index);
+	struct worker *back = supervise_partner(origins->sluiced->supervise, front);
 	struct proto_stream stream = { 0 };
 	int pair[2];
 	int err;
 
-	/* There are fewer now, and this one's own has gone before it. */
-	if (!back)
-		back = supervise_worker(supervise, PROTO_ROLE_BACK,
-					front->index % origins->sluiced->generation->nworkers);
 	if (!back || overfull(back) || overfull(front)) {
 		reply(front, id, EAGAIN, 0, -1);
 		return;

@@ -74,9 +74,20 @@ static enum conf_bridge bridge_of(enum proto_role role)
 	return role == PROTO_ROLE_FRONT ? CONF_BRIDGE_STREAM : CONF_BRIDGE_FD;
 }
 
-static void publish(struct slot *slot, pid_t pid)
+/* Who takes what is new; NULL: nobody. One that is to be replaced does until its successor serves.
+ */
+static const struct worker *acceptor(const struct slot *slot)
+{
+	if (slot->retire.set || slot->spared)
+		return NULL;
+	return slot->worker ? slot->worker : slot->replaced;
+}
+
+static void publish(struct slot *slot)
 {
 	struct supervise *supervise = slot->supervise;
+	const struct worker *worker = acceptor(slot);
+	pid_t pid = worker ? worker->pid : 0;
 
 	/* A slot with pid 0 gets no new connections; a shared listener has others to accept. */
 	if (!pid && supervise->shared)
@@ -103,7 +114,7 @@ static void start(struct slot *slot)
 	supervise->workers = worker;
 	slot->worker = worker;
 	slot->spared = false;
-	publish(slot, worker->pid);
+	publish(slot);
 	handover_touch(supervise->sluiced->handover);
 	handover_hurry(supervise->sluiced->handover);
 }
@@ -163,8 +174,8 @@ static void retire(struct slot *slot)
 	if (slot->supervise->ending || slot->retire.set ||
 	    (!slot->worker && !slot->replaced && slot->index >= slot->supervise->listeners))
 		return;
-	publish(slot, 0);
 	loop_timer_start(loop, &slot->retire, RETIRE_MS, on_retire);
+	publish(slot);
 }
 
 static void apply_slot(struct slot *slot)
@@ -178,8 +189,7 @@ static void apply_slot(struct slot *slot)
 	if (slot->retire.set) {
 		loop_timer_stop(&supervise->sluiced->loop, &slot->retire);
 		slot->spared = false;
-		if (slot->worker)
-			publish(slot, slot->worker->pid);
+		publish(slot);
 	}
 	if (slot->worker && slot->worker->generation != supervise->sluiced->generation) {
 		/* A worker that never got READY replaces nobody; what it was to replace stays. */
@@ -234,7 +244,7 @@ void supervise_ended(struct supervise *supervise, struct worker *worker)
 {
 	struct slot *slot = slot_of(supervise, worker);
 	uint64_t lived = loop_now() - worker->started_ms;
-	bool current = slot->worker == worker;
+	bool current = slot->worker == worker, accepted = current || slot->replaced == worker;
 
 	if (slot->replaced == worker)
 		slot->replaced = NULL;
@@ -246,11 +256,15 @@ void supervise_ended(struct supervise *supervise, struct worker *worker)
 	stats_retire(supervise->sluiced, worker);
 	worker_free(worker);
 	binder_look(supervise->sluiced->binder);
-	if (!current || supervise->ending)
+	if (!accepted || supervise->ending)
+		return;
+	if (current)
+		slot->spared = false;
+	publish(slot);
+	if (!current)
 		return;
 	slot->restarts++;
 	slot->quick = lived < QUICK_MS ? slot->quick + 1 : 0;
-	publish(slot, 0);
 	if (slot->quick > 1) {
 		unsigned shift = slot->quick < 9 ? slot->quick - 2 : 7;
 		uint64_t delay = (uint64_t)BACKOFF_MS << shift;
@@ -271,12 +285,12 @@ void supervise_listen(struct supervise *supervise, const struct tenant *tenant)
 	for (unsigned i = 0; i < SL_WORKERS_MAX; i++) {
 		enum proto_role role = tenant->want.bridge == CONF_BRIDGE_STREAM ? PROTO_ROLE_FRONT
 										 : PROTO_ROLE_BOTH;
-		struct slot *slot = &supervise->slots[role][i];
+		const struct slot *slot = &supervise->slots[role][i];
+		const struct worker *worker = acceptor(slot);
 
-		if (slot->worker)
-			gate_publish_worker(
-				&tenant->gate, supervise->sluiced->load, i,
-				slot->retire.set || slot->spared ? 0 : (uint32_t)slot->worker->pid);
+		if (slot->worker || slot->replaced)
+			gate_publish_worker(&tenant->gate, supervise->sluiced->load, i,
+					    worker ? (uint32_t)worker->pid : 0);
 	}
 }
 
@@ -356,7 +370,7 @@ static void spare(struct slot *slot, uint64_t now)
 		 worker->pid,
 		 slot->spared ? "is silent: new connections go to others"
 			      : "is heard of again, and gets new connections");
-	publish(slot, slot->spared ? 0 : worker->pid);
+	publish(slot);
 }
 
 /* Every second: the counters, and who has lost its pulse, or its deadline? */
@@ -445,9 +459,24 @@ void supervise_free(struct supervise *supervise)
 	free(supervise);
 }
 
-struct worker *supervise_worker(struct supervise *supervise, enum proto_role role, unsigned index)
+/* As acceptor(), of a role that nobody connects to: until its successor serves, in earnest. */
+static struct worker *taker(const struct slot *slot)
 {
-	return index < SL_WORKERS_MAX ? supervise->slots[role][index].worker : NULL;
+	bool serves = slot->worker && slot->worker->state == WORKER_SERVING;
+
+	return slot->replaced && !serves ? slot->replaced : slot->worker;
+}
+
+struct worker *supervise_partner(struct supervise *supervise, const struct worker *front)
+{
+	unsigned count = supervise->sluiced->generation->nworkers;
+	struct slot *slots = supervise->slots[PROTO_ROLE_BACK];
+	struct worker *back = taker(&slots[front->index]);
+
+	/* Its own has gone before it, or waits to be started. */
+	for (unsigned i = 0; !back && i < count; i++)
+		back = taker(&slots[(front->index + i) % count]);
+	return back;
 }
 
 struct worker *supervise_next(struct supervise *supervise, const struct worker *after)

@@ -33,8 +33,8 @@ void supervise_unlisten(struct supervise *supervise, const struct tenant *tenant
 void supervise_ready(struct supervise *supervise, struct worker *worker);
 void supervise_ended(struct supervise *supervise, struct worker *worker);
 
-/* The worker now in a slot, or NULL. */
-struct worker *supervise_worker(struct supervise *supervise, enum proto_role role, unsigned index);
+/* The BACK worker that gets new streams of a FRONT one, or NULL. */
+struct worker *supervise_partner(struct supervise *supervise, const struct worker *front);
 /* All living workers, draining ones included: start with NULL, ends with NULL. */
 struct worker *supervise_next(struct supervise *supervise, const struct worker *after);
 unsigned supervise_restarts(struct supervise *supervise, const struct worker *worker);
