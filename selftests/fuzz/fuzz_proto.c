@@ -128,10 +128,10 @@ void supervise_ended(struct supervise *supervise, struct worker *worker)
 	abort();
 }
 
-struct worker *supervise_worker(struct supervise *supervise, enum proto_role role, unsigned index)
+struct worker *supervise_partner(struct supervise *supervise, const struct worker *front)
 {
-	assert(role == PROTO_ROLE_BACK);
-	return index ? NULL : back;
+	assert(front == asking);
+	return back;
 }
 
 int binder_equip(struct binder *binder, struct worker *worker)
