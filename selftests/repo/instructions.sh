@@ -161,6 +161,7 @@ expect_fails "a URL that is a command" "$REPO" user-data --url 'http://x/$(reboo
 say "a database of the version before"
 repo_stop
 sqlite3 "$STATE/repo.db" "
+	DROP TABLE deleted;
 	DROP INDEX operations_instance;
 	ALTER TABLE operations RENAME TO o;
 	CREATE TABLE operations (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, instance TEXT NOT NULL,
@@ -168,6 +169,7 @@ sqlite3 "$STATE/repo.db" "
 		state TEXT NOT NULL CHECK (state IN ('pending', 'running', 'done', 'failed')),
 		percent INTEGER NOT NULL, message TEXT NOT NULL, log TEXT NOT NULL,
 		created_by TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) STRICT;
+	ALTER TABLE o DROP COLUMN expires;
 	INSERT INTO operations SELECT * FROM o WHERE state != 'cancelled';
 	DROP TABLE o;
 	CREATE INDEX operations_instance ON operations (tenant, instance, state);

@@ -77,6 +77,31 @@ expect_fails "green installs what is no longer public" apt_in green -d install c
 apt_update red >/dev/null 2>&1
 apt_in red -d install common >/dev/null 2>&1 || fail "red no longer installs what is its own now"
 
+# What was taken away stays away when it is then deleted, before the next publish and after it; what
+# was deleted while one saw it stays for that one alone.
+"$REPO" upload --visible blue "$(make_deb fading 1.0)" "$(make_deb brief 1.0)" >/dev/null
+"$REPO" upload "$(make_deb everybodys 1.0)" "$(make_deb common2 1.0)" >/dev/null
+publish
+pool_of() { (cd "$STATE/published/$1/current" && find apt/pool -name "$2_*"); }
+fading=$(pool_of tenant-blue fading) brief=$(pool_of tenant-blue brief)
+everybodys=$(pool_of public everybodys) common2=$(pool_of public common2)
+expect_eq "$(status_of "$blue/repo/$fading")$(status_of "$green/repo/$everybodys")" 200200 "what is going to be taken away"
+"$REPO" visibility fading none >/dev/null
+"$REPO" visibility everybodys red >/dev/null
+for name in fading everybodys brief common2; do "$REPO" delete "$name" >/dev/null; done
+# gone WHEN
+gone() {
+	expect_eq "$(status_of "$blue/repo/$fading")" 404 "taken away, then deleted, $1"
+	expect_eq "$(status_of "$green/repo/$everybodys")" 404 "no longer public, then deleted, $1"
+	expect_eq "$(status_of "$blue/repo/$brief")" 200 "only deleted, $1"
+	expect_eq "$(status_of "$red/repo/$brief")" 404 "only deleted, but another's, $1"
+	expect_eq "$(status_of "$green/repo/$common2")" 200 "public, only deleted, $1"
+}
+gone "before the next publish"
+publish
+gone "after it"
+expect_eq "$(grep -rlE 'Package: (fading|everybodys)' "$STATE"/published/{public,tenant-blue}/current/apt/dists || true)" "" "indices that name them"
+
 # A tenant only reads.
 for method in PUT POST PATCH DELETE; do
 	for path in /repo/v1/files/x.bin /repo/v1/uploads /repo/v1/packages/1 /repo/v1/publish /repo/v1/tokens /repo/v1/key /repo/files/x; do

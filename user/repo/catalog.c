@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VISIBLE                                                                                    \
-	"(?1 IS NULL OR public OR EXISTS (SELECT 1 FROM package_tenants t"                         \
-	" WHERE t.package = packages.id AND t.tenant = ?1))"
-
 #define COLUMNS                                                                                    \
 	"id, kind, name, version, arch, filename, sha256, size, public, summary, uploaded_by,"     \
 	" uploaded_at, (SELECT group_concat(tenant) FROM (SELECT tenant FROM package_tenants t"    \
@@ -18,7 +14,7 @@
 
 /* One text for each index worth using; the optional conditions are the same. */
 #define SELECT(first)                                                                              \
-	"SELECT " COLUMNS " FROM packages WHERE " first " AND " VISIBLE                            \
+	"SELECT " COLUMNS " FROM packages WHERE " first " AND " CATALOG_VISIBLE                    \
 	" AND (?2 IS NULL OR instr(lower(name || ' ' || filename || ' ' || summary), lower(?2)))"  \
 	" AND (?3 IS NULL OR kind = ?3) AND (?4 IS NULL OR name = ?4)"                             \
 	" AND (?5 IS NULL OR version = ?5) AND (?6 IS NULL OR arch = ?6)"                          \
@@ -76,52 +72,6 @@ int catalog_each(sqlite3 *reader, const struct catalog_filter *filter,
 	}
 	db_done(statement);
 	return stop ? stop : sql_errno(result);
-}
-
-static bool ask(sqlite3 *reader, const char *sql, const char *first, const char *second)
-{
-	sqlite3_stmt *statement = reader ? db_prepare(reader, sql) : NULL;
-	bool yes;
-
-	if (!statement)
-		return false;
-	db_bind_text(statement, 1, first);
-	db_bind_text(statement, 2, second);
-	yes = sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_int(statement, 0);
-	db_done(statement);
-	return yes;
-}
-
-/* What was deleted stays readable where it was published, for clients half-way. */
-bool catalog_digest_visible(sqlite3 *reader, const char *sha256, const char *viewer)
-{
-	return ask(reader,
-		   "SELECT NOT EXISTS (SELECT 1 FROM packages WHERE sha256 = ?2) OR"
-		   " EXISTS (SELECT 1 FROM packages WHERE sha256 = ?2 AND " VISIBLE ")",
-		   viewer, sha256);
-}
-
-bool catalog_digest_used(sqlite3 *sql_db, const char *sha256)
-{
-	return !ask(sql_db, "SELECT NOT EXISTS (SELECT 1 FROM packages WHERE sha256 = ?1)", sha256,
-		    NULL);
-}
-
-int64_t catalog_digest_time(sqlite3 *reader, const char *sha256)
-{
-	sqlite3_stmt *statement;
-	int64_t when = 0;
-
-	statement = reader ? db_prepare(reader, "SELECT min(uploaded_at) FROM packages"
-						" WHERE sha256 = ?")
-			   : NULL;
-	if (!statement)
-		return 0;
-	db_bind_text(statement, 1, sha256);
-	if (sqlite3_step(statement) == SQLITE_ROW)
-		when = sqlite3_column_int64(statement, 0);
-	db_done(statement);
-	return when;
 }
 
 json_t *catalog_json(const struct catalog_row *row, bool full)
@@ -214,7 +164,7 @@ static bool too_many(sqlite3 *writer, const char *known, const char *count, cons
 	sqlite3_stmt *statement;
 	bool full = false;
 
-	if (ask(writer, known, text, NULL))
+	if (db_ask(writer, known, text, NULL))
 		return false;
 	statement = db_prepare(writer, count);
 	if (statement && sqlite3_step(statement) == SQLITE_ROW)
@@ -374,7 +324,9 @@ int catalog_delete(struct db *db, struct store *store, const char *who, int64_t 
 		pthread_mutex_unlock(&store->mutex);
 		return err ? problem_errno(problem, err, "delete") : no_such_package(problem, id);
 	}
-	err = run_with_id(writer, "DELETE FROM packages WHERE id = ?", id);
+	err = catalog_digest_leaves(writer, id);
+	if (!err)
+		err = run_with_id(writer, "DELETE FROM packages WHERE id = ?", id);
 	if (!err)
 		err = db_audit(writer, who, "delete", found.label, found.sha256);
 	last = !catalog_digest_used(writer, found.sha256);

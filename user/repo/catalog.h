@@ -44,8 +44,18 @@ struct catalog_filter {
 int catalog_each(sqlite3 *reader, const struct catalog_filter *filter,
 		 int (*each)(const struct catalog_row *row, void *arg), void *arg);
 
-/* May this viewer have the bytes of this digest? Also true when no row has it (any more). */
+/* Of a row of packages, for the viewer ?1. */
+#define CATALOG_VISIBLE                                                                            \
+	"(?1 IS NULL OR public OR EXISTS (SELECT 1 FROM package_tenants t"                         \
+	" WHERE t.package = packages.id AND t.tenant = ?1))"
+
+/*
+ * May this viewer have the bytes of this digest? When no row has it any more, who might see the
+ * last one that did still may: clients half-way find it where it was published.
+ */
 bool catalog_digest_visible(sqlite3 *reader, const char *sha256, const char *viewer);
+/* Keeps who may see a package that is about to be deleted, in that transaction. 0 or -errno. */
+int catalog_digest_leaves(sqlite3 *writer, int64_t id);
 /* Does any row have this digest? True also when that cannot be found out. */
 bool catalog_digest_used(sqlite3 *sql_db, const char *sha256);
 /* When the first package of this digest came; 0 when there is none. */

@@ -18,9 +18,14 @@
 	" state TEXT NOT NULL CHECK"                                                               \
 	" (state IN ('pending', 'running', 'done', 'failed', 'cancelled')),"                       \
 	" percent INTEGER NOT NULL, message TEXT NOT NULL, log TEXT NOT NULL,"                     \
-	" created_by TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL) "    \
-	"STRICT;"                                                                                  \
+	" created_by TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,"     \
+	" expires INTEGER NOT NULL DEFAULT 0) STRICT;"                                             \
 	"CREATE INDEX operations_instance ON operations (tenant, instance, state);"
+
+/* Who might see what is no package's any more; tenants: ",blue,red,", or "". */
+#define DELETED                                                                                    \
+	"CREATE TABLE deleted (sha256 TEXT PRIMARY KEY, public INTEGER NOT NULL,"                  \
+	" tenants TEXT NOT NULL) STRICT, WITHOUT ROWID;"
 
 /*
  * times are seconds since the epoch; digests lower-case hex. A package row without its
@@ -57,13 +62,19 @@ static const char schema[] =
 	"CREATE TABLE documents ("
 	" tenant TEXT NOT NULL, instance TEXT NOT NULL, generation INTEGER NOT NULL,"
 	" document TEXT NOT NULL, PRIMARY KEY (tenant, instance)) STRICT, WITHOUT "
-	"ROWID;" OPERATIONS;
+	"ROWID;" OPERATIONS DELETED;
 
-/* From version 1, which knew no cancelled operations; a CHECK cannot be altered in place. */
+/*
+ * From version 1, which knew no cancelled operations (a CHECK cannot be altered in place), and from
+ * version 2, for which everybody might see what was deleted, and which knew of documents alone when
+ * they expire (0: with the document).
+ */
+static const char upgrade_2[] =
+	DELETED "ALTER TABLE operations ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;";
 static const char upgrade_1[] = "DROP INDEX operations_instance;"
 				"ALTER TABLE operations RENAME TO operations_1;" OPERATIONS
-				"INSERT INTO operations SELECT * FROM operations_1;"
-				"DROP TABLE operations_1;";
+				"INSERT INTO operations SELECT *, 0 FROM operations_1;"
+				"DROP TABLE operations_1;" DELETED;
 
 struct db {
 	char *path;
@@ -124,8 +135,8 @@ static int write_schema(sqlite3 *writer, const char *sql)
 }
 
 /*
- * A new file gets the schema, one of version 1 is brought to this one; a file of another program
- * or a later version is refused, not touched.
+ * A new file gets the schema, one of an earlier version is brought to this one; a file of another
+ * program or a later version is refused, not touched.
  */
 static int prepare_schema(const char *path, sqlite3 *writer, char **ret_why)
 {
@@ -141,6 +152,8 @@ static int prepare_schema(const char *path, sqlite3 *writer, char **ret_why)
 		return 0;
 	if (version == 1 && application == APPLICATION_ID)
 		err = write_schema(writer, upgrade_1);
+	else if (version == 2 && application == APPLICATION_ID)
+		err = write_schema(writer, upgrade_2);
 	else if (!version && !application)
 		err = write_schema(writer, schema);
 	else {
@@ -310,6 +323,20 @@ int db_run(sqlite3_stmt *statement)
 		result = sqlite3_step(statement);
 	db_done(statement);
 	return sql_errno(result);
+}
+
+bool db_ask(sqlite3 *sql_db, const char *sql, const char *first, const char *second)
+{
+	sqlite3_stmt *statement = sql_db ? db_prepare(sql_db, sql) : NULL;
+	bool yes;
+
+	if (!statement)
+		return false;
+	db_bind_text(statement, 1, first);
+	db_bind_text(statement, 2, second);
+	yes = sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_int(statement, 0);
+	db_done(statement);
+	return yes;
 }
 
 int db_audit(sqlite3 *writer, const char *who, const char *action, const char *subject,

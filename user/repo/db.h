@@ -3,7 +3,7 @@
  * The metadata database: STATE/repo.db, SQLite in WAL mode with synchronous=FULL, so
  * that a commit that returned survives a power loss. One writer connection behind one
  * lock; every thread that reads has its own reader connection, so that a commit's
- * fsync stops nobody. Who knows SQL is db.c, catalog.c, token.c, upload.c and fsck.c.
+ * fsync stops nobody. Who knows SQL is db.c, catalog*.c, token.c, upload*.c and fsck.c.
  */
 #ifndef REPO_DB_H
 #define REPO_DB_H
@@ -14,7 +14,7 @@
 
 #include "../lib/sql.h"
 
-#define DB_VERSION 2
+#define DB_VERSION 3
 
 struct db;
 
@@ -43,6 +43,9 @@ void db_bind_text(sqlite3_stmt *statement, int index, const char *text);
 const char *db_text(sqlite3_stmt *statement, int column);
 /* Runs a statement that returns no rows, then db_done(). 0 or -errno. */
 int db_run(sqlite3_stmt *statement);
+
+/* Is what sql asks of these two texts so? false also when that cannot be found out. */
+bool db_ask(sqlite3 *sql_db, const char *sql, const char *first, const char *second);
 
 /* Seconds since the epoch. */
 int64_t db_now(void);
