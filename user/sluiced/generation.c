@@ -6,6 +6,7 @@
 #include "generation.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,8 +15,9 @@
 #include <unistd.h>
 
 #include "../../bpf/abi.h"
-#include "state.h"
+#include "../lib/log.h"
 #include "access_log.h"
+#include "state.h"
 
 #define WORKERS_AUTO_MAX 8
 
@@ -184,6 +186,47 @@ int generation_adopt(const struct state_generation *from, struct generation **re
 	}
 	generation->conf_fd = from->conf_fd;
 	generation->access_fd = from->access_fd;
+	*ret = generation;
+	return 0;
+}
+
+/* A key that cannot be had is as if it were not there. */
+static void leave_out(char **key, char *why)
+{
+	log_warn("done without: %s", why ? why : *key);
+	free(why);
+	free(*key);
+	*key = NULL;
+}
+
+int generation_resume(const struct state_generation *from, uint32_t number, struct generation **ret)
+{
+	struct state_generation copy = *from;
+	struct generation *generation;
+	struct conf *conf;
+	char *why = NULL;
+	int err;
+
+	copy.number = number;
+	copy.access_fd = -1;
+	copy.conf_fd = fcntl(from->conf_fd, F_DUPFD_CLOEXEC, 3);
+	err = generation_adopt(&copy, &generation);
+	if (err) {
+		if (copy.conf_fd >= 0)
+			close(copy.conf_fd);
+		return err;
+	}
+	conf = generation->conf;
+	if (conf->metrics.listen && find_user("metrics.user", conf->metrics.user,
+					      &generation->metrics_uid, &generation->metrics_gid, &why))
+		leave_out(&conf->metrics.listen, why);
+	if (conf->log.access) {
+		generation->access_fd = access_log_open(conf->log.access, &why);
+		if (generation->access_fd < 0) {
+			generation->access_fd = -1;
+			leave_out(&conf->log.access, why);
+		}
+	}
 	*ret = generation;
 	return 0;
 }

@@ -46,6 +46,13 @@ int generation_load(const char *path, uint32_t number, struct generation **ret, 
  * access_fd (may be -1) over on success alone. 0 or -errno.
  */
 int generation_adopt(const struct state_generation *from, struct generation **ret);
+/*
+ * The same, to be in force once more: under a number of its own and from a descriptor of its own;
+ * from stays as it is. Metrics and access log are left out, with a line in the log, where they
+ * cannot be had any more.
+ */
+int generation_resume(const struct state_generation *from, uint32_t number,
+		      struct generation **ret);
 struct generation *generation_ref(struct generation *generation);
 /* Drops one reference; NULL is fine. */
 void generation_unref(struct generation *generation);

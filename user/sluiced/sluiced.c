@@ -232,14 +232,11 @@ static int load_configuration(struct sluiced *sluiced, struct state *state)
 
 	complain(err, "configuration", why);
 	for (unsigned i = 0; err && state && i < state->ngenerations; i++) {
-		struct state_generation copy = state->generations[i];
+		const struct state_generation *from = &state->generations[i];
 
-		if (copy.number != state->generation || copy.conf_fd < 0)
+		if (from->number != state->generation || from->conf_fd < 0)
 			continue;
-		/* Its workers' own is taken over later. */
-		copy.conf_fd = fcntl(copy.conf_fd, F_DUPFD_CLOEXEC, 3);
-		copy.access_fd = -1;
-		err = generation_adopt(&copy, &sluiced->generation);
+		err = generation_resume(from, number, &sluiced->generation);
 		if (!err)
 			log_warn("going on with the configuration in force");
 	}
