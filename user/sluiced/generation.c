@@ -217,8 +217,9 @@ int generation_resume(const struct state_generation *from, uint32_t number, stru
 		return err;
 	}
 	conf = generation->conf;
-	if (conf->metrics.listen && find_user("metrics.user", conf->metrics.user,
-					      &generation->metrics_uid, &generation->metrics_gid, &why))
+	if (conf->metrics.listen &&
+	    find_user("metrics.user", conf->metrics.user, &generation->metrics_uid,
+		      &generation->metrics_gid, &why))
 		leave_out(&conf->metrics.listen, why);
 	if (conf->log.access) {
 		generation->access_fd = access_log_open(conf->log.access, &why);
