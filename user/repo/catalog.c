@@ -303,25 +303,20 @@ static int run_with_id(sqlite3 *writer, const char *sql, int64_t id)
 	return db_run(statement);
 }
 
-int catalog_delete(struct db *db, struct store *store, const char *who, int64_t id,
-		   struct problem *problem)
+int catalog_delete_locked(struct db *db, struct store *store, const char *who, int64_t id,
+			  struct problem *problem)
 {
 	struct catalog_filter filter = { .id = id, .limit = 1 };
 	struct found found = { 0 };
-	sqlite3 *writer;
+	sqlite3 *writer = db_begin(db);
 	bool last;
 	int err;
 
-	pthread_mutex_lock(&store->mutex);
-	writer = db_begin(db);
-	if (!writer) {
-		err = -errno;
-		goto out;
-	}
+	if (!writer)
+		return problem_errno(problem, -errno, "delete");
 	err = catalog_each(writer, &filter, copy_found, &found);
 	if (err != 1) {
 		db_rollback(db);
-		pthread_mutex_unlock(&store->mutex);
 		return err ? problem_errno(problem, err, "delete") : no_such_package(problem, id);
 	}
 	err = catalog_digest_leaves(writer, id);
@@ -337,9 +332,18 @@ int catalog_delete(struct db *db, struct store *store, const char *who, int64_t 
 	/* The row is gone for good before the bytes go: the reverse could lose a package. */
 	if (!err && last)
 		store_blob_remove(store, found.sha256);
-out:
-	pthread_mutex_unlock(&store->mutex);
 	return err ? problem_errno(problem, err, "delete") : 0;
+}
+
+int catalog_delete(struct db *db, struct store *store, const char *who, int64_t id,
+		   struct problem *problem)
+{
+	int result;
+
+	pthread_mutex_lock(&store->mutex);
+	result = catalog_delete_locked(db, store, who, id, problem);
+	pthread_mutex_unlock(&store->mutex);
+	return result;
 }
 
 int catalog_set_visibility(struct db *db, const char *who, int64_t id, const char *visibility,

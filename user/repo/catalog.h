@@ -85,6 +85,9 @@ int64_t catalog_insert(sqlite3 *writer, const struct catalog_new *package, struc
 /* Deletes a row and, when it was the last to name it, the blob. 0 or -1 and *problem. */
 int catalog_delete(struct db *db, struct store *store, const char *who, int64_t id,
 		   struct problem *problem);
+/* The same for who holds the store's mutex. */
+int catalog_delete_locked(struct db *db, struct store *store, const char *who, int64_t id,
+			  struct problem *problem);
 /* visibility as parsed above. 0 or -1 and *problem. */
 int catalog_set_visibility(struct db *db, const char *who, int64_t id, const char *visibility,
 			   struct problem *problem);

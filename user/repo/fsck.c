@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #include "catalog.h"
 #include "../lib/digest.h"
+#include "../lib/fault.h"
 
 struct fsck {
 	struct db *db;
@@ -85,79 +87,127 @@ static int add_row(const struct catalog_row *row, void *arg)
 	return 0;
 }
 
-static bool blob_good(struct store *store, const struct row *row, bool *ret_exists)
+static bool is_whole(int fd, const struct row *row)
 {
 	char sha256[NAME_DIGEST_LEN + 1];
-	int fd = store_blob_open(store, row->sha256);
 	uint64_t size;
-	bool good;
 
-	*ret_exists = fd >= 0;
-	if (fd < 0)
-		return false;
-	good = !digest_file(fd, sha256, &size) && size == row->size && !strcmp(sha256, row->sha256);
-	close(fd);
-	return good;
+	return !digest_file(fd, sha256, &size) && size == row->size && !strcmp(sha256, row->sha256);
 }
 
-static void quarantine(struct store *store, const char *path, const char *name)
+/* Does path still lead to what was looked at, or still nowhere? */
+static bool still_that(struct store *store, const char *path, int fd)
 {
-	renameat(store->blobs, path, store->quarantine, name);
+	struct stat seen, now;
+
+	if (fstatat(store->blobs, path, &now, AT_SYMLINK_NOFOLLOW))
+		return fd < 0;
+	return fd >= 0 && !fstat(fd, &seen) && seen.st_dev == now.st_dev &&
+	       seen.st_ino == now.st_ino;
 }
 
-/* A published tree may still hold the same bytes: look for a link that hashes right. */
-static bool restore_from_tree(struct store *store, const struct row *row)
+static bool quarantine(struct store *store, const char *path, const char *name)
 {
-	char published[160], found[NAME_DIGEST_LEN + 1], path[STORE_BLOB_PATH], want[80];
+	return !renameat(store->blobs, path, store->quarantine, name);
+}
+
+/* A published tree may still hold the same bytes: finds a link that hashes right, and syncs it. */
+static bool find_in_trees(struct store *store, const struct row *row, char ret_path[PATH_MAX])
+{
+	char published[160], want[80];
 	char *const roots[] = { published, NULL };
-	bool restored = false;
+	bool found = false;
 	FTSENT *entry;
-	uint64_t size;
 	FTS *tree;
 	int fd;
 
 	snprintf(published, sizeof(published), "%s/published", store->path);
 	snprintf(want, sizeof(want), "/%s/", row->sha256);
-	store_blob_path(row->sha256, path);
 	tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-	while (tree && !restored && (entry = fts_read(tree))) {
+	while (tree && !found && (entry = fts_read(tree))) {
 		if (entry->fts_info != FTS_F || !strstr(entry->fts_path, want))
 			continue;
 		fd = open(entry->fts_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		if (!digest_file(fd, found, &size) && !strcmp(found, row->sha256) && !fsync(fd))
-			restored = !linkat(AT_FDCWD, entry->fts_path, store->blobs, path, 0);
+		found = is_whole(fd, row) && !fsync(fd);
 		close(fd);
+		snprintf(ret_path, PATH_MAX, "%s", entry->fts_path);
 	}
 	if (tree)
 		fts_close(tree);
-	return restored;
+	return found;
 }
 
-static void repair_row(struct fsck *fsck, const struct row *row, bool exists)
+/*
+ * bad: the file that is wrong, or -1; whole: one in a tree that is not, or NULL. With the mutex, so
+ * that nothing is done to a file that an upload has put there since, nor to a package that an
+ * upload has found there. -EAGAIN: look again.
+ */
+static int repair_locked(struct fsck *fsck, const struct row *row, int bad, const char *whole,
+			 const char **ret_repaired)
 {
-	const char *what = exists ? "the file does not match its digest" : "the file is missing";
+	struct problem problem = { 0 };
 	char path[STORE_BLOB_PATH];
-	struct problem problem;
-	bool restored;
 
-	if (!fsck->repair) {
-		report(fsck, what, row->label, NULL);
-		return;
-	}
 	store_blob_path(row->sha256, path);
+	if (!still_that(fsck->store, path, bad))
+		return -EAGAIN;
+	if (bad >= 0 && !quarantine(fsck->store, path, row->sha256))
+		return 0;
+	if (whole && !linkat(AT_FDCWD, whole, fsck->store->blobs, path, 0)) {
+		*ret_repaired = "taken back from a published tree";
+		return 0;
+	}
+	/* The tree was another generation's in between; there may be more. */
+	if (whole && errno == ENOENT)
+		return -EAGAIN;
+	if (!catalog_delete_locked(fsck->db, fsck->store, fsck->who, row->id, &problem))
+		*ret_repaired = "the package was removed: upload it again";
+	return 0;
+}
+
+static int repair_row(struct fsck *fsck, const struct row *row, int bad, const char **ret_repaired)
+{
+	char whole[PATH_MAX];
+	/* Without the mutex, for which uploads and deletions wait. */
+	bool found = find_in_trees(fsck->store, row, whole);
+	int err;
+
 	pthread_mutex_lock(&fsck->store->mutex);
-	if (exists)
-		quarantine(fsck->store, path, row->sha256);
-	restored = restore_from_tree(fsck->store, row);
+	err = repair_locked(fsck, row, bad, found ? whole : NULL, ret_repaired);
 	pthread_mutex_unlock(&fsck->store->mutex);
-	if (restored)
-		report(fsck, what, row->label, "taken back from a published tree");
-	else if (!catalog_delete(fsck->db, fsck->store, fsck->who, row->id, &problem))
-		report(fsck, what, row->label, "the package was removed: upload it again");
-	else
-		report(fsck, what, row->label, NULL);
+	return err;
+}
+
+/* 0, or -EAGAIN when what was looked at is another file by now. */
+static int check_row(struct fsck *fsck, const struct row *row)
+{
+	const char *what = "the file does not match its digest", *repaired = NULL;
+	int fd = store_blob_open(fsck->store, row->sha256), err = 0;
+
+	if (fd < 0 && fd != -ENOENT) {
+		report(fsck, "the file cannot be opened", row->label, NULL);
+		return 0;
+	}
+	if (fd < 0) {
+		what = "the file is missing";
+		/* Deleted since the list was made: then there is nothing wrong. */
+		if (!catalog_digest_used(db_reader(fsck->db), row->sha256))
+			return 0;
+	} else if (is_whole(fd, row)) {
+		close(fd);
+		return 0;
+	}
+	fault_point("fsck-judged");
+	/* It stays open until then: its inode's number must not become another's. */
+	if (fsck->repair)
+		err = repair_row(fsck, row, fd, &repaired);
+	if (fd >= 0)
+		close(fd);
+	if (!err)
+		report(fsck, what, row->label, repaired);
+	return err;
 }
 
 static int check_rows(struct fsck *fsck)
@@ -165,15 +215,11 @@ static int check_rows(struct fsck *fsck)
 	struct catalog_filter all = { .viewer = NULL };
 	struct rows rows = { 0 };
 	int err = catalog_each(db_reader(fsck->db), &all, add_row, &rows);
-	bool exists;
 
 	for (size_t i = 0; !err && i < rows.count; i++) {
 		fsck->packages++;
-		if (blob_good(fsck->store, &rows.rows[i], &exists))
+		while (check_row(fsck, &rows.rows[i]) == -EAGAIN)
 			continue;
-		/* Deleted since the list was made: then there is nothing wrong. */
-		if (exists || catalog_digest_used(db_reader(fsck->db), rows.rows[i].sha256))
-			repair_row(fsck, &rows.rows[i], exists);
 	}
 	free(rows.rows);
 	return err;
@@ -183,30 +229,24 @@ static int check_rows(struct fsck *fsck)
 
 static void check_blob(struct fsck *fsck, const char *directory, const char *name)
 {
-	char path[STORE_BLOB_PATH + 8];
+	bool ours = name_hex_valid(name, NAME_DIGEST_LEN) && !strncmp(name, directory, 2), wrong;
+	const char *repaired = NULL;
+	char path[300];
 
-	snprintf(path, sizeof(path), "%s/%.64s", directory, name);
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
 	fsck->blobs++;
-	if (name_hex_valid(name, NAME_DIGEST_LEN) && !strncmp(name, directory, 2)) {
-		/* An upload links its blob before its row: it holds the mutex in between. */
-		pthread_mutex_lock(&fsck->store->mutex);
-		if (catalog_digest_used(db_reader(fsck->db), name)) {
-			pthread_mutex_unlock(&fsck->store->mutex);
-			return;
-		}
-		if (fsck->repair)
-			quarantine(fsck->store, path, name);
-		pthread_mutex_unlock(&fsck->store->mutex);
-		report(fsck, "no package has this file", name,
-		       fsck->repair ? "moved to quarantine/" : NULL);
-		return;
-	}
+	/* An upload links its blob before its row: it holds the mutex in between. */
 	pthread_mutex_lock(&fsck->store->mutex);
-	if (fsck->repair)
-		quarantine(fsck->store, path, name);
+	wrong = !faccessat(fsck->store->blobs, path, F_OK, AT_SYMLINK_NOFOLLOW) &&
+		!(ours && catalog_digest_used(db_reader(fsck->db), name));
+	if (wrong && fsck->repair && quarantine(fsck->store, path, name))
+		repaired = "moved to quarantine/";
 	pthread_mutex_unlock(&fsck->store->mutex);
-	report(fsck, "a file that does not belong into blobs/", path,
-	       fsck->repair ? "moved to quarantine/" : NULL);
+	if (wrong)
+		report(fsck,
+		       ours ? "no package has this file"
+			    : "a file that does not belong into blobs/",
+		       ours ? name : path, repaired);
 }
 
 static int check_blobs(struct fsck *fsck)
