@@ -37,6 +37,9 @@ SERVICES_YAML="- name: pair
   pool_size: 0
 - name: dumb
   origins: [{address: \"tcp:$MGMT_IP:8090\"}]
+- name: cramped
+  origins: [{address: \"tcp:$MGMT_IP:80\"}]
+  pool_size: 0
 - name: nobody
   origins: [{address: \"tcp:$MGMT_IP:8099\"}]
 - name: nowhere
@@ -54,13 +57,14 @@ SERVICES_YAML="- name: pair
 ROUTES_YAML='- {path: /pair, service: pair, methods: [GET, POST]}
 - {path: /halfdumb, service: halfdumb, methods: [GET, POST]}
 - {path: /dumb, service: dumb}
+- {path: /cramped, service: cramped}
 - {path: /nobody, service: nobody}
 - {path: /nowhere, service: nowhere}
 - {path: /hasty, service: hasty}
 - {path: /patient, service: patient}
 - {path: /limited, service: limited}'
-mkdir -p "$LAB/docs/pair" "$LAB/docs/halfdumb"
-for dir in pair halfdumb; do cp "$LAB/docs/300000" "$LAB/docs/1024" "$LAB/docs/$dir/"; done
+mkdir -p "$LAB/docs/pair" "$LAB/docs/halfdumb" "$LAB/docs/cramped"
+for dir in pair halfdumb cramped; do cp "$LAB/docs/300000" "$LAB/docs/1024" "$LAB/docs/$dir/"; done
 
 # origin SERVICE INDEX JQ-FILTER: of what status says
 origin() { sluice status --json | jq -r ".services[] | select(.name == \"$1\") | .origins[$2] | $3"; }
@@ -112,6 +116,22 @@ for vm in $BRIDGES; do
 		expect_eq "$(grep -i '^retry-after:' "$LAB/head")" "Retry-After: 17" "Retry-After of $status ($vm)"
 	done
 done
+
+# Every port towards an origin is taken. That is none of its fault: it is used again at once.
+expect_eq "$(vm_status fd "$META/cramped/1024")" 200 "with ports enough"
+in_ns mgw sysctl -qw net.ipv4.ip_local_port_range='40000 40003'
+start taken in_ns mgw "$PYTHON" -c "
+import socket, time
+held = [socket.create_connection(('$MGMT_IP', 80)) for _ in range(4)]
+print('taken', flush=True)
+time.sleep(1000)"
+wait_for 5 "the ports to be taken" grep -q taken "$LAB/taken.log"
+expect_eq "$(vm_status fd "$META/cramped/1024")" 503 "without a port to connect from"
+expect_eq "$(origin cramped 0 .state)" ok "an origin that no port is left for"
+expect_has "$(cat "$LAB/sluiced.log")" "service cramped: no local address or port is left" "what sluiced says"
+in_ns mgw sysctl -qw net.ipv4.ip_local_port_range='32768 60999'
+expect_eq "$(vm_status fd "$META/cramped/1024")" 200 "with ports again"
+stop taken
 
 # A POST that met the silent origin was not sent twice, and its client was told.
 before=$(grep -c 'request POST' "$LAB/silent.log" || true)

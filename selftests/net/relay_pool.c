@@ -149,6 +149,69 @@ static void more_than_size(struct bench *bench)
 	expect(bench, gone);
 }
 
+#define PORTS 100
+
+/* Local ports of this network namespace; whoever closed first keeps one for a minute, lo or not. */
+static void ports(struct bench *bench, const char *range)
+{
+	static const char *const names[] = { "ip_local_port_range", "tcp_tw_reuse" };
+	const char *const values[] = { range, "0" };
+	char path[64];
+
+	for (int i = 0; i < 2; i++) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/sys/net/ipv4/%s", names[i]);
+		file = fopen(path, "w");
+		expect(bench, file && fputs(values[i], file) >= 0);
+		expect(bench, !file || !fclose(file));
+	}
+}
+
+/* Requests whose origin connection serves no other one do not use its origin's ports up. */
+static void few_ports(struct bench *bench)
+{
+	struct client *client = client_open(bench->port);
+	unsigned before = origin_connections(bench->origin);
+	uint64_t good = 0;
+
+	ports(bench, "40000 40099");
+	for (int i = 0; i < PORTS * 3 / 2; i++) {
+		client_send(client, "POST /upload HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx");
+		client_read(client, false, &got);
+		good += got.end == CLIENT_COMPLETE && got.status == 200;
+	}
+	expect(bench, good == PORTS * 3 / 2);
+	expect(bench, origin_connections(bench->origin) - before >= good);
+	client_ask(client, "/length/77", "", &got);
+	expect_body(bench, &got, 77);
+	client_close(client);
+	ports(bench, "32768 60999");
+}
+
+/* Nor do clients that leave before they are answered. */
+static void left_alone(struct bench *bench)
+{
+	struct client *clients[PORTS / 4], *client;
+
+	ports(bench, "40000 40099");
+	for (unsigned round = 1; round <= 5 && !bench->failed; round++) {
+		for (int i = 0; i < PORTS / 4; i++) {
+			clients[i] = client_open(bench->port);
+			client_send(clients[i], "GET /stall HTTP/1.1\r\n" HOST "\r\n");
+		}
+		expect(bench, counter(bench, origin_connects, round * PORTS / 4));
+		for (int i = 0; i < PORTS / 4; i++)
+			client_reset(clients[i]);
+		expect(bench, counter(bench, closed_client, round * PORTS / 4));
+	}
+	client = client_open(bench->port);
+	client_ask(client, "/length/77", "", &got);
+	expect_body(bench, &got, 77);
+	client_close(client);
+	ports(bench, "32768 60999");
+}
+
 static const struct ways_case cases[] = {
 	{ "a response nobody asked for, before a connection is taken", taken },
 	{ "the same, handed to one who waits (small)", handed_small },
@@ -156,6 +219,8 @@ static const struct ways_case cases[] = {
 	{ "the same (spliced)", handed_spliced },
 	{ "a request body that the origin does not read", unread_body },
 	{ "more at once than pool_size", more_than_size },
+	{ "more requests with bodies than local ports", few_ports },
+	{ "more clients that leave than local ports", left_alone },
 };
 
 int main(void)

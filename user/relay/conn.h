@@ -112,6 +112,7 @@ struct conn {
 	bool idempotent;	 /* may be sent again */
 	bool has_body;		 /* the request's is not empty */
 	uint8_t tries;		 /* how often it was sent again */
+	bool answered;		 /* the origin's response, but for its body, has come */
 	bool cut;		 /* the origin does not take the rest of the request */
 	bool closing;		 /* the connection ends after this response */
 	bool refused;		 /* the response is ours */

@@ -136,10 +136,14 @@ uint32_t conn_response_timeout(const struct relay *relay, const struct conn *con
 void conn_origin_failed(struct relay *relay, struct conn *conn, int error)
 {
 	if (error != ETIMEDOUT) {
-		/* EAGAIN: the parent has as many to connect for this worker as it may. */
+		/*
+		 * EAGAIN: the parent has as many to connect for this worker as it may;
+		 * EADDRNOTAVAIL: local ports are used up.
+		 */
 		no_origin(relay, conn,
-			  error == EMFILE || error == EAGAIN ? "the relay is overloaded"
-							     : "the service is not there");
+			  error == EMFILE || error == EAGAIN || error == EADDRNOTAVAIL
+				  ? "the relay is overloaded"
+				  : "the service is not there");
 		return;
 	}
 	conn->origin_stats->origin_failures++;

@@ -98,6 +98,7 @@ static void begin_exchange(struct conn *conn, const struct http_head *head)
 	conn->idempotent = head->method != HTTP_OTHER && head->method != HTTP_POST &&
 			   head->method != HTTP_PATCH && !conn->has_body;
 	conn->tries = 0;
+	conn->answered = false;
 	conn->cut = false;
 	conn->closing = false;
 	conn->refused = false;

@@ -147,6 +147,7 @@ static void pass_response(struct relay *relay, struct conn *conn)
 		out->end = (uint32_t)n;
 	}
 	conn->closing |= plan.close;
+	conn->answered = true;
 	/* An origin that left the body unread would take it for the next request. */
 	conn->origin_keep = head->keep_alive && framing != HTTP_FRAMING_EOF && !conn->has_body;
 	count_response(conn->client_stats, head->status);

@@ -3,8 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/tcp.h> /* libc's has an older struct tcp_info, and the states */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 
 #include "sandbox.h"
 
@@ -128,12 +129,28 @@ ssize_t io_saved_syn(int fd, void *data, size_t len)
 	return getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, data, &n) < 0 ? -errno : (ssize_t)n;
 }
 
+static int tcp_info(int fd, struct tcp_info *ret)
+{
+	socklen_t len = sizeof(*ret);
+
+	*ret = (struct tcp_info){ 0 };
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret, &len) < 0 ? -errno : 0;
+}
+
+bool io_is_settled(int fd)
+{
+	struct tcp_info info;
+
+	return !tcp_info(fd, &info) && info.tcpi_state == BPF_TCP_ESTABLISHED &&
+	       !info.tcpi_unacked && !info.tcpi_notsent_bytes;
+}
+
 int io_accept_queue(int fd)
 {
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(info);
+	struct tcp_info info;
+	int rc = tcp_info(fd, &info);
 
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
-		return -errno;
-	return info.tcpi_state == TCP_LISTEN ? (int)info.tcpi_unacked : -EINVAL;
+	if (rc < 0)
+		return rc;
+	return info.tcpi_state == BPF_TCP_LISTEN ? (int)info.tcpi_unacked : -EINVAL;
 }

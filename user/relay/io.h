@@ -31,6 +31,8 @@ int io_peer_address(int fd, struct sockaddr_storage *ret_address);
 bool io_is_tcp(int fd);
 /* The headers of the SYN that opened it, if the listener kept them (TCP_SAVE_SYN): 0: none. */
 ssize_t io_saved_syn(int fd, void *data, size_t len);
+/* TCP: neither side has closed, and the peer's kernel has all that was sent. */
+bool io_is_settled(int fd);
 /* Connections that wait to be accepted, or -errno. (net/ipv4/tcp.c, tcp_get_info) */
 int io_accept_queue(int fd);
 

@@ -205,7 +205,13 @@ static void reply(struct worker *worker, uint64_t id, int error, uint32_t origin
 {
 	struct proto_origin answer = { .error = error, .origin = origin };
 
-	worker_send(worker, PROTO_ORIGIN, id, &answer, sizeof(answer), &sock, sock >= 0 ? 1 : 0);
+	if (!worker_send(worker, PROTO_ORIGIN, id, &answer, sizeof(answer), &sock,
+			 sock >= 0 ? 1 : 0) ||
+	    sock < 0)
+		return;
+	/* It has to wait, and a copy of it is not to be had. */
+	answer.error = EMFILE;
+	worker_send(worker, PROTO_ORIGIN, id, &answer, sizeof(answer), NULL, 0);
 }
 
 static struct origin *current(struct attempt *attempt)
@@ -252,9 +258,8 @@ void origins_blame(struct worker *worker, const struct proto_connect *blamed)
 		     "closed a new connection without an answer");
 }
 
-static void failed(struct attempt *attempt, int error)
+static void pass_over(struct attempt *attempt, int error)
 {
-	rest(attempt->generation, attempt->service, attempt->origin, strerror(error));
 	loop_unwatch(&attempt->origins->sluiced->loop, &attempt->ready);
 	loop_timer_stop(&attempt->origins->sluiced->loop, &attempt->timeout);
 	if (attempt->sock >= 0)
@@ -265,6 +270,28 @@ static void failed(struct attempt *attempt, int error)
 	attempt->origin++;
 	attempt->tried++;
 	try_next(attempt);
+}
+
+static void failed(struct attempt *attempt, int error)
+{
+	rest(attempt->generation, attempt->service, attempt->origin, strerror(error));
+	pass_over(attempt, error);
+}
+
+/* It need not rest for what is ours to mend; another may be reached. */
+static void no_address(struct attempt *attempt)
+{
+	static struct log_limit limit = LOG_LIMIT(10000, 3);
+	const struct conf_service *conf = &attempt->generation->conf->services[attempt->service];
+	uint32_t left_out;
+
+	if (log_allowed(&limit, &left_out))
+		log_warn("service %s: no local address or port is left for a connection to %s: "
+			 "widen net.ipv4.ip_local_port_range where sluiced connects from, see that "
+			 "management.source is an address there, or give the service more origins "
+			 "(%u more messages left out)",
+			 conf->name, conf->origins[attempt->origin].address, left_out);
+	pass_over(attempt, EADDRNOTAVAIL);
 }
 
 static void on_connected(struct loop_watch *watch, uint32_t events)
@@ -367,6 +394,10 @@ static void try_next(struct attempt *attempt)
 		finish(attempt, EMFILE);
 		return;
 	}
+	if (err == -EADDRNOTAVAIL) {
+		no_address(attempt);
+		return;
+	}
 	if (err == -EINPROGRESS) {
 		err = loop_watch(&origins->sluiced->loop, &attempt->ready, attempt->sock, EPOLLOUT,
 				 on_connected);
@@ -385,7 +416,8 @@ static void try_next(struct attempt *attempt)
  * must not use them up. */
 static bool overfull(const struct worker *worker)
 {
-	return worker->connecting >= PENDING_MAX || worker->mailbox.count >= PENDING_MAX;
+	return worker->connecting >= PENDING_MAX ||
+	       worker->mailbox.count - worker->mailbox.promises >= PENDING_MAX;
 }
 
 /* FRONT asks for the way to the other half: a stream whose far end the BACK worker gets. */

@@ -304,6 +304,13 @@ void io_reset(int fd)
 	fake_held(fd)->rst = true;
 }
 
+bool io_is_settled(int fd)
+{
+	const struct fake *fake = fake_held(fd);
+
+	return !fake->fin && !fake->peer_fin && !fake->peer_rst;
+}
+
 void io_nodelay(int fd)
 {
 	fake_held(fd);
