@@ -34,6 +34,29 @@ uploads_gone() { [ -z "$(ls -A "$STATE/uploads")" ]; }
 wait_for 5 "the broken upload is cleared away" uploads_gone
 expect_eq "$(api /files/a.bin | sha256sum)" "$(sha256sum <"$LAB/a.bin")" "what was there before"
 
+# A session that is ended gives its space back at once, also while somebody writes to it and goes on.
+session() { api_status /v1/uploads -X POST -d "{\"filename\":\"$1\",\"size\":10000000}"; }
+expect_eq "$(session held.bin)" 201 "a session that holds more than half of what is free"
+id=$(jq -r .id "$LAB/body")
+{
+	head -c 1000000 /dev/zero
+	until [ -e "$LAB/go-on" ]; do sleep 0.05; done
+	printf x
+} | api "/v1/uploads/$id" -X PATCH -H 'Upload-Offset: 0' -H 'Transfer-Encoding: chunked' -T - -o "$LAB/held.body" \
+	-w '%{http_code}' >"$LAB/held.out" &
+writer=$!
+arrived() { [ "$(api "/v1/uploads/$id" | jq .offset)" -ge 1000000 ]; }
+wait_for 10 "its first bytes" arrived
+expect_eq "$(session next.bin)" 507 "another one"
+expect_eq "$(api_status "/v1/uploads/$id" -X DELETE)" 200 "its end"
+expect_eq "$(session next.bin)" 201 "another one, after it"
+expect_eq "$(cat "$LAB/held.out")" "" "the answer to what is still being sent"
+touch "$LAB/go-on"
+wait $writer
+expect_eq "$(cat "$LAB/held.out")$(jq -r .error.code "$LAB/held.body")" 404no-upload "the bytes after its end"
+expect_eq "$(api_status "/v1/uploads/$(api /v1/uploads | jq -r '.uploads[0].id')" -X DELETE)" 200 "the end of the other"
+wait_for 5 "their files are gone" uploads_gone
+
 # Fill the rest: neither row nor tree can be written, and that is said.
 "$REPO" upload "$(make_deb hello 1.0)" >/dev/null
 publish

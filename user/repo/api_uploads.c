@@ -141,7 +141,10 @@ static void reply_session(struct request *request, unsigned status)
 	int err = upload_offset(request->repod->store, upload, &offset);
 
 	if (err) {
-		problem_errno(&request->problem, err, "upload");
+		if (err == -ENOENT)
+			upload_missing(&request->problem);
+		else
+			problem_errno(&request->problem, err, "upload");
 		reply_problem(request);
 		return;
 	}

@@ -234,6 +234,8 @@ static void take_upload(struct request *request, const char *data, size_t size)
 		size -= (size_t)n;
 		request->offset += (uint64_t)n;
 	}
+	if (upload->session && upload_ended(request->fd))
+		upload_missing(&request->problem);
 }
 
 static enum MHD_Result on_body(struct request *request, const char *data, size_t *size)

@@ -12,6 +12,7 @@
 
 #include "../lib/digest.h"
 #include "../lib/fault.h"
+#include "../lib/log.h"
 
 void upload_clear(struct upload *upload)
 {
@@ -19,7 +20,7 @@ void upload_clear(struct upload *upload)
 	memset(upload, 0, sizeof(*upload));
 }
 
-static int no_such_upload(struct problem *problem)
+int upload_missing(struct problem *problem)
 {
 	return problem_set(problem, 404, "no-upload", "start the upload again",
 			   "no such upload: finished, aborted, expired, or somebody else's");
@@ -33,7 +34,7 @@ int upload_find(sqlite3 *reader, const char *id, const char *who, struct upload 
 	int result;
 
 	if (!name_hex_valid(id, NAME_UPLOAD_LEN))
-		return no_such_upload(problem);
+		return upload_missing(problem);
 	statement =
 		reader ? db_prepare(reader, "SELECT filename, sha256, name, version, arch, tenants,"
 					    " created_by, size FROM uploads WHERE id = ?1"
@@ -57,7 +58,7 @@ int upload_find(sqlite3 *reader, const char *id, const char *who, struct upload 
 	}
 	db_done(statement);
 	if (result == SQLITE_DONE)
-		return no_such_upload(problem);
+		return upload_missing(problem);
 	if (result != SQLITE_ROW || !upload.visibility) {
 		upload_clear(&upload);
 		return problem_errno(problem, result == SQLITE_ROW ? -ENOMEM : sql_errno(result),
@@ -108,7 +109,7 @@ int upload_open(struct store *store, const struct upload *upload, struct problem
 	if (fd < 0 && errno == EACCES && !fchmodat(store->uploads, upload->id, 0644, 0))
 		fd = openat(store->uploads, upload->id, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT ? no_such_upload(problem)
+		return errno == ENOENT ? upload_missing(problem)
 				       : problem_errno(problem, -errno, "upload");
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		close(fd);
@@ -153,13 +154,44 @@ static int delete_session(struct db *db, const struct upload *upload)
 	return db_commit(db);
 }
 
+bool upload_ended(int fd)
+{
+	struct stat stat;
+
+	if (fstat(fd, &stat) || stat.st_nlink)
+		return false;
+	/* Whoever ended it may have emptied it before the last bytes came. */
+	if (ftruncate(fd, 0))
+		log_warn("an upload that was ended holds its space until its connection ends: %s",
+			 strerror(errno));
+	return true;
+}
+
+/*
+ * The space is given back here, for whoever writes to the file may keep it open for long. A file
+ * that has a name still is a package by now; one that has none never gets one. What is being
+ * finished may be read-only, and cannot be opened: it is soon closed.
+ */
+static int remove_file(struct store *store, const char *id)
+{
+	int fd = openat(store->uploads, id, O_WRONLY | O_NOFOLLOW | O_CLOEXEC), err = 0;
+
+	if (unlinkat(store->uploads, id, 0) && errno != ENOENT)
+		err = -errno;
+	if (fd >= 0) {
+		upload_ended(fd);
+		close(fd);
+	}
+	return err;
+}
+
 int upload_abort(struct db *db, struct store *store, const struct upload *upload,
 		 struct problem *problem)
 {
 	int err = upload->session ? delete_session(db, upload) : 0;
 
-	if (!err && unlinkat(store->uploads, upload->id, 0) && errno != ENOENT)
-		err = -errno;
+	if (!err)
+		err = remove_file(store, upload->id);
 	return err ? problem_errno(problem, err, "upload") : 0;
 }
 
@@ -250,12 +282,19 @@ static int commit_package(struct db *db, const struct upload *upload,
 static int refuse(struct db *db, struct store *store, const struct upload *upload, int fd,
 		  struct problem *problem)
 {
+	bool again = upload->session && !strcmp(problem->code, "bad-digest");
 	struct problem ignored;
 
-	if (!upload->session || strcmp(problem->code, "bad-digest") != 0 || ftruncate(fd, 0))
+	/* Its bytes went because it was ended: they are not what is wrong. */
+	if (upload->session && upload_ended(fd))
+		return upload_missing(problem);
+	if (!again || ftruncate(fd, 0)) {
 		upload_abort(db, store, upload, &ignored);
-	else /* Its space went with the bytes; where that fails, a write will say so. */
-		fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)upload->size);
+		return -1;
+	}
+	/* Its space went with the bytes; where that fails, a write will say so. */
+	fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)upload->size);
+	upload_ended(fd);
 	return -1;
 }
 
@@ -294,7 +333,9 @@ int upload_finish(struct db *db, struct store *store, const struct upload *uploa
 		return problem_errno(problem, err, "upload");
 	pthread_mutex_lock(&store->mutex);
 	err = store_blob_link(store, upload->id, sha256);
-	if (err)
+	if (err == -ENOENT)
+		upload_missing(problem);
+	else if (err)
 		problem_errno(problem, err, "upload");
 	else
 		err = commit_package(db, upload, &package, ret_id, ret_created, problem);

@@ -89,9 +89,17 @@ int upload_offset(struct store *store, const struct upload *upload, uint64_t *re
  */
 int upload_finish(struct db *db, struct store *store, const struct upload *upload, int fd,
 		  int64_t *ret_id, bool *ret_created, struct problem *problem);
-/* Removes the file and the row. 0 or -1 and *problem. */
+/*
+ * Removes the file and the row, also while somebody writes to it: the file is emptied, and whoever
+ * writes has to ask upload_ended() after each write. 0 or -1 and *problem.
+ */
 int upload_abort(struct db *db, struct store *store, const struct upload *upload,
 		 struct problem *problem);
+
+/* Was the session of this file ended? Then what has come since holds no space any more. */
+bool upload_ended(int fd);
+/* 404; -1. */
+int upload_missing(struct problem *problem);
 
 /* Removes files without a row (only at start), rows without a file, sessions older than max_age
  * seconds and those of tokens that are no longer valid. How many went, or -errno. */
