@@ -201,6 +201,7 @@ static void add_entry(struct planning *planning, const struct config_node *node,
 			  choose_action(facts, item->name, id, item), "bytes", (json_int_t)bytes);
 	check_templates(json, &lookup);
 	check_relations(planning, node, json, item);
+	plan_check_places(json, entry, item, node, facts);
 	if (facts)
 		plan_check_item(json, entry, item, facts, planning->options->upgrade);
 	json_array_append_new(json_object_get(json, "items"), entry);

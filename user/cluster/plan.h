@@ -51,6 +51,9 @@ size_t plan_problems(const json_t *plan);
 void plan_check_node(json_t *node, const json_t *facts, int64_t facts_at);
 void plan_check_item(json_t *node, json_t *entry, const struct bundle_item *item,
 		     const json_t *facts, bool upgrade);
+/* A tarball's directory and the storage: neither is in the other's way. facts may be NULL. */
+void plan_check_places(json_t *node, const json_t *entry, const struct bundle_item *item,
+		       const struct config_node *config, const json_t *facts);
 void plan_problem(json_t *object, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

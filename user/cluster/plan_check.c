@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lib/desired.h"
 #include "../lib/spawn.h"
+#include "config.h"
 #include "plan.h"
 
 #define SKEW_MAX 300 /* seconds between clocks */
@@ -130,8 +132,20 @@ static void check_system(json_t *node, const struct bundle_item *item, const jso
 			     (unsigned long long)(needs->memory >> 20));
 }
 
+/* Has it been begun there, whatever came of it? */
+static bool is_known(const json_t *facts, const char *name)
+{
+	const json_t *known = json_object_get(json_object_get(facts, "items"), name);
+	const char *state = json_string_value(json_object_get(known, "state"));
+
+	return state && strcmp(state, "removed") != 0;
+}
+
+/* Who listens there when it was begun may be the item itself. */
 static void check_ports(json_t *node, const struct bundle_item *item, const json_t *facts)
 {
+	if (is_known(facts, item->name))
+		return;
 	for (size_t i = 0; i < item->needs.ports_count; i++) {
 		const struct bundle_port *port = &item->needs.ports[i];
 		const json_t *taken = json_object_get(json_object_get(facts, "ports"),
@@ -145,6 +159,47 @@ static void check_ports(json_t *node, const struct bundle_item *item, const json
 					     item->name, port->port);
 				break;
 			}
+	}
+}
+
+static bool is_below(const char *path, const char *directory)
+{
+	size_t len = strlen(directory);
+
+	return !strncmp(path, directory, len) && (!path[len] || path[len] == '/');
+}
+
+static bool is_kept(const json_t *node, const char *name)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach (json_object_get(node, "items"), i, entry)
+		if (!strcmp(json_string_value(json_object_get(entry, "name")), name))
+			return !strcmp(json_string_value(json_object_get(entry, "action")), "keep");
+	return false;
+}
+
+void plan_check_places(json_t *node, const json_t *entry, const struct bundle_item *item,
+		       const struct config_node *config, const json_t *facts)
+{
+	const char *target = item->target;
+	bool hides = is_known(facts, item->name) && !is_known(facts, DESIRED_STORAGE);
+
+	if (!target || (!strcmp(json_string_value(json_object_get(entry, "action")), "keep") &&
+			is_kept(node, DESIRED_STORAGE)))
+		return;
+	for (unsigned i = 0; i < config->storage_count; i++) {
+		const struct config_store *store = &config->storage[i];
+
+		if (is_below(store->path, target))
+			plan_problem(node,
+				     "%s is replaced as a whole by %s: the storage at %s cannot be "
+				     "in it",
+				     target, item->name, store->path);
+		else if (hides && store->device && is_below(target, store->path))
+			plan_problem(node, "the storage at %s would hide %s, where %s is already",
+				     store->path, target, item->name);
 	}
 }
 
@@ -166,6 +221,5 @@ void plan_check_item(json_t *node, json_t *entry, const struct bundle_item *item
 		plan_problem(node, "%s needs %llu MiB on /, %llu MiB are free", item->name,
 			     (unsigned long long)(space >> 20),
 			     (unsigned long long)(free_bytes >> 20));
-	if (!strcmp(action, "install"))
-		check_ports(node, item, facts);
+	check_ports(node, item, facts);
 }

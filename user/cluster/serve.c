@@ -265,12 +265,13 @@ static bool wait_for_signal(struct serve *serve, uint64_t stamp)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	while (sigtimedwait(&set, NULL, &look) < 0) {
+		pthread_mutex_lock(&serve->lock);
+		serve_bundle_idle(serve);
 		if (state_ticks() > renew) {
 			renew = state_ticks() + RENEW_MS;
-			pthread_mutex_lock(&serve->lock);
 			renew_control(serve->cluster, serve->config, false, false, &changed);
-			pthread_mutex_unlock(&serve->lock);
 		}
+		pthread_mutex_unlock(&serve->lock);
 		if (certificates_stamp(serve) != stamp)
 			return true;
 	}
@@ -395,8 +396,7 @@ out:
 	if (fd >= 0)
 		close(fd);
 	serve_pieces_free();
-	bundle_close(serve.bundle);
-	free(serve.bundle_path);
+	serve_bundle_close(&serve);
 	config_free(serve.config);
 	free(serve.ca);
 	free(serve.publishers);

@@ -6,7 +6,8 @@
  *   serve.c      listening, bodies, replies, the thread that watches the database
  *   serve_id.c   who asks: libmicrohttpd only requests a client certificate, so every route but the
  *                two open ones checks it here
- *   serve_api.c  the routes; certificates in serve_enrol.c, lists of pieces in serve_pieces.c
+ *   serve_api.c  the routes; certificates in serve_enrol.c, the bundle in serve_bundle.c, and lists
+ *                of its pieces in serve_pieces.c
  */
 #ifndef CLUSTER_SERVE_H
 #define CLUSTER_SERVE_H
@@ -40,8 +41,9 @@ struct serve {
 	pthread_cond_t changed; /* somebody wrote into the database */
 	bool ending, turning;	/* turning: the server begins anew with new certificates */
 	struct turns turns;	/* of pieces */
-	struct bundle *bundle;
+	struct bundle *bundle;	/* NULL: closed */
 	char *bundle_path;
+	int64_t bundle_used; /* state_ticks() */
 	char *ca, *publishers, *control_pub;
 	struct serve_told told[CONFIG_NODES_MAX];
 	size_t told_next;
@@ -84,5 +86,15 @@ void serve_address(struct request *request);
 /* serve_api.c */
 bool serve_is_open(const char *method, const char *path); /* to who has no certificate yet */
 enum MHD_Result serve_route(struct request *request, const char *method, const char *path);
+
+/* serve_bundle.c */
+enum MHD_Result serve_index(struct request *request);
+enum MHD_Result serve_blob(struct request *request, const char *digest, bool pieces);
+/* Takes the lock: as bundle_read(), of the bundle that is open; closes one that cannot be read. */
+ssize_t serve_bundle_read(struct serve *serve, const char *digest, void *buffer, size_t len,
+			  uint64_t offset);
+/* With the lock held, from time to time: closes a bundle that nobody reads any more. */
+void serve_bundle_idle(struct serve *serve);
+void serve_bundle_close(struct serve *serve);
 
 #endif

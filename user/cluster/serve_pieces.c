@@ -57,11 +57,7 @@ static int read_piece(struct serve *serve, const char *digest, uint8_t *buffer, 
 	ssize_t n = 1;
 
 	for (size_t done = 0; done < len; done += (size_t)n) {
-		pthread_mutex_lock(&serve->lock);
-		n = serve->bundle ? bundle_read(serve->bundle, digest, buffer + done, len - done,
-						offset + done)
-				  : -ENOENT;
-		pthread_mutex_unlock(&serve->lock);
+		n = serve_bundle_read(serve, digest, buffer + done, len - done, offset + done);
 		if (n <= 0)
 			return n ? (int)n : -EBADMSG;
 	}
