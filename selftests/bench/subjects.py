@@ -232,7 +232,7 @@ guard:
   interface_burst: 100000000
   interface_syn_rate: 0
 limits:
-  connections: {max(self.connections, 16384)}
+  connections: {max(2 * self.connections, 16384)}
   connections_per_client: {self.connections}
   connections_per_tenant: {max(self.connections, 8192)}
   keepalive_timeout: 3600000

@@ -10,7 +10,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 path_lab 1024
-make_tenant other
+make_tenant other second third
 WORKERS=1
 OTHER_IP=192.168.0.11
 LIMITS_YAML='keepalive_timeout: 3600000
@@ -18,7 +18,7 @@ request_rate: 1
 request_burst: 60
 connections_per_client: 10
 connections_per_tenant: 15
-connections: 40'
+connections: 30'
 for vm in $BRIDGES; do ns_ip "$vm-vm" addr add $OTHER_IP/24 dev eth0; done
 
 statuses() { # TENANT COUNT CURL-OPTION…: how often which status, each on a connection of its own
@@ -72,7 +72,7 @@ for vm in $BRIDGES; do
 done
 
 cat >"$LAB/many.py" <<'PY'
-import socket
+import socket, sys, time
 scope, statuses, held = socket.if_nametoindex("eth0"), [], []
 for n in range(24):
     s = socket.socket(socket.AF_INET6)
@@ -82,11 +82,29 @@ for n in range(24):
     s.sendall(b"HEAD /1024 HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n")
     statuses.append(s.makefile("rb").readline().split()[1].decode())
     held.append(s)
-print(" ".join(f"{status}x{statuses.count(status)}" for status in sorted(set(statuses))))
+print(" ".join(f"{status}x{statuses.count(status)}" for status in sorted(set(statuses))), flush=True)
+if "hold" in sys.argv:
+    time.sleep(1000)
 PY
-for n in 1 2 3 4 5 6; do ns_ip other-vm addr add "fe80::$n/64" dev eth0 nodad; done
+for vm in other second; do
+	for n in 1 2 3 4 5 6; do ns_ip "$vm-vm" addr add "fe80::$n/64" dev eth0 nodad; done
+done
 expect_eq "$(in_ns other-vm "$PYTHON" "$LAB/many.py")" "200x15 503x9" "24 connections from 6 addresses, of a tenant that may have 15"
-sluice port set other --mac "$(mac_of other-vm eth0)" --instance-id vm-1 --project-id p --address "$VM_IP" >>"$LAB/port.log"
 none_open() { [ "$(tenant other .relay.open)" -eq 0 ]; }
 wait_for 5 "those to be closed" none_open
+
+# Two tenants that keep all they get: together as many as there may be, were nothing left for others.
+attach second
+attach third
+for vm in other second; do
+	start "hold-$vm" in_ns "$vm-vm" "$PYTHON" "$LAB/many.py" hold
+	wait_for 10 "$vm's connections" grep -q 200x "$LAB/hold-$vm.log"
+done
+expect_eq "$(cat "$LAB/hold-other.log")" "200x15 503x9" "what the first of two greedy tenants gets"
+expect_eq "$(statuses third 3)" 200x3 "a third tenant"
+expect_ge "$(tenant second .relay.closed_limit)" 1 "connections of the second that were turned away"
+for vm in other second; do stop "hold-$vm"; done
+wait_for 5 "those to be closed" none_open
+
+sluice port set other --mac "$(mac_of other-vm eth0)" --instance-id vm-1 --project-id p --address "$VM_IP" >>"$LAB/port.log"
 expect_eq "$(in_ns other-vm "$PYTHON" "$LAB/many.py")" "200x10 503x14" "24 connections of one bound machine, from 6 addresses"

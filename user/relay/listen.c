@@ -227,6 +227,18 @@ static void set_payer(struct conn *conn)
 	       sizeof(conn->mac));
 }
 
+/*
+ * A tenant may have twice as many connections as are free, and no more: whatever those take that
+ * take all they get, something is left for who comes next.
+ */
+static bool has_room(const struct relay *relay, uint32_t slot)
+{
+	const struct conf_limits *limits = &relay->conf->limits;
+	uint32_t held = relay->tenant_conns[slot], left = limits->connections - relay->conns.open;
+
+	return held < limits->connections_per_tenant && held / 2 < left;
+}
+
 static void serve(struct relay *relay, const struct listener *listener, int fd)
 {
 	const struct conf_limits *limits = &relay->conf->limits;
@@ -239,8 +251,7 @@ static void serve(struct relay *relay, const struct listener *listener, int fd)
 		close(fd);
 		return;
 	}
-	if (relay->conns.open < limits->connections &&
-	    relay->tenant_conns[listener->about.slot] < limits->connections_per_tenant)
+	if (has_room(relay, listener->about.slot))
 		conn = conn_new(relay, fd);
 	if (!conn) {
 		turn_away(stats, fd);
