@@ -94,9 +94,13 @@ bad "a tarball with a link out" 's/x/x/' "leads out of the target"
 	mkdir tool/link && touch tool/link/y && tar rf tool.tar -C tool link/y && gzip -c tool.tar >tool.tar.gz)
 bad "a tarball that writes through its link" 's/x/x/' "goes through a link"
 
+rm -rf tool/link tool/other && touch tool/suid && chmod 4755 tool/suid && tar czf tool.tar.gz -C tool .
+bad "a tarball with a set-id bit" 's/x/x/' "'./suid' has a set-id bit"
+rm tool/suid
+
 # Interrupted, it takes its work and the copy of its secret key away.
 definition >bundle.yaml
-rm -rf tool/link tool/other && tar czf tool.tar.gz -C tool .
+tar czf tool.tar.gz -C tool .
 mkdir tmp
 start interrupted env TMPDIR="$LAB/tmp" "$BUNDLE" create --key ops.key -o interrupted.sluice bundle.yaml
 pid=$(pid_of interrupted)

@@ -2,7 +2,7 @@
 /*
  * Unpacks the tarballs of items: libarchive reads them, plain or compressed, and everything that
  * could reach out of the target is refused before it is written: absolute paths, "..", links that
- * lead out, devices, the same name twice, and more bytes than the manifest announced.
+ * lead out, devices, set-id bits, the same name twice, and more bytes than the manifest announced.
  */
 #include <archive.h>
 #include <archive_entry.h>
@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bundle_impl.h"
@@ -28,6 +29,16 @@ struct untar {
 static int refuse(struct untar *untar, const char *name, const char *why)
 {
 	return bundle_failed(untar->error, -EBADMSG, "the tarball's entry '%.200s' %s", name, why);
+}
+
+/* libarchive's words leave out the reason: "Write failed". */
+static int not_written(struct untar *untar, const char *name)
+{
+	int code = archive_errno(untar->out);
+
+	return bundle_failed(untar->error, code > 0 ? -code : -EIO, "%.200s: %s%s%s", name,
+			     archive_error_string(untar->out), code > 0 ? ": " : "",
+			     code > 0 ? strerror(code) : "");
 }
 
 /* "./a/b/" is "a/b"; "" when it is the target itself. out holds 1025 bytes. */
@@ -112,6 +123,9 @@ static int check_entry(struct untar *untar, struct archive_entry *entry, char *p
 
 	if (!name || !clean(name, path))
 		return refuse(untar, name ? name : "?", "has a path that is not plain");
+	/* Who unpacks is root, and they would be root's. */
+	if (archive_entry_perm(entry) & (S_ISUID | S_ISGID))
+		return refuse(untar, name, "has a set-id bit");
 	if (!*path)
 		return type == AE_IFDIR ? 0 : refuse(untar, name, "is the target itself");
 	if (!plain(path))
@@ -150,8 +164,7 @@ static int copy_data(struct untar *untar, const char *name, char *buffer)
 		if (untar->done.bytes > untar->limit)
 			return refuse(untar, name, "makes it larger than it may be");
 		if (untar->out && archive_write_data(untar->out, buffer, (size_t)n) != n)
-			return bundle_failed(untar->error, -EIO, "%.200s: %s", name,
-					     archive_error_string(untar->out));
+			return not_written(untar, name);
 	}
 	return n < 0 ? refuse(untar, name, "is damaged") : 0;
 }
@@ -166,18 +179,17 @@ static int take_all(struct untar *untar, char *buffer)
 		err = check_entry(untar, entry, path);
 		if (err)
 			return err;
+		if (!*path && untar->out && chmod(".", archive_entry_perm(entry)))
+			return bundle_failed(untar->error, -errno, "the target: %s",
+					     strerror(errno));
 		if (!*path)
 			continue;
 		untar->done.entries++;
-		/* No set-id bits and no owners but our own. */
-		archive_entry_set_perm(entry, archive_entry_perm(entry) & 0777);
 		if (untar->out && archive_write_header(untar->out, entry) != ARCHIVE_OK)
-			return bundle_failed(untar->error, -EIO, "%.200s: %s", path,
-					     archive_error_string(untar->out));
+			return not_written(untar, path);
 		err = copy_data(untar, path, buffer);
 		if (!err && untar->out && archive_write_finish_entry(untar->out) != ARCHIVE_OK)
-			err = bundle_failed(untar->error, -EIO, "%.200s: %s", path,
-					    archive_error_string(untar->out));
+			err = not_written(untar, path);
 		if (err)
 			return err;
 	}
@@ -231,9 +243,11 @@ int bundle_untar(int fd, const char *target, uint64_t limit, struct bundle_unpac
 			err = bundle_failed(error, -ENOMEM, "out of memory");
 			goto out;
 		}
+		/* Modes as they are, whatever the umask; owners are never set. */
 		archive_write_disk_set_options(untar.out, ARCHIVE_EXTRACT_SECURE_NODOTDOT |
 								  ARCHIVE_EXTRACT_SECURE_SYMLINKS |
-								  ARCHIVE_EXTRACT_TIME);
+								  ARCHIVE_EXTRACT_TIME |
+								  ARCHIVE_EXTRACT_PERM);
 	}
 	untar.in = archive_read_new();
 	untar.seen = json_object();
