@@ -49,6 +49,13 @@ expect_eq "$(cat "$LAB/dnf-blue/root/usr/share/widget/version")" 1.1 "upgraded"
 rpm=$(cd "$STATE/published/public/current" && find rpm/packages -name 'widget-1.0*')
 expect_eq "$(status_of "$red/repo/$rpm")" 200 "the old package, for clients half-way"
 
+# What red has read the index of is there when its first own package has been published.
+primary=rpm/$(curl -sS "$red/repo/rpm/repodata/repomd.xml" | grep -o 'repodata/[^"]*-primary.xml[^"]*')
+"$REPO" upload --visible red "$(make_rpm sprocket 1.0)" >/dev/null
+publish
+[ ! -e "$STATE/published/tenant-red/current/$primary" ] || fail "red's index is the public one"
+expect_eq "$(status_of "$red/repo/$primary")" 200 "the public index by its hash"
+
 mkdir -p "$LAB/dnf-stranger"
 mkdir -m 700 "$LAB/gpg"
 gpg --homedir "$LAB/gpg" --batch --passphrase '' --pinentry-mode loopback --quick-gen-key other@example.org rsa3072 sign never >/dev/null 2>&1

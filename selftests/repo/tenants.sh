@@ -102,6 +102,13 @@ publish
 gone "after it"
 expect_eq "$(grep -rlE 'Package: (fading|everybodys)' "$STATE"/published/{public,tenant-blue}/current/apt/dists || true)" "" "indices that name them"
 
+# What a tenant read the public index of is there when its first own package has been published.
+index=$(cd "$STATE/published/public/current" && find apt/dists -path '*/by-hash/SHA256/*' | sort | tail -n 1)
+"$REPO" upload --visible green "$(make_deb first 1.0)" >/dev/null
+publish
+expect_eq "$(curl -sS "$green/repo/apt/dists/stable/main/binary-amd64/Packages" | grep -c '^Package: first$')" 1 "green's own index"
+expect_eq "$(curl -sS "$green/repo/$index" | sha256sum | cut -c 1-64)" "${index##*/}" "the public index by its hash"
+
 # A tenant only reads.
 for method in PUT POST PATCH DELETE; do
 	for path in /repo/v1/files/x.bin /repo/v1/uploads /repo/v1/packages/1 /repo/v1/publish /repo/v1/tokens /repo/v1/key /repo/files/x; do

@@ -106,6 +106,8 @@ void publish_view_end(struct publish_build *build);
 bool publish_visible(const struct publish_entry *entry, const char *tenant);
 /* Where an entry lies within a tree: "apt/pool/ab/abcd…/x_1_all.deb". */
 int publish_entry_path(const struct publish_entry *entry, char *out, size_t size);
+/* Is this path within a tree an index file that is named by its hash? */
+bool publish_is_hashed(const char *path);
 /* Hard-links from_dir/from to to_dir/to, making directories; a copy where links end. */
 int publish_link(int from_dir, const char *from, int to_dir, const char *to);
 /* Hard-links every file below from_dir/path to the same path below to_dir. */

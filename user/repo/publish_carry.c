@@ -81,16 +81,6 @@ static bool package_digest(const char *path, char ret_sha256[NAME_DIGEST_LEN + 1
 	return name_hex_valid(ret_sha256, NAME_DIGEST_LEN);
 }
 
-static bool is_hashed_index(const char *path)
-{
-	const char *repodata = "rpm/repodata/";
-
-	if (strstr(path, "/by-hash/"))
-		return true;
-	return !strncmp(path, repodata, strlen(repodata)) &&
-	       strncmp(path + strlen(repodata), "repomd.xml", 10) != 0;
-}
-
 static int carry_file(struct carry *carry, const char *path)
 {
 	struct publish_build *build = carry->build;
@@ -103,7 +93,7 @@ static int carry_file(struct carry *carry, const char *path)
 	if (package_digest(path, sha256)) {
 		if (!catalog_digest_visible(carry->reader, sha256, carry->viewer))
 			return 0;
-	} else if (!is_hashed_index(path) || carry->revoked) {
+	} else if (!publish_is_hashed(path) || carry->revoked) {
 		return 0;
 	}
 	since = retired_since(carry, path);

@@ -38,6 +38,16 @@ int publish_entry_path(const struct publish_entry *entry, char *out, size_t size
 	return n > 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
+bool publish_is_hashed(const char *path)
+{
+	const char *repodata = "rpm/repodata/";
+
+	if (strstr(path, "/by-hash/"))
+		return true;
+	return !strncmp(path, repodata, strlen(repodata)) &&
+	       strncmp(path + strlen(repodata), "repomd.xml", 10) != 0;
+}
+
 int publish_make_parents(int dir, const char *path)
 {
 	char parent[512];

@@ -82,6 +82,18 @@ static int open_package(struct repod *repod, const char *view, const char *path,
 	return fd;
 }
 
+/*
+ * An index that is named by its hash, too: a tenant whose first own package is published while its
+ * apt is half-way through the public tree still asks for what that one named.
+ */
+static int open_index(struct repod *repod, const char *view, const char *path)
+{
+	int fd = open_in_view(repod->store, view, path);
+
+	return fd == -ENOENT && publish_is_hashed(path) ? open_in_view(repod->store, "public", path)
+							: fd;
+}
+
 static void serve(struct request *request, const char *view, const char *viewer, const char *path)
 {
 	struct repod *repod = request->repod;
@@ -90,7 +102,7 @@ static void serve(struct request *request, const char *view, const char *viewer,
 	int fd = -ENOENT;
 
 	if (!is_package(path))
-		fd = open_in_view(repod->store, view, path);
+		fd = open_index(repod, view, path);
 	else if (etag && catalog_digest_visible(db_reader(repod->db), etag, viewer))
 		fd = open_package(repod, view, path, etag);
 	if (fd < 0) {
