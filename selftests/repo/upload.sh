@@ -113,6 +113,18 @@ printf 'Package: ../../evil\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescr
 	printf '2.0\n' >debian-binary && ar rc evil.deb debian-binary control.tar data.tar)
 expect_eq "$(api_status /v1/files/evil.deb -T "$LAB/evil/evil.deb")" 422 "a package named ../../evil"
 
+# A bomb: it is known for one before what it unpacks to ends, here in noise.
+truncate -s 400M "$LAB/evil/large"
+for pack in "gzip -1" "xz -0" "zstd -1"; do
+	command -v "${pack% *}" >/dev/null || continue
+	(cd "$LAB/evil" && rm -f control.tar* && tar cf - ./large ./control | $pack -c -q >packed &&
+		{ head -c $(($(stat -c %s packed) / 2)) packed; head -c 1000 /dev/urandom; } >control.tar.x &&
+		rm -f evil.deb && ar rc evil.deb debian-binary control.tar.x data.tar)
+	expect_eq "$(api_status /v1/files/evil.deb -T "$LAB/evil/evil.deb")" 422 "a bomb by $pack"
+	expect_has "$(jq -r .error.message "$LAB/body")" "unpacks to more than 64 MiB" "what is said of a bomb by $pack"
+done
+rm "$LAB/evil/large" "$LAB/evil/control.tar.x"
+
 # A description that is no UTF-8 hides no other package.
 printf 'Package: caf\nVersion: 1\nArchitecture: all\nMaintainer: Test <test@example.org>\nDescription: caf\xe9 \033[2J\n' >"$LAB/evil/control"
 (cd "$LAB/evil" && tar cf control.tar ./control && rm -f evil.deb && ar rc evil.deb debian-binary control.tar data.tar)

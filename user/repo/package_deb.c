@@ -172,51 +172,100 @@ static bool is_control(const char *path)
 	return path && !strcmp(path, "control");
 }
 
-static int read_control_tar(const void *tar, size_t tar_len, struct package_info *info,
-			    const char **ret_why)
+/* control.tar.* as it unpacks. What the tar reader skips is unpacked too, and has to be counted. */
+struct unpacked {
+	struct archive *archive;
+	uint64_t bytes;
+};
+
+static la_ssize_t unpack(struct archive *tar, void *arg, const void **ret_data)
+{
+	struct unpacked *unpacked = arg;
+	la_int64_t offset;
+	size_t len = 0;
+	int result;
+
+	do
+		result = archive_read_data_block(unpacked->archive, ret_data, &len, &offset);
+	while (result == ARCHIVE_OK && !len);
+	if (result == ARCHIVE_EOF)
+		return 0;
+	unpacked->bytes += len;
+	if (result == ARCHIVE_OK && unpacked->bytes <= CONTROL_TAR_FULL)
+		return (la_ssize_t)len;
+	archive_set_error(tar, EIO, "damaged, or too large");
+	return -1;
+}
+
+static int open_unpacked(const void *data, size_t len, struct archive **ret_archive)
 {
 	struct archive *archive = archive_read_new();
 	struct archive_entry *entry;
-	char *control = NULL;
-	size_t len;
-	int result, err = -EBADMSG;
 
-	*ret_why = "its control.tar cannot be read";
+	*ret_archive = archive;
 	if (!archive)
 		return -ENOMEM;
 	archive_read_support_filter_gzip(archive);
 	archive_read_support_filter_xz(archive);
 	archive_read_support_filter_zstd(archive);
-	archive_read_support_format_tar(archive);
-	if (archive_read_open_memory(archive, tar, tar_len) != ARCHIVE_OK)
-		goto out;
+	archive_read_support_format_raw(archive);
+	if (archive_read_open_memory(archive, data, len) != ARCHIVE_OK ||
+	    archive_read_next_header(archive, &entry) != ARCHIVE_OK)
+		return -EBADMSG;
+	/* Packed once, beside "none", or what is unpacked in between would have to be counted too.
+	 */
+	return archive_filter_count(archive) > 2 ? -EBADMSG : 0;
+}
+
+static int find_control(struct archive *tar, struct package_info *info, const char **ret_why)
+{
+	struct archive_entry *entry;
+	char *control;
+	size_t len;
+	int result, err;
+
 	for (int i = 0; i < MEMBERS_MAX; i++) {
-		result = archive_read_next_header(archive, &entry);
+		result = archive_read_next_header(tar, &entry);
 		if (result == ARCHIVE_EOF)
 			*ret_why = "its control.tar has no control file";
 		if (result != ARCHIVE_OK)
-			goto out;
-		if (archive_filter_bytes(archive, 0) > CONTROL_TAR_FULL) {
-			*ret_why = "its control.tar unpacks to more than 64 MiB";
-			goto out;
-		}
+			return -EBADMSG;
 		if (!is_control(archive_entry_pathname(entry)))
 			continue;
 		if (archive_entry_filetype(entry) != AE_IFREG) {
 			*ret_why = "its control file is no regular file";
-			goto out;
+			return -EBADMSG;
 		}
-		err = read_entry(archive, CONTROL_MAX, &control, &len);
-		if (!err)
-			err = parse_control(control, len, info, ret_why);
-		else
+		if (read_entry(tar, CONTROL_MAX, &control, &len)) {
 			*ret_why = "its control file is damaged or over 256 KiB";
-		goto out;
+			return -EBADMSG;
+		}
+		err = parse_control(control, len, info, ret_why);
+		free(control);
+		return err;
 	}
 	*ret_why = "its control.tar has too many members";
-out:
-	free(control);
-	archive_read_free(archive);
+	return -EBADMSG;
+}
+
+static int read_control_tar(const void *data, size_t len, struct package_info *info,
+			    const char **ret_why)
+{
+	struct unpacked unpacked = { .bytes = 0 };
+	struct archive *tar = archive_read_new();
+	int err = tar ? open_unpacked(data, len, &unpacked.archive) : -ENOMEM;
+
+	*ret_why = "its control.tar cannot be read";
+	if (!err) {
+		archive_read_support_format_tar(tar);
+		err = archive_read_open(tar, &unpacked, NULL, unpack, NULL) == ARCHIVE_OK
+			      ? find_control(tar, info, ret_why)
+			      : -EBADMSG;
+	}
+	if (err && unpacked.bytes > CONTROL_TAR_FULL)
+		*ret_why = "its control.tar unpacks to more than 64 MiB";
+	archive_read_free(tar);
+	archive_read_free(unpacked.archive);
 	return err;
 }
 
