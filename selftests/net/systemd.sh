@@ -94,6 +94,26 @@ expect_document blue 1024 "while there is no parent"
 wait_for 20 "its successor" another "$before"
 transferred killed "killed"
 
+say "a parent that is killed while the file is wrong"
+said() { booted journalctl -u sluiced --no-pager | grep -F "$1"; }
+before=$(pid)
+wait_for 10 "its workers" adopted
+printf 'services: [\n' | booted_write /etc/sluice/sluice.yaml
+booted kill -KILL "$before"
+wait_for 20 "its successor" another "$before"
+wait_for 10 "its word" said "going on with the configuration in force"
+expect_document blue 1024 "with a wrong file"
+
+say "a start while the file is wrong"
+booted systemctl stop sluiced
+expect_fails "a start with a wrong file" booted systemctl start sluiced
+# Its exit status says only that the service does not run.
+wrong() { (booted systemctl status --no-pager --lines 50 sluiced || true) | grep 'configuration: /etc/sluice/sluice.yaml:[0-9]'; }
+wait_for 10 "systemctl status to say where the mistake is" wrong
+write_yaml
+wait_for 20 "the service to come by itself once the file is right" active
+expect_document blue 1024 "once the file is right"
+
 say "stop"
 booted systemctl stop sluiced
 expect_eq "$(unit_is sluiced ActiveState) $(unit_is sluiced Result)" "inactive success" "after systemctl stop"
