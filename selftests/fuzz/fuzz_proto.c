@@ -155,6 +155,14 @@ struct tenant *tenants_next(struct tenants *tenants, const struct tenant *after)
 	return NULL;
 }
 
+/* What it says it has lost was none of its own. */
+struct tenant *tenants_at(struct tenants *tenants, uint32_t slot)
+{
+	static struct tenant tenant = { .id = 4 };
+
+	return slot == 1 ? &tenant : NULL;
+}
+
 uint32_t tenants_slots(const struct tenants *tenants)
 {
 	abort();
@@ -187,7 +195,7 @@ static void hear_worker(struct worker *worker, uint32_t events)
 	if (worker->message.fd >= 0)
 		worker->message.ready(&worker->message, events);
 	if (worker->state == WORKER_ENDING)
-		assert(worker->message.fd < 0 && !worker->mailbox.count);
+		assert(worker->message.fd < 0 && !worker->mailbox.count && !worker->lost.count);
 }
 
 static bool send_packet(const void *bytes, size_t len, unsigned nfds)
@@ -229,6 +237,7 @@ static bool say_message(void)
 		union {
 			struct proto_connect connect;
 			struct proto_bindings bindings;
+			struct proto_lost lost;
 		};
 	} packet = { .head = { .type = next() % 24, .id = next() } };
 	struct proto_connect *connect = &packet.connect;
@@ -250,6 +259,12 @@ static bool say_message(void)
 		break;
 	case PROTO_BOUND:
 		packet.head.len = sizeof(packet.bindings);
+		break;
+	case PROTO_LOST:
+		packet.lost = (struct proto_lost){
+			.type = next() % 24, .tenant = next(), .slot = next() % 3, .port = next()
+		};
+		packet.head.len = sizeof(packet.lost);
 		break;
 	case PROTO_READY:
 	case PROTO_PULSE:

@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 150
+# timeout: 240
 #
 # Pipes run out: bodies are copied, counted, and right. Descriptors run out in a worker and in the
 # parent: some requests fail, in words or by waiting; nothing ends, and all is well afterwards.
 # Memory runs out: a worker, which allocates nothing once it serves, does not notice; the parent may
-# fail at what it is asked, and lives.
+# fail at what it is asked, and lives. What a worker is told meanwhile (a listener, port bindings) reaches it
+# afterwards.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 path_lab 1024 $((4 * MIB)) $((16 * MIB))
+for bridge in $BRIDGES; do make_tenant "$bridge-late"; done
 WORKERS=1
+BINDINGS_YAML="store: $LAB/bindings.d"
 RELAY_YAML=$'pipes_small: 1\npipes_large: 1'
 # without_pipes ENGINE BRIDGE: eight bodies for two pipes, more than sockets hold: each waits for its client
 without_pipes() {
@@ -76,6 +79,15 @@ many_succeed() {
 	done
 }
 served() { (expect_document "$1" 1024) 2>/dev/null; }
+reminders() { grep -c "worker .* (pid $1) has not taken the port bindings" "$LAB/sluiced.log"; }
+# told_late TENANT BRIDGE: a gate, and who its VM is
+told_late() {
+	attach "$1" --bridge "$2"
+	start "binds-$2" "$BUILD/sluice" --instance "$INSTANCE" port set "$1" --mac "$(mac_of "$1-vm" eth0)" \
+		--address "$VM_IP" --instance-id "i-$2" --project-id p
+	wait_for 15 "the worker's shortage to be told ($2)" reminders "$worker"
+}
+bound() { sluice port list "$1" --json | jq -e '[.. | .state? | values] | length > 0 and all(. == "in-force")'; }
 pid=$(pid_of sluiced)
 for bridge in $BRIDGES; do
 	role=both
@@ -84,6 +96,14 @@ for bridge in $BRIDGES; do
 	short "$worker" many_fail "$bridge"
 	alive "$worker" || fail "worker $worker ended for want of descriptors ($bridge)"
 	wait_for 10 "$bridge to be served after its worker's shortage" served "$bridge"
+
+	short "$worker" told_late "$bridge-late" "$bridge"
+	wait_for 15 "the port binding of $bridge-late to be in force" bound "$bridge-late"
+	collect "binds-$bridge" || fail "port set of $bridge-late"
+	wait_for 10 "$bridge-late to be served" served "$bridge-late"
+	alive "$worker" || fail "worker $worker ended for what it could not be told ($bridge)"
+	sluice port del "$bridge-late" --mac "$(mac_of "$bridge-late-vm" eth0)" >>"$LAB/port.log"
+	detach "$bridge-late"
 
 	# The sanitizers' own memory would be counted, too.
 	if [ -z "${SANITIZE:-}" ]; then

@@ -278,6 +278,23 @@ void parent_change(struct relay *relay, int fd)
 	handover_begin(relay);
 }
 
+/* The parent says it again after a while. Of BINDINGS it notices that no BOUND comes. */
+static void say_lost(struct relay *relay, const struct msg *msg)
+{
+	const struct proto_listen *listen = (const void *)msg->body;
+	struct proto_lost lost = { .type = msg->head.type };
+
+	if (lost.type == PROTO_LISTEN) {
+		lost.tenant = listen->tenant;
+		lost.slot = listen->slot;
+		lost.port = listen->port;
+		lost.family = listen->family;
+	}
+	if (msg_send(relay->parent_fd, PROTO_LOST, 0, &lost, sizeof(lost), NULL, 0))
+		log_error("worker %u: the parent cannot be told that a message was lost",
+			  relay->index);
+}
+
 /* A message came without its descriptors: this process may open no more. Who waits is told. */
 static void lost_message(struct relay *relay, struct msg *msg)
 {
@@ -288,10 +305,12 @@ static void lost_message(struct relay *relay, struct msg *msg)
 	if (log_allowed(&limit, &left_out))
 		log_error("worker %u: no descriptor left for message %u (%u lines left out)",
 			  relay->index, msg->head.type, left_out);
-	if (msg->head.type != PROTO_ORIGIN)
-		return;
-	reply->error = EMFILE;
-	pool_reply(relay, msg, -1);
+	if (msg->head.type == PROTO_ORIGIN) {
+		reply->error = EMFILE;
+		pool_reply(relay, msg, -1);
+	} else if (msg->head.type == PROTO_LISTEN || msg->head.type == PROTO_LOG) {
+		say_lost(relay, msg);
+	}
 }
 
 void parent_read(struct relay *relay)

@@ -59,6 +59,8 @@ enum proto_type {
 	/* parent → worker that has clients */
 	PROTO_TRACE, /* proto_trace; fds: a pipe that gets a line for each request, or none: no more
 		      */
+	/* worker → parent */
+	PROTO_LOST, /* proto_lost: no descriptor was to be had for what came with this; once more */
 };
 
 struct proto_config {
@@ -98,6 +100,14 @@ struct proto_unlisten {
 struct proto_bindings {
 	uint64_t serial; /* chosen by the parent; rises, also from one parent to the next */
 	uint64_t size;	 /* bytes of the table */
+};
+
+struct proto_lost {
+	uint32_t type; /* LISTEN or LOG; what follows is of LISTEN's */
+	uint32_t tenant, slot;
+	uint16_t port;
+	uint8_t family;
+	uint8_t pad;
 };
 
 struct proto_origin {

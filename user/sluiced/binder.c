@@ -17,11 +17,13 @@
 #include "../lib/binding_table.h"
 #include "../lib/log.h"
 #include "binder_guard.h"
+#include "patience.h"
 #include "supervise.h"
 #include "tenants.h"
 #include "worker.h"
 
-#define LATE_MS 5000 /* worth a line; a worker that hangs is ended later (patience.h) */
+#define LATE_MS	    5000 /* worth a line, and the table once more */
+#define UNBOUND_MAX 12	 /* so often; one that hangs is ended sooner (patience.h) */
 
 struct binder {
 	struct sluiced *sluiced;
@@ -210,17 +212,35 @@ void binder_look(struct binder *binder)
 void binder_said(struct binder *binder, struct worker *worker, uint64_t serial)
 {
 	worker->bound = serial;
+	worker->unbound = 0;
 	binder_look(binder);
+}
+
+/* It turns, and yet has not said that the table is in force. */
+static void remind(struct binder *binder, struct worker *worker)
+{
+	if (++worker->unbound > UNBOUND_MAX) {
+		worker_kill(worker, "takes no port bindings");
+		return;
+	}
+	log_warn("worker %s/%u (pid %d) has not taken the port bindings, for want of descriptors "
+		 "or memory as its lines here say; what changed is kept out; it is sent them again",
+		 worker_role_name(worker->role), worker->index, worker->pid);
+	send_table(binder, worker);
 }
 
 static void on_late(struct loop_timer *timer)
 {
 	struct binder *binder = container_of(timer, struct binder, late);
+	struct worker *worker = NULL;
+	uint64_t now = loop_now();
 
-	log_warn(
-		"port bindings: a worker has not answered for %d s; what changed is kept out until "
-		"then",
-		LATE_MS / 1000);
+	loop_timer_start(&binder->sluiced->loop, timer, LATE_MS, on_late);
+	while ((worker = supervise_next(binder->sluiced->supervise, worker)))
+		if (concerns(worker) && worker->state != WORKER_STARTING &&
+		    worker->bound != binder->about.serial && !worker->mailbox.count &&
+		    !patience_silent(worker, now))
+			remind(binder, worker);
 	binder_look(binder);
 }
 
@@ -276,9 +296,11 @@ static void start(struct binder *binder, struct binding_list *list)
 	}
 	binder->changing = true;
 	close_all(binder);
-	while ((worker = supervise_next(binder->sluiced->supervise, worker)))
+	while ((worker = supervise_next(binder->sluiced->supervise, worker))) {
+		worker->unbound = 0;
 		if (concerns(worker))
 			send_table(binder, worker);
+	}
 	loop_timer_start(&binder->sluiced->loop, &binder->late, LATE_MS, on_late);
 	binder_look(binder);
 }

@@ -280,8 +280,11 @@ void supervise_ended(struct supervise *supervise, struct worker *worker)
 void supervise_listen(struct supervise *supervise, const struct tenant *tenant)
 {
 	for (struct worker *worker = supervise->workers; worker; worker = worker->next)
-		if (worker->state == WORKER_STARTING || worker->state == WORKER_SERVING)
-			worker_listen(worker, tenant);
+		if ((worker->state == WORKER_STARTING || worker->state == WORKER_SERVING) &&
+		    worker_listen(worker, tenant) == -ENOMEM)
+			log_error("tenant %s: no memory to tell worker %s/%u of it; sluice reload "
+				  "does so",
+				  tenant->want.name, worker_role_name(worker->role), worker->index);
 	for (unsigned i = 0; i < SL_WORKERS_MAX; i++) {
 		enum proto_role role = tenant->want.bridge == CONF_BRIDGE_STREAM ? PROTO_ROLE_FRONT
 										 : PROTO_ROLE_BOTH;

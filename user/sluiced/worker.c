@@ -15,6 +15,7 @@
 
 #include "../lib/log.h"
 #include "binder.h"
+#include "generation.h"
 #include "origins.h"
 #include "patience.h"
 #include "supervise.h"
@@ -22,6 +23,8 @@
 
 /* Messages taken from one worker before others get their turn. */
 #define TURN 64
+/* What could not be said for want of memory, here or of descriptors there, is said again. */
+#define AGAIN_MS 500
 
 static const struct msg_rule rules[] = {
 	{ .type = PROTO_READY },
@@ -36,6 +39,9 @@ static const struct msg_rule rules[] = {
 	{ .type = PROTO_FAILED,
 	  .len_min = sizeof(struct proto_connect),
 	  .len_max = sizeof(struct proto_connect) },
+	{ .type = PROTO_LOST,
+	  .len_min = sizeof(struct proto_lost),
+	  .len_max = sizeof(struct proto_lost) },
 };
 
 const char *worker_role_name(enum proto_role role)
@@ -67,7 +73,9 @@ void worker_kill(struct worker *worker, const char *why)
 	syscall(SYS_pidfd_send_signal, worker->pidfd, SIGKILL, NULL, 0);
 	/* Nothing it still says is believed. */
 	loop_unwatch(&worker->sluiced->loop, &worker->message);
+	loop_timer_stop(&worker->sluiced->loop, &worker->again);
 	mailbox_clear(&worker->mailbox);
+	mailbox_clear(&worker->lost);
 }
 
 static void want_write(struct worker *worker, bool want)
@@ -78,22 +86,49 @@ static void want_write(struct worker *worker, bool want)
 	loop_rewatch(&worker->sluiced->loop, &worker->message, EPOLLIN | (want ? EPOLLOUT : 0));
 }
 
+static void on_again(struct loop_timer *timer);
+
+static void say_again(struct worker *worker)
+{
+	if (!worker->again.set)
+		loop_timer_start(&worker->sluiced->loop, &worker->again, AGAIN_MS, on_again);
+}
+
+/* What mailbox.h returned; 0, or -errno as worker_send(). */
+static int judge(struct worker *worker, int result)
+{
+	if (result >= 0) {
+		want_write(worker, result > 0 && !worker->mailbox.starved);
+		if (result > 0 && worker->mailbox.starved)
+			say_again(worker);
+		return 0;
+	}
+	/* EPIPE: it has just died; the pidfd will say so. What we are short of is not its fault. */
+	if (result != -EPIPE && result != -ECONNRESET && result != -EMFILE && result != -ENFILE &&
+	    result != -ENOMEM)
+		worker_kill(worker, strerror(-result));
+	return result;
+}
+
+static void on_again(struct loop_timer *timer)
+{
+	struct worker *worker = container_of(timer, struct worker, again);
+
+	/* One that reads nothing must not make them grow. */
+	if (!worker->mailbox.count)
+		mailbox_join(&worker->mailbox, &worker->lost);
+	judge(worker, mailbox_flush(&worker->mailbox, worker->sock));
+	if (worker->lost.count && worker->state != WORKER_ENDING)
+		say_again(worker);
+}
+
 int worker_send(struct worker *worker, uint16_t type, uint64_t id, const void *body, size_t len,
 		const int *fds, size_t nfds)
 {
-	int err;
-
 	if (worker->state == WORKER_ENDING)
 		return -ESRCH;
-	err = mailbox_send(&worker->mailbox, worker->sock, type, id, body, len, fds, nfds);
-	if (err >= 0) {
-		want_write(worker, err > 0);
-		return 0;
-	}
-	/* EPIPE: it has just died; the pidfd will say so. */
-	if (err != -EPIPE && err != -ECONNRESET)
-		worker_kill(worker, strerror(-err));
-	return err;
+	return judge(worker,
+		     mailbox_send(&worker->mailbox, worker->sock, type, id, body, len, fds, nfds));
 }
 
 /* ---- what it is told --------------------------------------------------------------------- */
@@ -104,32 +139,79 @@ static bool serves(const struct worker *worker, const struct tenant *tenant)
 	       (tenant->want.bridge == CONF_BRIDGE_STREAM ? PROTO_ROLE_FRONT : PROTO_ROLE_BOTH);
 }
 
-void worker_listen(struct worker *worker, const struct tenant *tenant)
+/* A listener's message is made when the socket takes it: there are too many to copy all. */
+static int make_listen(struct worker *worker, const struct proto_lost *key, void *body, int *ret_fd)
 {
+	struct tenant *tenant = tenants_at(worker->sluiced->tenants, key->slot);
 	bool shared = supervise_shared(worker->sluiced->supervise);
-	const char *network = tenant->want.network;
+	const char *network;
+	struct proto_listen listen = {
+		.tenant = key->tenant,
+		.slot = key->slot,
+		.port = key->port,
+		.family = key->family,
+		.shared = shared,
+	};
 
-	if (!tenant->gate.attached || !serves(worker, tenant) || tenant->slot >= worker->nstats)
-		return;
+	if (!tenant || tenant->id != key->tenant || !tenant->gate.attached ||
+	    !serves(worker, tenant))
+		return -1;
+	network = tenant->want.network;
+	strncpy(listen.name, tenant->want.name, sizeof(listen.name) - 1);
+	/* One that were cut would be the id of another network. */
+	if (network && strlen(network) < sizeof(listen.network))
+		strcpy(listen.network, network);
 	for (unsigned i = 0; i < tenant->gate.nlisteners; i++) {
 		const struct gate_listener *listener = &tenant->gate.listeners[i];
-		struct proto_listen listen = {
+
+		if (listener->port != key->port || listener->family != key->family ||
+		    (!shared && listener->worker != worker->index))
+			continue;
+		memcpy(body, &listen, sizeof(listen));
+		*ret_fd = listener->fd;
+		return sizeof(listen);
+	}
+	return -1;
+}
+
+int worker_make(struct mailbox *box, uint16_t type, const void *key, void *body, int *ret_fd)
+{
+	struct worker *worker = container_of(box, struct worker, mailbox);
+	struct proto_lost about;
+
+	if (worker->state != WORKER_STARTING && worker->state != WORKER_SERVING)
+		return -1;
+	memcpy(&about, key, sizeof(about));
+	if (type == PROTO_LISTEN)
+		return make_listen(worker, &about, body, ret_fd);
+	*ret_fd = worker->sluiced->generation->access_fd;
+	return *ret_fd < 0 ? -1 : 0;
+}
+
+int worker_listen(struct worker *worker, const struct tenant *tenant)
+{
+	bool shared = supervise_shared(worker->sluiced->supervise);
+	int err = 0;
+
+	if (!tenant->gate.attached || !serves(worker, tenant) || tenant->slot >= worker->nstats)
+		return 0;
+	for (unsigned i = 0; !err && i < tenant->gate.nlisteners; i++) {
+		const struct gate_listener *listener = &tenant->gate.listeners[i];
+		struct proto_lost key = {
+			.type = PROTO_LISTEN,
 			.tenant = tenant->id,
 			.slot = tenant->slot,
 			.port = listener->port,
 			.family = listener->family,
-			.shared = shared,
 		};
 
-		if (!shared && listener->worker != worker->index)
-			continue;
-		strncpy(listen.name, tenant->want.name, sizeof(listen.name) - 1);
-		/* One that were cut would be the id of another network. */
-		if (network && strlen(network) < sizeof(listen.network))
-			strcpy(listen.network, network);
-		if (worker_send(worker, PROTO_LISTEN, 0, &listen, sizeof(listen), &listener->fd, 1))
-			return;
+		if (worker->state == WORKER_ENDING)
+			return -ESRCH;
+		if (shared || listener->worker == worker->index)
+			err = judge(worker, mailbox_send_made(&worker->mailbox, worker->sock,
+							      PROTO_LISTEN, &key, sizeof(key)));
 	}
+	return err;
 }
 
 void worker_drain(struct worker *worker, uint32_t deadline_ms)
@@ -144,6 +226,18 @@ void worker_drain(struct worker *worker, uint32_t deadline_ms)
 }
 
 /* ---- what it says ---------------------------------------------------------------------- */
+
+/* Its word is taken for no more than what it may have anyway. */
+static void hear_lost(struct worker *worker, const struct proto_lost *lost)
+{
+	bool known = lost->type == PROTO_LISTEN || lost->type == PROTO_LOG;
+
+	if (worker->role == PROTO_ROLE_BACK || !known ||
+	    worker->lost.count >= worker->nstats * 2 * SL_PORTS_MAX)
+		return;
+	mailbox_promise(&worker->lost, (uint16_t)lost->type, lost, sizeof(*lost));
+	say_again(worker);
+}
 
 static void handle(struct worker *worker, struct msg *msg)
 {
@@ -178,6 +272,13 @@ static void handle(struct worker *worker, struct msg *msg)
 		binder_said(worker->sluiced->binder, worker, bound.serial);
 		break;
 	}
+	case PROTO_LOST: {
+		struct proto_lost lost;
+
+		memcpy(&lost, msg->body, sizeof(lost));
+		hear_lost(worker, &lost);
+		break;
+	}
 	case PROTO_DRAINED:
 		if (worker->state != WORKER_DRAINING)
 			worker_kill(worker, "drained without being asked");
@@ -191,16 +292,9 @@ static void on_message(struct loop_watch *watch, uint32_t events)
 	static struct msg msg; /* 4 KiB; one thread */
 	int result = 1;
 
-	if (events & EPOLLOUT) {
-		int left = mailbox_flush(&worker->mailbox, worker->sock);
-
-		if (left < 0 && left != -EPIPE && left != -ECONNRESET) {
-			worker_kill(worker, strerror(-left));
-			return;
-		}
-		want_write(worker, left > 0);
-	}
-	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+	if (events & EPOLLOUT)
+		judge(worker, mailbox_flush(&worker->mailbox, worker->sock));
+	if (worker->state == WORKER_ENDING || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		return;
 	for (int i = 0; i < TURN && worker->state != WORKER_ENDING; i++) {
 		result = msg_recv(worker->sock, rules, sizeof(rules) / sizeof(rules[0]), &msg);
@@ -211,7 +305,8 @@ static void on_message(struct loop_watch *watch, uint32_t events)
 	}
 	if (result == -EBADMSG)
 		worker_kill(worker, "sent a message that is not in the table");
-	else if (result < 0 && result != -EAGAIN && result != -ECONNRESET)
+	else if (result < 0 && result != -EAGAIN && result != -ECONNRESET && result != -ENOBUFS &&
+		 result != -ENOMEM)
 		worker_kill(worker, strerror(-result));
 	else if (result == 0 || result == -ECONNRESET)
 		loop_unwatch(&worker->sluiced->loop, &worker->message); /* the pidfd follows */

@@ -34,9 +34,11 @@ struct worker {
 	uint64_t started_ms, pulse_ms, drain_by_ms;
 	int sock, pidfd; /* -1: none */
 	struct loop_watch message, ended;
-	struct mailbox mailbox;
+	struct mailbox mailbox, lost; /* lost: it had no descriptor for these; once more, later */
+	struct loop_timer again;
 	bool wants_write;
 	uint64_t bound;	     /* serial of the last PROTO_BOUND */
+	unsigned unbound;    /* how often that was looked for in vain */
 	unsigned connecting; /* PROTO_CONNECTs not answered yet */
 	/* Shared with the worker: one struct sl_relay per tenant slot. */
 	struct sl_relay *stats;
@@ -45,10 +47,15 @@ struct worker {
 	int stats_fd; /* what stats maps; a successor of ours maps it, too */
 };
 
-/* 0, or -errno after which the worker is being killed. fds stay the caller's. */
+/*
+ * 0, or -errno: -EMFILE, -ENFILE and -ENOMEM say that we have no room for it now; after others the
+ * worker is being killed, or has died. fds stay the caller's.
+ */
 int worker_send(struct worker *worker, uint16_t type, uint64_t id, const void *body, size_t len,
 		const int *fds, size_t nfds);
-void worker_listen(struct worker *worker, const struct tenant *tenant);
+int worker_listen(struct worker *worker, const struct tenant *tenant);
+/* For worker_start.c: what the mailbox's promises say. */
+int worker_make(struct mailbox *box, uint16_t type, const void *key, void *body, int *ret_fd);
 void worker_drain(struct worker *worker, uint32_t deadline_ms);
 /* SIGKILL, with a log line; it is buried when the kernel says it has ended. */
 void worker_kill(struct worker *worker, const char *why);

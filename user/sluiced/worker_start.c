@@ -156,7 +156,7 @@ static int equip(struct worker *worker)
 	if (!err)
 		err = trace_equip(worker->sluiced->trace, worker);
 	while (!err && (tenant = tenants_next(worker->sluiced->tenants, tenant)))
-		worker_listen(worker, tenant);
+		err = worker_listen(worker, tenant);
 	return err;
 }
 
@@ -174,6 +174,7 @@ static struct worker *new_worker(struct sluiced *sluiced, struct generation *gen
 	worker->index = index;
 	worker->sock = worker->pidfd = worker->stats_fd = -1;
 	worker->message.fd = worker->ended.fd = -1;
+	worker->mailbox.make = worker_make;
 	worker->generation = generation_ref(generation);
 	worker->started_ms = worker->pulse_ms = loop_now();
 	return worker;
@@ -248,6 +249,7 @@ void worker_free(struct worker *worker)
 		return;
 	loop_unwatch(&worker->sluiced->loop, &worker->message);
 	loop_unwatch(&worker->sluiced->loop, &worker->ended);
+	loop_timer_stop(&worker->sluiced->loop, &worker->again);
 	if (worker->sock >= 0)
 		close(worker->sock);
 	if (worker->pidfd >= 0)
@@ -257,6 +259,7 @@ void worker_free(struct worker *worker)
 	if (worker->pid)
 		rendezvous_remove(worker->sluiced->run_dir, worker->pid);
 	mailbox_clear(&worker->mailbox);
+	mailbox_clear(&worker->lost);
 	if (worker->stats)
 		munmap(worker->stats, proto_stats_size(worker->nstats));
 	generation_unref(worker->generation);
