@@ -148,6 +148,7 @@ static int run_node(struct node *node)
 	/* Programs begin where the agent is; that directory may have gone. */
 	if (lock < 0 || chdir("/"))
 		return EXIT_FAILURE;
+	leftover_open(lock);
 	log_info("%s of cluster %s, control machine %s", node->name, node->cluster, node->server);
 	node->swarm = swarm_new(node);
 	while (started < 3 && !pthread_create(&threads[started], NULL, bodies[started], node))

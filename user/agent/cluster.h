@@ -20,6 +20,7 @@
  *   cluster_network*.c, cluster_storage.c  the two schemes
  *   cluster_exec.c     runs a program or a step
  *   cluster_facts.c    what this machine is and has
+ *   cluster_leftover.c … and waits for those of an agent that was killed
  *
  * Fetching and installing run side by side, so that one item installs while the next is on its
  * way. Both follow the journal alone; killed anywhere, they go on from there.
@@ -258,3 +259,12 @@ void facts_os(char *ret_text, size_t size);
 json_t *facts_packages(void);
 
 #endif
+/* ---- cluster_leftover.c: what an agent that was killed left at work ------------------------- */
+
+/* In lock, the open DIR/lock, it is noted who is at work. */
+void leftover_open(int lock);
+void leftover_begin(pid_t pid, const char *program, unsigned timeout);
+void leftover_done(void);
+/* Until it has ended, in the time that it had; or the agent ends. */
+void leftover_wait(const struct node *node);
+

@@ -77,6 +77,13 @@ static void take_output(const char *data, size_t len, void *arg)
 }
 
 static int execute(struct run *run)
+static void begun(pid_t pid, void *arg)
+{
+	const struct run *run = arg;
+
+	leftover_begin(pid, run->exec->argv[0], run->exec->timeout);
+}
+
 {
 	const struct exec *exec = run->exec;
 	const struct child child = {
@@ -88,10 +95,14 @@ static int execute(struct run *run)
 		.output = take_output,
 		.status = exec->status ? take_status : NULL,
 		.arg = run,
+		/* Who only says something changes nothing. */
+		.started = run->max ? NULL : begun,
 	};
 	int status = child_run(&child);
 
 	if (status == -ETIME)
+	if (!run->max)
+		leftover_done();
 		outcome_fail(run->outcome, status, "%s took longer than %u s and was ended",
 			     exec->argv[0], exec->timeout);
 	else if (status < 0)

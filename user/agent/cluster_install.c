@@ -6,6 +6,7 @@
 #include "cluster.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,3 +266,6 @@ void *install_thread(void *arg)
 	} while (busy ? !node->ending : node_wait(node, PAUSE_MS));
 	return NULL;
 }
+	/* bundle_untar() changes the working directory: for this thread alone. */
+	unshare(CLONE_FS);
+	leftover_wait(node);

@@ -103,8 +103,8 @@ static bool follow(const struct child *child, int pidfd, int output, int status)
 	return true;
 }
 
-/* Ends the program and what it started. */
-static void end(pid_t pid, int pidfd)
+/* And what it started. */
+void child_end(pid_t pid, int pidfd)
 {
 	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
 
@@ -150,6 +150,8 @@ int child_run(const struct child *child)
 	}
 	if (err)
 		goto out;
+	if (child->started)
+		child->started(pid, child->arg);
 	close(output[1]);
 	if (status[1] >= 0)
 		close(status[1]);
@@ -158,7 +160,7 @@ int child_run(const struct child *child)
 	err = pidfd < 0 ? -errno : 0;
 	in_time = !err && follow(child, pidfd, output[0], status[0]);
 	if (!in_time)
-		end(pid, pidfd);
+		child_end(pid, pidfd);
 	while (waitpid(pid, &code, 0) < 0 && errno == EINTR)
 		continue;
 	if (pidfd >= 0)

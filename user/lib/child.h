@@ -33,6 +33,7 @@ struct child {
 	/* What it wrote to stdout and stderr, and to file 3 (NULL: it has none). */
 	void (*output)(const char *data, size_t len, void *arg);
 	void (*status)(const char *data, size_t len, void *arg);
+	void (*started)(pid_t pid, void *arg); /* also its group's number; may be NULL */
 	void *arg;
 };
 
@@ -43,6 +44,8 @@ struct child {
  * it did not start.
  */
 int child_run(const struct child *child);
+/* Ends a program that child_run() started, by its pid and a pidfd of it, as when it is late. */
+void child_end(pid_t pid, int pidfd);
 
 /* Appends to log, of max + 1 bytes, and keeps the end; what is not plain ASCII becomes '?'. */
 void child_keep(char *log, size_t max, const char *data, size_t len);
