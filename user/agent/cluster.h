@@ -155,6 +155,9 @@ void journal_told(struct node *node, int64_t last);
 int journal_add(struct node *node, const char *item, const char *kind, const char *name,
 		const void *value, size_t len);
 bool journal_has(struct node *node, const char *item, const char *kind, const char *name);
+/* The same; what was written before is replaced. */
+int journal_put(struct node *node, const char *item, const char *kind, const char *name,
+		const void *value, size_t len);
 typedef int journal_each(struct node *node, const char *name, const void *value, size_t len,
 			 void *arg);
 /* In reverse order of adding; stops at the first failure, which it returns. */
@@ -208,6 +211,10 @@ int config_restore(struct node *node, const char *item, struct outcome *outcome)
 /* The same for any file that a scheme writes. */
 int config_put(struct node *node, const char *item, const char *path, const char *text,
 	       unsigned mode, const char *owner, const char *group, struct outcome *outcome);
+/* cluster_undo.c: what uninstalling the item will run, into the journal. */
+int undo_keep(struct work *work);
+bool undo_kept(const struct work *work);
+/* item: for journals that have nothing of undo_keep(); NULL: not known. */
 #define NETWORK_DIRECTORY "/etc/systemd/network"
 int network_apply(struct work *work);
 /* cluster_network_keep.c: our files as they are now, until they are let go or taken back. */

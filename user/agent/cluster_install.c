@@ -98,6 +98,8 @@ static int install_item(struct work *work)
 	if (!err)
 		err = journal_move(work->node, work->desired, "installing", 0, 0, 0, NULL);
 	if (!err)
+	if (!err)
+		err = undo_keep(work);
 		err = run_steps(work, BUNDLE_PREPARE);
 	if (!err)
 		err = config_write(work, BUNDLE_BEFORE);
@@ -182,7 +184,10 @@ static void do_item(struct node *node, const json_t *document, const json_t *des
 		if (!err)
 			err = undo_item(node, desired, work->item, document, &work->outcome);
 	} else if (!err && only_check && *name != '@') {
-		err = check_health(work);
+		/* An agent before this one may have installed it. */
+		err = undo_kept(work) ? 0 : undo_keep(work);
+		if (!err)
+			err = check_health(work);
 	} else if (!err) {
 		log_info("%s: installing%s", name, work->resumed ? ", again" : "");
 		err = *name == '@' ? apply_scheme(work, name) : install_item(work);

@@ -10,18 +10,14 @@
 
 #include "../lib/sql.h"
 
-int journal_add(struct node *node, const char *item, const char *kind, const char *name,
-		const void *value, size_t len)
+static int insert(struct node *node, const char *sql, const char *item, const char *kind,
+		  const char *name, const void *value, size_t len)
 {
 	sqlite3_stmt *statement = NULL;
 	int result;
 
 	pthread_mutex_lock(&node->lock);
-	/* What was there before the first time is what must come back. */
-	result = sqlite3_prepare_v2(
-		node->db,
-		"INSERT OR IGNORE INTO added (item, kind, name, value) VALUES (?, ?, ?, ?)", -1,
-		&statement, NULL);
+	result = sqlite3_prepare_v2(node->db, sql, -1, &statement, NULL);
 	if (result == SQLITE_OK) {
 		sqlite3_bind_text(statement, 1, item, -1, SQLITE_STATIC);
 		sqlite3_bind_text(statement, 2, kind, -1, SQLITE_STATIC);
@@ -33,6 +29,23 @@ int journal_add(struct node *node, const char *item, const char *kind, const cha
 	sqlite3_finalize(statement);
 	pthread_mutex_unlock(&node->lock);
 	return sql_errno(result);
+}
+
+/* What was there before the first time is what must come back. */
+int journal_add(struct node *node, const char *item, const char *kind, const char *name,
+		const void *value, size_t len)
+{
+	return insert(node,
+		      "INSERT OR IGNORE INTO added (item, kind, name, value) VALUES (?, ?, ?, ?)",
+		      item, kind, name, value, len);
+}
+
+int journal_put(struct node *node, const char *item, const char *kind, const char *name,
+		const void *value, size_t len)
+{
+	return insert(node,
+		      "INSERT OR REPLACE INTO added (item, kind, name, value) VALUES (?, ?, ?, ?)",
+		      item, kind, name, value, len);
 }
 
 bool journal_has(struct node *node, const char *item, const char *kind, const char *name)
