@@ -262,7 +262,9 @@ json_t *facts_collect(struct node *node);
 int64_t facts_stamp(struct node *node);
 /* "debian 12" */
 void facts_os(char *ret_text, size_t size);
-/* {name: version} of what is installed. */
+/* {name: version} of what is installed; NULL: dpkg-query does not say. */
+/* The same, with an hour to do it: what has to go through a whole payload, tree or disk. */
+int exec_long(struct outcome *outcome, const char *word, ...) __attribute__((sentinel));
 json_t *facts_packages(void);
 
 #endif

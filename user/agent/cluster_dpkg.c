@@ -67,6 +67,9 @@ int payload_whole(struct work *work)
 	json_t *installed = facts_packages();
 	const char *missing = NULL;
 
+	if (!installed)
+		return outcome_fail(&work->outcome, -EIO,
+				    "dpkg-query does not say what is installed");
 	for (size_t i = 0; i < work->item->packages_count && !missing; i++)
 		if (!json_object_get(installed, work->item->packages[i].name))
 			missing = work->item->packages[i].name;

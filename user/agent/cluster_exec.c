@@ -11,7 +11,8 @@
 #include "../lib/child.h"
 
 #define WORDS_MAX 32
-#define QUICK	  120 /* seconds for a program that has little to do */
+#define QUICK	  120  /* seconds for a program that has little to do */
+#define LONG	  3600 /* for one that has as much to do as a payload or a disk is large */
 
 static const char *const plain_environment[] = {
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -76,7 +77,6 @@ static void take_output(const char *data, size_t len, void *arg)
 	run->text[run->len] = '\0';
 }
 
-static int execute(struct run *run)
 static void begun(pid_t pid, void *arg)
 {
 	const struct run *run = arg;
@@ -84,6 +84,7 @@ static void begun(pid_t pid, void *arg)
 	leftover_begin(pid, run->exec->argv[0], run->exec->timeout);
 }
 
+static int execute(struct run *run)
 {
 	const struct exec *exec = run->exec;
 	const struct child child = {
@@ -94,15 +95,15 @@ static void begun(pid_t pid, void *arg)
 		.timeout = exec->timeout,
 		.output = take_output,
 		.status = exec->status ? take_status : NULL,
-		.arg = run,
 		/* Who only says something changes nothing. */
 		.started = run->max ? NULL : begun,
+		.arg = run,
 	};
 	int status = child_run(&child);
 
-	if (status == -ETIME)
 	if (!run->max)
 		leftover_done();
+	if (status == -ETIME)
 		outcome_fail(run->outcome, status, "%s took longer than %u s and was ended",
 			     exec->argv[0], exec->timeout);
 	else if (status < 0)
@@ -127,23 +128,43 @@ static unsigned collect(const char **argv, const char *word, va_list args)
 	return argc;
 }
 
-int exec_words(struct outcome *outcome, const char *word, ...)
+static int run_words(struct outcome *outcome, const char *const *argv, unsigned timeout)
 {
-	const char *argv[WORDS_MAX];
-	struct exec exec = { .argv = argv, .timeout = QUICK, .input = -1 };
-	char line[200];
-	va_list args;
+	struct exec exec = { .argv = argv, .timeout = timeout, .input = -1 };
+	char line[CLUSTER_WHY_MAX - 100];
 	int status;
 
-	va_start(args, word);
-	collect(argv, word, args);
-	va_end(args);
 	outcome->log[0] = '\0';
 	status = exec_run(&exec, outcome);
 	if (status <= 0)
 		return status;
+	if (status > 128)
+		return outcome_fail(outcome, -EIO, "%s was killed (signal %d)", argv[0],
+				    status - 128);
 	child_last_line(outcome->log, line, sizeof(line));
-	return outcome_fail(outcome, -EIO, "%s: %s", word, *line ? line : "it failed");
+	return outcome_fail(outcome, -EIO, "%s: %s", argv[0], *line ? line : "it failed");
+}
+
+int exec_words(struct outcome *outcome, const char *word, ...)
+{
+	const char *argv[WORDS_MAX];
+	va_list args;
+
+	va_start(args, word);
+	collect(argv, word, args);
+	va_end(args);
+	return run_words(outcome, argv, QUICK);
+}
+
+int exec_long(struct outcome *outcome, const char *word, ...)
+{
+	const char *argv[WORDS_MAX];
+	va_list args;
+
+	va_start(args, word);
+	collect(argv, word, args);
+	va_end(args);
+	return run_words(outcome, argv, LONG);
 }
 
 char *exec_output(size_t max, const char *word, ...)

@@ -53,11 +53,16 @@ json_t *facts_packages(void)
 {
 	char *text = exec_output(PACKAGES_MAX, "dpkg-query", "-W", "-f",
 				 "${db:Status-Abbrev}${Package} ${Version}\\n", NULL);
-	json_t *packages = json_object();
+	json_t *packages;
 	char *save = NULL;
 
-	for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line;
-	     line = strtok_r(NULL, "\n", &save)) {
+	/* Half of it would pass for all. */
+	if (!text || strlen(text) >= PACKAGES_MAX) {
+		free(text);
+		return NULL;
+	}
+	packages = json_object();
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *version;
 
 		/* "ii ", "hi ": wanted and installed, whole */
@@ -132,7 +137,7 @@ json_t *facts_collect(struct node *node)
 	struct utsname system;
 	struct statvfs root = { 0 }, own = { 0 };
 	struct sysinfo info = { 0 };
-	json_t *items;
+	json_t *items, *packages = facts_packages();
 	int64_t seq;
 
 	facts_os(os, sizeof(os));
@@ -147,8 +152,9 @@ json_t *facts_collect(struct node *node)
 			 system.release, "memory", (json_int_t)info.totalram * info.mem_unit,
 			 "free", (json_int_t)root.f_bavail * (json_int_t)root.f_frsize,
 			 "blobs_free", (json_int_t)own.f_bavail * (json_int_t)own.f_frsize, "time",
-			 (json_int_t)time(NULL), "ports", ports(), "packages", facts_packages(),
-			 "holds", holds(), "items", items, "seq", (json_int_t)seq);
+			 (json_int_t)time(NULL), "ports", ports(), "packages",
+			 packages ? packages : json_object(), "holds", holds(), "items", items,
+			 "seq", (json_int_t)seq);
 }
 
 int64_t facts_stamp(struct node *node)

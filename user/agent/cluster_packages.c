@@ -66,6 +66,10 @@ static int note_packages(struct work *work)
 	json_t *installed = facts_packages();
 	int err = 0;
 
+	/* What is not known to be there would be taken for ours, and purged one day. */
+	if (!installed)
+		return outcome_fail(&work->outcome, -EIO,
+				    "dpkg-query does not say what is installed");
 	for (size_t i = 0; i < work->item->packages_count && !err; i++) {
 		const struct bundle_package *package = &work->item->packages[i];
 		const char *have = json_string_value(json_object_get(installed, package->name));

@@ -6,6 +6,7 @@
 #include "cluster.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,42 +16,107 @@
 #include "../lib/fault.h"
 #include "../lib/file.h"
 
-#define UNPACK_TIMEOUT 3600
 /* containerd's namespace, by the variable that ctr itself reads: steps see the same. */
 #define NAMESPACE	  "CONTAINERD_NAMESPACE"
 #define NAMESPACE_DEFAULT "default"
 #define LAYOUT		  "{\"imageLayoutVersion\": \"1.0.0\"}\n"
 #define OCI_MANIFEST	  "application/vnd.oci.image.manifest.v1+json"
 
-/* What takes as long as the payload is large. */
-static int run_long(struct outcome *outcome, const char *const *argv)
-{
-	struct exec exec = { .argv = argv, .timeout = UNPACK_TIMEOUT, .input = -1 };
-	const char *log = outcome->log, *line = log;
-	int status;
+/* ---- trees ---- */
 
-	outcome->log[0] = '\0';
-	status = exec_run(&exec, outcome);
-	if (status <= 0)
-		return status;
-	if (status > 128)
-		return outcome_fail(outcome, -EIO, "%s was killed (signal %d)", argv[0],
-				    status - 128);
-	for (const char *c = log; *c; c++)
-		if (*c == '\n' && c[1])
-			line = c + 1;
-	return outcome_fail(outcome, -EIO, "%s: %.*s", argv[0], (int)strcspn(line, "\n"), line);
+/* "/mnt/a\040b", as mountinfo has it, is "/mnt/a b". */
+static void unescape(char *path)
+{
+	unsigned code;
+	char *to = path;
+
+	for (const char *at = path; *at; to++) {
+		bool octal = *at == '\\' && strspn(at + 1, "01234567") >= 3;
+
+		if (octal && sscanf(at + 1, "%3o", &code) == 1) {
+			*to = (char)code;
+			at += 4;
+		} else {
+			*to = *at++;
+		}
+	}
+	*to = '\0';
+}
+
+/* What is mounted on path or below it is somebody else's: whoever removed path would empty that. */
+static int check_mounts(const char *path, struct outcome *outcome)
+{
+	char *real = realpath(path, NULL), *line = NULL, at[CLUSTER_PATH_MAX];
+	size_t len = real ? strlen(real) : 0, size = 0;
+	FILE *mounts;
+	int err = 0;
+
+	if (!real)
+		return errno == ENOENT
+			       ? 0
+			       : outcome_fail(outcome, -errno, "%s: %s", path, strerror(errno));
+	mounts = fopen("/proc/self/mountinfo", "re");
+	if (!mounts)
+		err = outcome_fail(outcome, -errno, "/proc/self/mountinfo: %s", strerror(errno));
+	while (!err && getline(&line, &size, mounts) > 0) {
+		if (sscanf(line, "%*s %*s %*s %*s %4095s", at) != 1)
+			continue;
+		unescape(at);
+		if (!strncmp(at, real, len) && (!at[len] || at[len] == '/'))
+			err = outcome_fail(
+				outcome, -EBUSY,
+				"%s is mounted in %s, which is to be removed: unmount it, "
+				"then retry",
+				at, path);
+	}
+	if (mounts)
+		fclose(mounts);
+	free(line);
+	free(real);
+	return err;
+}
+
+static int remove_tree(const char *path, struct outcome *outcome)
+{
+	int err = check_mounts(path, outcome);
+
+	return err ? err : exec_long(outcome, "rm", "-rf", "--one-file-system", "--", path, NULL);
+}
+
+/* What the journal calls done is done also after a power loss. */
+static int sync_tree(const char *path, struct outcome *outcome)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int err = fd < 0 || syncfs(fd) ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return err ? outcome_fail(outcome, err, "%s: %s", path, strerror(-err)) : 0;
 }
 
 /* ---- a tarball ---- */
 
+static int unpack(struct work *work, const char *into)
+{
+	struct bundle_error error = { "", "" };
+	struct bundle_unpacked unpacked;
+	char blob[CLUSTER_PATH_MAX];
+	int fd, err;
+
+	node_blob_path(work->node, work->item->tarball.digest, "", blob);
+	fd = open(blob, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return outcome_fail(&work->outcome, -errno, "%s: %s", blob, strerror(errno));
+	err = bundle_untar(fd, into, work->item->needs.space, &unpacked, &error);
+	close(fd);
+	return err ? outcome_fail(&work->outcome, err, "%s: %s", work->item->target, error.text)
+		   : sync_tree(into, &work->outcome);
+}
+
 static int install_tarball(struct work *work)
 {
-	char blob[CLUSTER_PATH_MAX], next[CLUSTER_PATH_MAX];
 	const char *target = work->item->target;
-	const char *const unpack[] = { "tar",	 "--extract", "--auto-compress", "--no-same-owner",
-				       "--file", blob,	      "--directory",	 next,
-				       NULL };
+	char next[CLUSTER_PATH_MAX];
 	struct stat status;
 	int err;
 
@@ -59,23 +125,24 @@ static int install_tarball(struct work *work)
 	    !journal_has(work->node, work->item->name, "directory", target))
 		return outcome_fail(&work->outcome, -EEXIST,
 				    "%s is there and was not made by this item", target);
-	err = journal_add(work->node, work->item->name, "directory", target, "", 0);
+	err = check_mounts(target, &work->outcome);
+	if (!err)
+		err = journal_add(work->node, work->item->name, "directory", target, "", 0);
 	if (err)
 		return err;
-	node_blob_path(work->node, work->item->tarball.digest, "", blob);
 	snprintf(next, sizeof(next), "%s.sluice-new", target);
-	err = exec_words(&work->outcome, "rm", "-rf", "--", next, NULL);
+	err = remove_tree(next, &work->outcome);
 	if (!err)
 		err = file_make_directories(next, 0755);
 	if (!err)
-		err = run_long(&work->outcome, unpack);
+		err = unpack(work, next);
 	fault_point("tarball-unpacked");
 	if (!err)
-		err = exec_words(&work->outcome, "rm", "-rf", "--", target, NULL);
+		err = remove_tree(target, &work->outcome);
 	fault_point("tarball-cleared");
 	if (!err && rename(next, target))
 		err = outcome_fail(&work->outcome, -errno, "%s: %s", target, strerror(errno));
-	return err;
+	return err ? err : file_sync_directory(target);
 }
 
 /* ---- a container image ---- */
@@ -114,15 +181,13 @@ static int install_image(struct work *work)
 {
 	char directory[CLUSTER_PATH_MAX], archive[CLUSTER_PATH_MAX + 8];
 	const char *space = work_variable(NAMESPACE, work);
-	const char *const pack[] = { "tar",	"--create",   "--file",	    archive, "--directory",
-				     directory, "oci-layout", "index.json", "blobs", NULL };
-	const char *import[] = { "ctr", "--namespace", NULL, "images", "import", archive, NULL };
+	struct outcome *outcome = &work->outcome;
 	int err;
 
-	import[2] = space = space && *space ? space : NAMESPACE_DEFAULT;
+	space = space && *space ? space : NAMESPACE_DEFAULT;
 	node_path(work->node, "image", directory);
 	snprintf(archive, sizeof(archive), "%s.tar", directory);
-	err = exec_words(&work->outcome, "rm", "-rf", "--", directory, archive, NULL);
+	err = exec_long(outcome, "rm", "-rf", "--", directory, archive, NULL);
 	if (!err)
 		err = make_layout(work, directory);
 	fault_point("image-laid-out");
@@ -130,13 +195,15 @@ static int install_image(struct work *work)
 		err = journal_add(work->node, work->item->name, "image", work->item->reference,
 				  space, strlen(space));
 	if (!err)
-		err = run_long(&work->outcome, pack);
+		err = exec_long(outcome, "tar", "--create", "--file", archive, "--directory",
+				directory, "oci-layout", "index.json", "blobs", NULL);
 	fault_point("image-packed");
 	if (!err)
-		err = run_long(&work->outcome, import);
+		err = exec_long(outcome, "ctr", "--namespace", space, "images", "import", archive,
+				NULL);
 	fault_point("image-imported");
 	if (!err)
-		err = exec_words(&work->outcome, "rm", "-rf", "--", directory, archive, NULL);
+		err = exec_long(outcome, "rm", "-rf", "--", directory, archive, NULL);
 	return err;
 }
 
@@ -159,7 +226,7 @@ int payload_install(struct work *work)
 static int remove_directory(struct node *node, const char *name, const void *value, size_t len,
 			    void *arg)
 {
-	return exec_words(arg, "rm", "-rf", "--", name, NULL);
+	return remove_tree(name, arg);
 }
 
 static int remove_image(struct node *node, const char *name, const void *value, size_t len,
@@ -168,8 +235,8 @@ static int remove_image(struct node *node, const char *name, const void *value, 
 	char space[80];
 
 	snprintf(space, sizeof(space), "%.*s", (int)len, (const char *)value);
-	return exec_words(arg, "ctr", "--namespace", *space ? space : NAMESPACE_DEFAULT, "images",
-			  "rm", "--sync", name, NULL);
+	return exec_long(arg, "ctr", "--namespace", *space ? space : NAMESPACE_DEFAULT, "images",
+			 "rm", "--sync", name, NULL);
 }
 
 int payload_remove(struct node *node, const char *item, struct outcome *outcome)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The storage scheme: directories, filesystems on devices, logical volumes. A filesystem is made
- * only on what is blank by blkid's reading; anything else that is found is refused and left alone.
- * Mounts are lines of /etc/fstab with the option x-sluice. Nothing here ever deletes data: removing
- * the scheme unmounts and takes the lines away.
+ * only on what can be read and is blank by blkid's reading; anything else is refused and left
+ * alone. Mounts are lines of /etc/fstab with the option x-sluice. Nothing here ever deletes data:
+ * removing the scheme unmounts and takes the lines away.
  */
 #include "cluster.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,27 +21,36 @@
 #define FSTAB_MAX (256 * 1024)
 #define MARK	  "x-sluice"
 #define BLANK	  ""
+#define ENDS	  (1 << 20)
 
 static const char *text(const json_t *object, const char *key)
 {
 	return json_string_value(json_object_get(object, key));
 }
 
-/* What blkid finds on a device: its type, BLANK, or NULL when that is not certain. malloc'd. */
-static char *probe(const char *device, struct outcome *outcome)
+/* Can both ends be read, where signatures are? blkid finds nothing on what cannot be, either. */
+static bool readable(int fd)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+	size_t part = size < ENDS ? (size_t)size : ENDS;
+	char *buffer = size > 0 ? malloc(part) : NULL;
+	bool good = buffer && pread(fd, buffer, part, 0) == (ssize_t)part &&
+		    pread(fd, buffer, part, size - (off_t)part) == (ssize_t)part;
+
+	free(buffer);
+	return good;
+}
+
+/* What blkid finds: a type, BLANK, or NULL when that is not certain. malloc'd. */
+static char *ask_blkid(const char *device, struct outcome *outcome)
 {
 	const char *const argv[] = { "blkid",	 "--probe", "--match-tag", "TYPE",
 				     "--output", "value",   device,	   NULL };
 	const char *const parts[] = { "blkid",	  "--probe", "--match-tag", "PTTYPE",
 				      "--output", "value",   device,	    NULL };
 	struct exec exec = { .argv = argv, .timeout = 60, .input = -1 };
-	struct stat status;
 	int code;
 
-	if (stat(device, &status) || !S_ISBLK(status.st_mode)) {
-		outcome_fail(outcome, -ENODEV, "there is no block device %s", device);
-		return NULL;
-	}
 	outcome->log[0] = '\0';
 	code = exec_run(&exec, outcome);
 	if (code == 2) {
@@ -62,6 +72,28 @@ static char *probe(const char *device, struct outcome *outcome)
 	return strdup(outcome->log);
 }
 
+/* What is on a device: a type, BLANK, or NULL when that is not certain. malloc'd. */
+static char *probe(const char *device, struct outcome *outcome)
+{
+	struct stat status;
+	char *found = NULL;
+	int fd;
+
+	if (stat(device, &status) || !S_ISBLK(status.st_mode)) {
+		outcome_fail(outcome, -ENODEV, "there is no block device %s", device);
+		return NULL;
+	}
+	/* Open for as long as blkid looks: it gets what was read here, from the kernel's cache. */
+	fd = open(device, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && readable(fd))
+		found = ask_blkid(device, outcome);
+	else
+		outcome_fail(outcome, -EIO, "%s cannot be read; nothing was changed", device);
+	if (fd >= 0)
+		close(fd);
+	return found;
+}
+
 /* The group on a physical volume; a volume without one is what a kill left half-way. */
 static int make_group(const char *device, const char *group, struct outcome *outcome)
 {
@@ -81,7 +113,7 @@ static int make_group(const char *device, const char *group, struct outcome *out
 		err = outcome_fail(outcome, -EIO, "pvs does not know %s; nothing was changed",
 				   device);
 	else if (!*name)
-		err = exec_words(outcome, "vgcreate", "-q", group, device, NULL);
+		err = exec_long(outcome, "vgcreate", "-q", group, device, NULL);
 	else if (strcmp(name, group) != 0)
 		err = outcome_fail(outcome, -EEXIST,
 				   "%s is of the volume group %s, not %s; nothing was changed",
@@ -102,7 +134,7 @@ static int make_volume(const json_t *store, char *ret_device, size_t size, struc
 	int err = found ? 0 : -EEXIST;
 
 	if (!err && !*found) {
-		err = exec_words(outcome, "pvcreate", "-q", device, NULL);
+		err = exec_long(outcome, "pvcreate", "-q", device, NULL);
 	} else if (!err && strcmp(found, "LVM2_member") != 0) {
 		err = outcome_fail(outcome, -EEXIST, "%s holds %s; nothing was changed", device,
 				   found);
@@ -116,8 +148,8 @@ static int make_volume(const json_t *store, char *ret_device, size_t size, struc
 		return err;
 	if (!exec_words(outcome, "lvs", name, NULL))
 		return exec_words(outcome, "lvchange", "-q", "-ay", name, NULL);
-	return exec_words(outcome, "lvcreate", "-q", "-y", "-n", volume, percent ? "-l" : "-L",
-			  want ? want : "100%FREE", group, NULL);
+	return exec_long(outcome, "lvcreate", "-q", "-y", "-n", volume, percent ? "-l" : "-L",
+			 want ? want : "100%FREE", group, NULL);
 }
 
 static int make_filesystem(const char *device, const char *fs, struct outcome *outcome)
@@ -127,7 +159,7 @@ static int make_filesystem(const char *device, const char *fs, struct outcome *o
 
 	snprintf(mkfs, sizeof(mkfs), "mkfs.%s", fs);
 	if (!err && !*found)
-		err = exec_words(outcome, mkfs, "-q", device, NULL);
+		err = exec_long(outcome, mkfs, "-q", device, NULL);
 	else if (!err && strcmp(found, fs) != 0)
 		err = outcome_fail(outcome, -EEXIST, "%s holds %s, not %s; nothing was changed",
 				   device, found, fs);
