@@ -11,6 +11,7 @@
  *   cluster_journal*.c what survives a kill (SQLite): states, events, what items added
  *   cluster_bundle.c   the bundle as far as it is here: its index and manifest
  *   cluster_fetch.c    thread: brings blobs, verifies them      sending → staged → verified
+ *   cluster_tidy.c     … and takes away those of bundles before
  *   swarm*.c           … also from other nodes, in mode swarm
  *   cluster_install.c  thread: one item after the other         installing → configured → healthy
  *   cluster_payload.c  tarball, image, and packages, by cluster_packages.c
@@ -192,6 +193,12 @@ void node_blob_path(const struct node *node, const char *digest, const char *suf
 		    char *ret_path);
 /* A link to the blob at path; one that leads elsewhere is replaced. 0 or -errno. */
 int node_link_blob(const struct node *node, const char *digest, const char *path);
+
+/*
+ * cluster_tidy.c: blobs and package trees of other bundles go, when all that the document says is
+ * so. False: it is not yet.
+ */
+bool node_tidy(struct node *node, const json_t *document);
 
 int payload_install(struct work *work);
 int payload_remove(struct node *node, const char *item, struct outcome *outcome);

@@ -366,6 +366,7 @@ void *fetch_thread(void *arg)
 {
 	struct node *node = arg;
 	struct swarm *swarm = node->swarm;
+	int64_t generation, tidied = -1;
 	json_t *document;
 	bool busy;
 
@@ -374,6 +375,9 @@ void *fetch_thread(void *arg)
 		swarm_follow(swarm, document);
 		busy = document &&
 		       (fetch_next(node, swarm, document) || swarm_seed(swarm, document));
+		generation = json_integer_value(json_object_get(document, "generation"));
+		if (document && !busy && generation != tidied && node_tidy(node, document))
+			tidied = generation;
 		json_decref(document);
 	} while (busy ? !node->ending : node_wait(node, PAUSE_MS));
 	return NULL;

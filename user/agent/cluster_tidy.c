@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What bundles before this one left in the node's directory. It stays until the document is carried
+ * out, since much of it may be in the next bundle as well; what the manifest names stays for peers,
+ * and for the next time.
+ */
+#include "cluster.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../lib/log.h"
+
+static bool settled(struct node *node, const json_t *desired)
+{
+	struct journal_item known;
+	bool there =
+		journal_item(node, json_string_value(json_object_get(desired, "name")), &known);
+
+	if (!strcmp(json_string_value(json_object_get(desired, "action")), "uninstall"))
+		return !there || !strcmp(known.state, "removed");
+	return there && !strcmp(known.state, "healthy") &&
+	       !strcmp(known.id, json_string_value(json_object_get(desired, "id"))) &&
+	       !strcmp(known.run, json_string_value(json_object_get(desired, "run")));
+}
+
+/*
+ * Blobs, whole or begun ("HEX.partial"), that are not in named and older than that: the installing
+ * thread may bring the next manifest meanwhile.
+ */
+static void drop_blobs(const struct node *node, const json_t *named, time_t before)
+{
+	char path[CLUSTER_PATH_MAX], hex[NAME_DIGEST_LEN + 1];
+	struct stat status;
+	unsigned dropped = 0;
+	struct dirent *entry;
+	DIR *directory;
+
+	node_path(node, "bundle/blobs/sha256", path);
+	directory = opendir(path);
+	while (directory && (entry = readdir(directory))) {
+		snprintf(hex, sizeof(hex), "%.*s", NAME_DIGEST_LEN, entry->d_name);
+		if (name_hex_valid(hex, NAME_DIGEST_LEN) && !json_object_get(named, hex) &&
+		    !fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) &&
+		    status.st_mtime < before)
+			dropped += !unlinkat(dirfd(directory), entry->d_name, 0);
+	}
+	if (directory)
+		closedir(directory);
+	if (dropped)
+		log_info("%u files of bundles before this one are removed", dropped);
+}
+
+static int drop_entry(const char *path, const struct stat *status, int type, struct FTW *at)
+{
+	remove(path);
+	return 0;
+}
+
+/* Links to blobs, in the order of a package repository (cluster_packages.c). */
+static void drop_trees(const struct node *node, const char *manifest)
+{
+	char path[CLUSTER_PATH_MAX], keep[64];
+	struct dirent *entry;
+	DIR *directory = opendir(node->directory);
+
+	snprintf(keep, sizeof(keep), "tree-%.16s", manifest);
+	while (directory && (entry = readdir(directory))) {
+		if (strncmp(entry->d_name, "tree-", 5) != 0 || !strcmp(entry->d_name, keep))
+			continue;
+		node_path(node, entry->d_name, path);
+		nftw(path, drop_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	}
+	if (directory)
+		closedir(directory);
+}
+
+static json_t *names_of(const struct bundle *bundle, const char *digest)
+{
+	const struct bundle_manifest *manifest = bundle_manifest(bundle);
+	json_t *named = json_object();
+	int err = json_object_set_new(named, digest, json_true());
+
+	for (size_t i = 0; i < manifest->blobs_count && !err; i++)
+		err = json_object_set_new(named, manifest->blobs[i].digest, json_true());
+	if (!err)
+		return named;
+	json_decref(named);
+	return NULL;
+}
+
+bool node_tidy(struct node *node, const json_t *document)
+{
+	time_t before = time(NULL) - 1;
+	struct outcome *outcome;
+	struct bundle *bundle;
+	struct bundle_blob blob;
+	const json_t *desired;
+	json_t *named = NULL;
+	size_t i;
+
+	json_array_foreach (json_object_get(document, "items"), i, desired)
+		if (!settled(node, desired))
+			return false;
+	outcome = calloc(1, sizeof(*outcome));
+	/* Without its bundle nothing is known of what is of use. */
+	if (outcome && !node_bundle(node, document, &bundle, outcome)) {
+		bundle_manifest_json(bundle, &blob);
+		named = names_of(bundle, blob.digest);
+		if (named) {
+			drop_blobs(node, named, before);
+			drop_trees(node, blob.digest);
+		}
+		bundle_close(bundle);
+	}
+	json_decref(named);
+	free(outcome);
+	return true;
+}
