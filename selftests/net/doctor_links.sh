@@ -3,7 +3,8 @@
 # timeout: 180
 #
 # Links of sluice doctor that need more than a plain lab: rules for connections that are tracked or
-# dropped, DHCP, a missing configuration. Each is broken for real, named, and mended by what doctor
+# dropped, reverse path filtering on an interface with a dot, DHCP, a missing configuration, io_uring for
+# a group. Each is broken for real, named, and mended by what doctor
 # prints. And a doctor that is killed while its probe stands leaves nothing in the gateway, whether
 # the daemon lives or is killed too.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
@@ -12,7 +13,7 @@
 lab_begin
 need nginx curl jq nft dnsmasq
 make_management
-make_tenant blue
+make_tenant blue dotted
 make_tenant_bridge port
 make_ns fabric
 ns_ip fabric link add br0 type bridge
@@ -85,6 +86,18 @@ in_ns blue nft flush table inet "$table"
 excepted() { [ "$(in_ns blue nft list table inet "$table" | grep -c notrack)" = 2 ]; }
 wait_for 10 "a table that was flushed to be filled again" excepted
 expect_document blue 1024 "rules that were mended"
+
+# ---- reverse path filtering -------------------------------------------------------------------
+# A name as VLAN interfaces have it; no address, so no route back to its VMs.
+ns_ip dotted link set qr0 down
+ns_ip dotted link set qr0 name gw0.42
+ns_ip dotted addr flush dev gw0.42
+ns_ip dotted link set gw0.42 up
+attach dotted --interface gw0.42
+strict() { in_ns dotted sh -c 'echo 1 | tee /proc/sys/net/ipv4/conf/all/rp_filter /proc/sys/net/ipv4/conf/gw0.42/rp_filter' >/dev/null; }
+broken rp_filter "strict on gw0.42" strict dotted
+mended rp_filter dotted
+detach dotted
 
 # ---- DHCP -----------------------------------------------------------------------------------
 sluice tenant create green --subnet 192.168.0.0/24 --netns "$(ns_name green)" --into "$(ns_name fabric)" \
@@ -184,3 +197,40 @@ expect_exit 1 "doctor without a configuration" "$BUILD/sluice" --instance "$INST
 cp "$LAB/expect.out" "$LAB/doctor.json"
 expect_has "$(said configuration found)" "there is no $LAB/new.yaml" "a missing configuration"
 expect_has "$(said configuration fix)" "examples/sluice.yaml $LAB/new.yaml" "how to get one"
+
+# ---- io_uring for a group ------------------------------------------------------------------------
+# The settings are the whole machine's: doctor alone, and what mends them, see others in their place.
+[ -e /proc/sys/kernel/io_uring_disabled ] || exit 0
+# hardened COMMAND…
+hardened() {
+	# shellcheck disable=SC2016 # the inner shell expands it
+	unshare --mount sh -euc 'dir=$1; shift
+		for name in io_uring_disabled io_uring_group; do mount --bind "$dir/$name" /proc/sys/kernel/$name; done
+		exec "$@"' sh "$LAB" "$@"
+}
+# io_uring DISABLED GROUP REPORT STATE: what doctor says, with that or without a daemon's report
+io_uring() {
+	printf '%s\n' "$1" >"$LAB/io_uring_disabled"
+	printf '%s\n' "$2" >"$LAB/io_uring_group"
+	io_uring_is "$3" "$4" "io_uring_disabled $1, io_uring_group $2"
+}
+io_uring_is() {
+	hardened "$BUILD/sluiced" --doctor --instance "$INSTANCE" --config "$LAB/$SLUICED.yaml" <<<"$1" >"$LAB/doctor.json"
+	expect_eq "$(jq -r '.checks[] | select(.link == "io_uring").state' "$LAB/doctor.json")" "$2" \
+		"$3 ($(jq -c '.checks[] | select(.link == "io_uring")' "$LAB/doctor.json"))"
+}
+told='{"worker_gid": 991}'
+io_uring 0 -1 "" ok
+io_uring 1 64999 "" ok
+io_uring 1 991 "$told" ok
+for case in "1 -1" "1 100" "2 -1" "2 64999"; do
+	read -r disabled group <<<"$case"
+	for report in "" "$told"; do
+		io_uring "$disabled" "$group" "$report" failed
+		fix=$(said io_uring fix)
+		say "mend io_uring: $fix"
+		hardened sh -c "$fix" >"$LAB/mend.log" 2>&1 || fail "'$fix' failed: $(cat "$LAB/mend.log")"
+		io_uring_is "$report" ok "after '$fix'"
+		expect_eq "$(cat "$LAB/io_uring_disabled")" 1 "what is left of the hardening"
+	done
+done

@@ -224,6 +224,7 @@ json_t *report_doctor(struct sluiced *sluiced)
 						"service", route->service, "methods", methods,
 						"require_header", route->require_header));
 	}
+	json_object_set_new(status, "worker_gid", json_integer(sluiced->generation->gid));
 	json_object_set_new(status, "routes", routes);
 	json_object_set_new(status, "tenants", report_tenants(sluiced));
 	return status;

@@ -190,12 +190,13 @@ static void look(struct doctor *doctor, const char *config)
 {
 	struct conf *conf = NULL;
 	char *why = NULL;
+	int err = doctor->report ? 0 : conf_load(config, &conf, &why);
 
-	doctor_node(doctor);
+	doctor_node(doctor, conf);
 	if (doctor->report) {
 		look_at_file(doctor, config);
 		doctor_origins(doctor, NULL);
-	} else if (conf_load(config, &conf, &why)) {
+	} else if (err) {
 		complain_of_conf(doctor, config, why);
 		free(why);
 	} else {

@@ -51,9 +51,9 @@ const char *doctor_word(const char *word);
 /* "nsenter --net=PATH " for a namespace as netns_open() takes it; NULL: nothing. */
 const char *doctor_inside(const char *netns);
 
-/* doctor_node.c */
-void doctor_node(struct doctor *doctor);
-/* doctor_origins.c: from where the daemon would. conf is NULL where a report tells. */
+/* doctor_node.c. Here and below, conf is NULL where a report tells, or the file cannot be read. */
+void doctor_node(struct doctor *doctor, const struct conf *conf);
+/* doctor_origins.c: from where the daemon would. */
 void doctor_origins(struct doctor *doctor, const struct conf *conf);
 /* doctor_tenant.c */
 void doctor_tenants(struct doctor *doctor);

@@ -332,9 +332,10 @@ static bool look_at_rp_filter(struct doctor *doctor, const struct doctor_gate *g
 	doctor_say(doctor, gate->name, "rp_filter", DOCTOR_FAIL,
 		   "the kernel drops packets of VMs, as no route leads back to them over this "
 		   "interface",
-		   doctor_text("%ssysctl -w net.ipv4.conf.%s.rp_filter=2%s",
+		   /* With slashes: in a name, a dot would be one. */
+		   doctor_text("%ssysctl -w net/ipv4/conf/%s/rp_filter=2%s",
 			       doctor_inside(gate->netns), doctor_word(l3->name),
-			       all == 1 ? " net.ipv4.conf.all.rp_filter=2" : ""),
+			       all == 1 ? " net/ipv4/conf/all/rp_filter=2" : ""),
 		   "rp_filter is strict on %s, which has no route", l3->name);
 	return false;
 }

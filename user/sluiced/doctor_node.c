@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "doctor.h"
+#include "generation.h"
 #include "patience.h"
 
 static void look_at_kernel(struct doctor *doctor)
@@ -39,22 +40,68 @@ static void look_at_kernel(struct doctor *doctor)
 				   "the kernel lacks %s", feature);
 }
 
-static void look_at_io_uring(struct doctor *doctor)
+/* A kernel without the setting lets everybody. */
+static long kernel_setting(const char *path, long preset)
 {
-	FILE *file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-	int disabled = 0;
+	FILE *file = fopen(path, "re");
+	long value = preset;
 
-	if (file && fscanf(file, "%d", &disabled) != 1)
-		disabled = 0;
+	if (file && fscanf(file, "%ld", &value) != 1)
+		value = preset;
 	if (file)
 		fclose(file);
-	if (disabled)
-		doctor_say(doctor, NULL, "io_uring", DOCTOR_FAIL,
-			   "workers cannot make their event loop, and do not start",
-			   "sysctl -w kernel.io_uring_disabled=0", "kernel.io_uring_disabled is %d",
-			   disabled);
-	else
-		doctor_say(doctor, NULL, "io_uring", DOCTOR_OK, NULL, NULL, "io_uring may be used");
+	return value;
+}
+
+/* The workers' group, their only one: the daemon's word, or the configuration's; -1: not known. */
+static long worker_gid(const struct doctor *doctor, const struct conf *conf)
+{
+	json_t *told = json_object_get(doctor->report, "worker_gid");
+	char *why = NULL;
+	uid_t uid;
+	gid_t gid;
+	int err;
+
+	if (told)
+		return (long)json_integer_value(told);
+	if (!conf)
+		return -1;
+	err = generation_find_user("relay.user", conf->relay.user, &uid, &gid, &why);
+	free(why);
+	return err ? -1 : (long)gid;
+}
+
+/* 0: for everybody; 1: for a group, and for CAP_SYS_ADMIN, which workers lack; 2: for nobody. */
+static void look_at_io_uring(struct doctor *doctor, const struct conf *conf)
+{
+	long disabled = kernel_setting("/proc/sys/kernel/io_uring_disabled", 0);
+	long group = kernel_setting("/proc/sys/kernel/io_uring_group", -1); /* -1: none */
+	long gid = worker_gid(doctor, conf);
+	const char *mend = "sysctl -w kernel.io_uring_disabled=0";
+
+	if (disabled <= 0 || (disabled == 1 && gid >= 0 && gid == group)) {
+		doctor_say(doctor, NULL, "io_uring", DOCTOR_OK, NULL, NULL, "%s",
+			   disabled <= 0 ? "io_uring may be used"
+					 : "io_uring may be used by the workers' group");
+		return;
+	}
+	if (disabled == 1 && gid < 0 && group >= 0) {
+		doctor_say(doctor, NULL, "io_uring", DOCTOR_SKIPPED, NULL, NULL,
+			   "io_uring is for group %ld alone; whether the workers have it, the "
+			   "configuration must tell",
+			   group);
+		return;
+	}
+	if (gid >= 0)
+		mend = doctor_text("sysctl -w kernel.io_uring_group=%ld%s", gid,
+				   disabled == 1 ? "" : " kernel.io_uring_disabled=1");
+	doctor_say(
+		doctor, NULL, "io_uring", DOCTOR_FAIL,
+		"workers cannot make their event loop, and do not start", mend,
+		"kernel.io_uring_disabled is %ld%s", disabled,
+		disabled == 1
+			? doctor_text(", and kernel.io_uring_group %ld is not the workers'", group)
+			: "");
 }
 
 static const char *start_command(const struct doctor *doctor)
@@ -241,10 +288,10 @@ static void look_at_workers(struct doctor *doctor)
 		look_at_worker(doctor, worker);
 }
 
-void doctor_node(struct doctor *doctor)
+void doctor_node(struct doctor *doctor, const struct conf *conf)
 {
 	look_at_kernel(doctor);
-	look_at_io_uring(doctor);
+	look_at_io_uring(doctor, conf);
 	look_at_pins(doctor);
 	look_at_daemon(doctor);
 	look_at_workers(doctor);

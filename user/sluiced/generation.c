@@ -34,8 +34,8 @@ static int explain(int err, char **ret_why, const char *format, ...)
 	return err;
 }
 
-static int find_user(const char *key, const char *name, uid_t *ret_uid, gid_t *ret_gid,
-		     char **ret_why)
+int generation_find_user(const char *key, const char *name, uid_t *ret_uid, gid_t *ret_gid,
+			 char **ret_why)
 {
 	const struct passwd *entry;
 	unsigned long number;
@@ -125,11 +125,12 @@ int generation_load(const char *path, uint32_t number, struct generation **ret, 
 	if (!err)
 		err = conf_read_secrets(generation->conf, ret_why);
 	if (!err)
-		err = find_user("relay.user", generation->conf->relay.user, &generation->uid,
-				&generation->gid, ret_why);
+		err = generation_find_user("relay.user", generation->conf->relay.user,
+					   &generation->uid, &generation->gid, ret_why);
 	if (!err && generation->conf->metrics.listen)
-		err = find_user("metrics.user", generation->conf->metrics.user,
-				&generation->metrics_uid, &generation->metrics_gid, ret_why);
+		err = generation_find_user("metrics.user", generation->conf->metrics.user,
+					   &generation->metrics_uid, &generation->metrics_gid,
+					   ret_why);
 	if (!err)
 		err = build_origins(generation, ret_why);
 	if (err)
@@ -218,8 +219,8 @@ int generation_resume(const struct state_generation *from, uint32_t number, stru
 	}
 	conf = generation->conf;
 	if (conf->metrics.listen &&
-	    find_user("metrics.user", conf->metrics.user, &generation->metrics_uid,
-		      &generation->metrics_gid, &why))
+	    generation_find_user("metrics.user", conf->metrics.user, &generation->metrics_uid,
+				 &generation->metrics_gid, &why))
 		leave_out(&conf->metrics.listen, why);
 	if (conf->log.access) {
 		generation->access_fd = access_log_open(conf->log.access, &why);

@@ -53,6 +53,9 @@ int generation_adopt(const struct state_generation *from, struct generation **re
  */
 int generation_resume(const struct state_generation *from, uint32_t number,
 		      struct generation **ret);
+/* The user that key names, by name or number, and its group. 0, or -errno with why, malloc'd. */
+int generation_find_user(const char *key, const char *name, uid_t *ret_uid, gid_t *ret_gid,
+			 char **ret_why);
 struct generation *generation_ref(struct generation *generation);
 /* Drops one reference; NULL is fine. */
 void generation_unref(struct generation *generation);
