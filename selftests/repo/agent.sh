@@ -7,9 +7,8 @@
 # waiting agent learns of news at once.
 # shellcheck source-path=SCRIPTDIR source=lib/repo.sh
 . "$(dirname "$0")/lib/repo.sh"
-need apt-get dpkg
-AGENT=$BUILD/sluice-agent
-[ -x "$AGENT" ] || skip "$AGENT is not built"
+# shellcheck source-path=SCRIPTDIR source=lib/agent.sh
+. "$(dirname "$0")/lib/agent.sh"
 repo_begin
 make_key
 "$REPO" upload "$(make_deb app 1.0)" "$(make_deb large 1.0 4000000)" "$(make_deb tool 1.0)" >/dev/null
@@ -20,23 +19,7 @@ dpkg-deb -R "$broken" "$LAB/broken" && printf '#!/bin/sh\necho the reason it fai
 "$REPO" upload "$LAB/broken.deb" >/dev/null
 publish
 
-tenant_begin blue vm-1
-apt_setup vm "$RELAY"
-dir=$LAB/apt-vm
-# The agent's apt-get works in directories of its own: nothing of this machine is touched.
-cat >"$LAB/apt.conf" <<-CONF
-	Dir::Etc "$dir/etc"; Dir::State "$dir"; Dir::State::lists "$dir/lists";
-	Dir::State::status "$dir/root/var/lib/dpkg/status"; Dir::Cache "$dir/cache"; Dir::Log "$dir/log";
-	APT::Sandbox::User "root"; APT::Architecture "amd64"; APT::Install-Recommends "false";
-	Debug::NoLocking "true"; Acquire::Languages "none"; Acquire::Retries "0";
-CONF
-export APT_CONFIG=$LAB/apt.conf
-mkdir -p "$dir/root/var/log"
-agent_args=(--url "$RELAY" --state "$LAB/agent" --instance vm-1 --sources "$dir/etc/sources.list"
-	--root "$dir/root" --key "$LAB/agent.pub" --wait 20 --verbose)
-instruct() { "$REPO" instruct --tenant blue --instance vm-1 "$@"; }
-states() { "$REPO" instructions --json | jq -r '.[] | [.action, (.packages | join(",")), .state] | join(" ")'; }
-installed() { cat "$dir/root/usr/share/$1/version" 2>/dev/null || echo none; }
+agent_begin
 
 expect_fails "an instruction before there is a key" instruct install app
 "$REPO" instruct-key create

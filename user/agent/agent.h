@@ -53,16 +53,27 @@ struct agent_state {
 	char path[256];
 	int64_t generation; /* carried out to its end */
 	int64_t seen;	    /* the highest whose signature was right */
-	json_t *ended;	    /* operation id → {"state", "message", "log", "told"} */
-	char running[17];   /* begun and not ended: "" for none */
+	/* operation id → {"state", "message", "told", "log" until it is told} */
+	json_t *ended;
+	char running[17]; /* begun and not ended: "" for none */
 	/* Whose the first document was that was followed: "" before. */
 	char tenant[64], instance[INSTRUCTION_INSTANCE_MAX + 1];
 };
 
 /* A state that cannot be read is an error: going on would forget the generation. */
 int agent_state_load(struct agent_state *state, const char *directory);
+/* What load() does with the file's text. 0, or -EBADMSG and nothing to free. */
+int agent_state_parse(struct agent_state *state, const char *text, size_t len);
 /* Whole or not at all, and on disk. 0 or -errno. */
 int agent_state_save(const struct agent_state *state);
+/*
+ * An operation's end, saved. What was remembered longest need not be known for ever, except of
+ * the document's own operations: it is read again when one has ended. 0 or -errno.
+ */
+int agent_state_end(struct agent_state *state, const json_t *operations, const char *id,
+		    const struct agent_result *result);
+/* A result was heard: only that it ended is kept. To be saved. */
+void agent_state_told(json_t *result);
 /* Nothing is remembered any more, on disk from the next save on. 0 or -errno. */
 int agent_state_forget(struct agent_state *state);
 void agent_state_free(struct agent_state *state);
@@ -74,7 +85,8 @@ struct agent {
 	struct agent_state state;
 	char *keys; /* public, PEM */
 	char instance[INSTRUCTION_INSTANCE_MAX + 1];
-	const char *operation; /* what is being done */
+	const char *operation;	  /* what is being done */
+	const json_t *operations; /* of the document that is being followed */
 	int64_t told_ms;
 	bool more;		/* there may be another operation: ask again at once */
 	char program[PATH_MAX]; /* what was executed; "" when that is not known */
@@ -88,11 +100,8 @@ void agent_tell_results(struct agent *agent);
 
 /* ---- agent_run.c ---- */
 
-/*
- * Carries out one operation. tell(percent, arg) is called when the percentage moves. resumed:
- * it was begun before and cut short.
- */
-void agent_run(const struct agent_options *options, const json_t *operation, bool resumed,
+/* Carries out one operation. tell(percent, arg) is called when the percentage moves. */
+void agent_run(const struct agent_options *options, const json_t *operation,
 	       void (*tell)(unsigned percent, void *arg), void *arg,
 	       struct agent_result *ret_result);
 

@@ -17,9 +17,7 @@
 #include "../lib/log.h"
 #include "../lib/signed.h"
 
-#define ENDED_MAX   1000 /* results remembered */
-#define TELL_MS	    500
-#define CLOCK_SLACK 300
+#define TELL_MS 500
 
 /* ---- reporting ---- */
 
@@ -44,8 +42,11 @@ static bool post_event(struct agent *agent, const char *id, const char *state, u
 		log_debug("report: %s", why);
 	else
 		log_warn("report: the server answers %ld", status);
-	/* What the server refuses for good would be refused again. */
-	return status >= 400 && status < 500;
+	/*
+	 * The report itself would be refused again. What is refused for where it comes from, as
+	 * long as a port binding, a route or a clock is wrong, is told when that is right.
+	 */
+	return status == 400 || status == 413 || status == 422;
 }
 
 static void tell(unsigned percent, void *arg)
@@ -75,7 +76,7 @@ void agent_tell_results(struct agent *agent)
 				json_string_value(json_object_get(result, "message")),
 				json_string_value(json_object_get(result, "log"))))
 			break;
-		json_object_set_new(result, "told", json_true());
+		agent_state_told(result);
 		changed = true;
 	}
 	if (changed)
@@ -100,14 +101,7 @@ static int end_operation(struct agent *agent, const char *id, struct agent_resul
 	make_ascii(result->message);
 	log_info("operation %s: %s%s%s", id, result->failed ? "failed" : "done",
 		 *result->message ? ": " : "", result->message);
-	if (json_object_size(agent->state.ended) >= ENDED_MAX)
-		json_object_clear(agent->state.ended);
-	json_object_set_new(agent->state.ended, id,
-			    json_pack("{s:s, s:s, s:s, s:b}", "state",
-				      result->failed ? "failed" : "done", "message",
-				      result->message, "log", result->log, "told", 0));
-	agent->state.running[0] = '\0';
-	err = agent_state_save(&agent->state);
+	err = agent_state_end(&agent->state, agent->operations, id, result);
 	if (!err)
 		agent_tell_results(agent);
 	return err;
@@ -135,7 +129,7 @@ static int do_operation(struct agent *agent, const json_t *operation)
 	setenv("SLUICE_AGENT_PID", pid, 1);
 	setenv("SLUICE_AGENT_OPERATION", id, 1);
 	post_event(agent, id, "running", 0, NULL, NULL);
-	agent_run(&agent->options, operation, resumed, tell, agent, result);
+	agent_run(&agent->options, operation, tell, agent, result);
 	err = end_operation(agent, id, result);
 out:
 	free(result);
@@ -187,10 +181,34 @@ static int refuse_operation(struct agent *agent, const json_t *operation)
 	return err;
 }
 
-static bool expired(const json_t *document)
+/* The document lasts as long as the last of its operations. */
+static bool expired(const json_t *document, const json_t *operation)
 {
-	return (int64_t)json_integer_value(json_object_get(document, "expires")) <
-	       (int64_t)time(NULL) - CLOCK_SLACK;
+	const json_t *expires = json_object_get(operation, "expires");
+
+	/* A repository before this one did not say when each expires. */
+	if (!expires)
+		expires = json_object_get(document, "expires");
+	return (int64_t)json_integer_value(expires) < (int64_t)time(NULL) - INSTRUCTION_SLACK;
+}
+
+/*
+ * What a newer document still holds though it has ended, whoever signed that had not heard of:
+ * perhaps of a restored backup, or the report came to nothing.
+ */
+static void tell_again(struct agent *agent)
+{
+	const json_t *operation;
+	json_t *result;
+	size_t i;
+
+	json_array_foreach (agent->operations, i, operation) {
+		result = json_object_get(agent->state.ended,
+					 json_string_value(json_object_get(operation, "id")));
+		if (result)
+			json_object_set_new(result, "told", json_false());
+	}
+	agent_tell_results(agent);
 }
 
 /*
@@ -199,22 +217,26 @@ static bool expired(const json_t *document)
  */
 static int follow_document(struct agent *agent, const json_t *document)
 {
+	int64_t generation = (int64_t)json_integer_value(json_object_get(document, "generation"));
+	bool newer = generation > agent->state.seen;
 	const json_t *operation;
 	size_t i;
 	int err;
 
-	agent->state.seen = (int64_t)json_integer_value(json_object_get(document, "generation"));
+	agent->state.seen = generation;
 	snprintf(agent->state.tenant, sizeof(agent->state.tenant), "%s",
 		 json_string_value(json_object_get(document, "tenant")));
 	strcpy(agent->state.instance, agent->instance);
-	json_array_foreach (json_object_get(document, "operations"), i, operation) {
+	if (newer)
+		tell_again(agent);
+	json_array_foreach (agent->operations, i, operation) {
 		if (json_object_get(agent->state.ended,
 				    json_string_value(json_object_get(operation, "id"))))
 			continue;
 		if (agent_ending)
 			return 0;
-		err = expired(document) ? refuse_operation(agent, operation)
-					: do_operation(agent, operation);
+		err = expired(document, operation) ? refuse_operation(agent, operation)
+						   : do_operation(agent, operation);
 		agent->more = !err;
 		return err;
 	}
@@ -244,7 +266,9 @@ int agent_follow(struct agent *agent, const char *text, size_t len)
 	why = refuse(agent, document);
 	if (why)
 		log_error("the instruction is refused: %s", why);
+	agent->operations = json_object_get(document, "operations");
 	err = why ? -EBADMSG : follow_document(agent, document);
+	agent->operations = NULL;
 	json_decref(document);
 	return err;
 }

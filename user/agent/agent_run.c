@@ -18,6 +18,7 @@
 #include "../lib/instruction.h"
 
 #define WORDS_MAX    (INSTRUCTION_PACKAGES_MAX + 48)
+#define TORN_MAX     32
 #define SILENCE	     (30 * 60) /* seconds; then the package manager is taken for stuck */
 #define LOCK_SECONDS "300"
 
@@ -32,7 +33,10 @@ struct run {
 	unsigned percent;
 	char line[512]; /* of Status-Fd, or of dnf's output, as far as it has come */
 	size_t line_len;
+	void (*read)(struct run *run, char *line);
 	bool dnf;
+	char torn[TORN_MAX][128];
+	unsigned torn_count;
 	char error[AGENT_MESSAGE_MAX + 1];
 };
 
@@ -82,7 +86,7 @@ static void read_status(struct run *run, char *line)
 }
 
 /* "(2/3): nginx-1.22-1.x86_64.rpm  1.2 MB/s | …" and "  Installing : nginx-1.22-1.x86_64  2/3" */
-static void read_dnf(struct run *run, const char *line)
+static void read_dnf(struct run *run, char *line)
 {
 	unsigned done, total, half = 50;
 	size_t len = strlen(line);
@@ -100,6 +104,16 @@ static void read_dnf(struct run *run, const char *line)
 		set_percent(run, half + (unsigned)((uint64_t)done * 50 / total));
 }
 
+/* "reinstreq half-installed nginx": what dpkg was cut off in while it unpacked that. */
+static void read_torn(struct run *run, char *line)
+{
+	char flag[16], state[24], name[sizeof(run->torn[0])];
+
+	if (sscanf(line, "%15s %23s %127s", flag, state, name) == 3 && run->torn_count < TORN_MAX &&
+	    (strcmp(flag, "ok") != 0 || !strcmp(state, "half-installed")))
+		strcpy(run->torn[run->torn_count++], name);
+}
+
 static void take_lines(struct run *run, const char *data, size_t len)
 {
 	for (; len; data++, len--) {
@@ -110,10 +124,7 @@ static void take_lines(struct run *run, const char *data, size_t len)
 		}
 		run->line[run->line_len] = '\0';
 		run->line_len = 0;
-		if (run->dnf)
-			read_dnf(run, run->line);
-		else
-			read_status(run, run->line);
+		run->read(run, run->line);
 	}
 }
 
@@ -131,20 +142,23 @@ static void take_output(const char *data, size_t len, void *arg)
 	child_keep(run->result->log, AGENT_LOG_MAX, data, len);
 }
 
-/* 0 when the program ended with 0. */
-static int execute(struct run *run)
+/* 0 when the program ended with 0. read gets the lines of what it says as its status. */
+static int execute(struct run *run, void (*read)(struct run *run, char *line))
 {
 	const struct child child = {
 		.argv = run->argv,
 		.input = -1,
 		.silence = SILENCE,
-		.output = take_output,
+		/* dpkg-query's output is all of it for us. */
+		.output = read == read_torn ? take_status : take_output,
 		.status = take_status,
 		.arg = run,
 	};
 	int status;
 
 	run->argv[run->argc] = NULL;
+	run->read = read;
+	run->line_len = 0;
 	status = child_run(&child);
 	if (status == -ETIME)
 		snprintf(run->error, sizeof(run->error),
@@ -182,16 +196,26 @@ static void apt_begin(struct run *run, const struct agent_options *options, bool
 	add_option(run, "DPkg::Options::", root);
 }
 
-/* What a kill or a power loss left half-configured, dpkg finishes first. */
-static int recover(struct run *run, const struct agent_options *options)
+static void dpkg_begin(struct run *run, const struct agent_options *options, const char *program)
 {
 	char *word = run->room[0];
 
 	run->argc = run->made = 0;
-	add(run, "dpkg");
+	add(run, program);
+	if (!options->root)
+		return;
+	snprintf(word, sizeof(run->room[0]), "--root=%s", options->root);
+	add(run, word);
+}
+
+/*
+ * What a kill or a power loss left half-configured, dpkg finishes first. Whatever was cut short,
+ * another operation or somebody else's: apt-get would refuse every one from then on.
+ */
+static void recover(struct run *run, const struct agent_options *options)
+{
+	dpkg_begin(run, options, "dpkg");
 	if (options->root) {
-		snprintf(word, sizeof(run->room[0]), "--root=%s", options->root);
-		add(run, word);
 		add(run, "--force-not-root");
 		snprintf(run->room[1], sizeof(run->room[1]), "--log=%s/var/log/dpkg.log",
 			 options->root);
@@ -200,7 +224,29 @@ static int recover(struct run *run, const struct agent_options *options)
 	add(run, "--force-confold");
 	add(run, "--configure");
 	add(run, "-a");
-	return execute(run);
+	if (execute(run, read_status))
+		take_output("dpkg --configure -a failed\n", 27, run);
+}
+
+/*
+ * What was cut off while it was unpacked, apt-get takes for installed. One that is of another
+ * repository stays as it is.
+ */
+static void unpack_again(struct run *run, const struct agent_options *options)
+{
+	dpkg_begin(run, options, "dpkg-query");
+	add(run, "-W");
+	add(run, "-f=${db:Status-Eflag} ${db:Status-Status} ${Package}\n");
+	execute(run, read_torn);
+	if (!run->torn_count)
+		return;
+	apt_begin(run, options, false);
+	add(run, "install");
+	add(run, "--reinstall");
+	for (unsigned i = 0; i < run->torn_count; i++)
+		add(run, run->torn[i]);
+	if (execute(run, read_status))
+		take_output("apt-get install --reinstall failed\n", 35, run);
 }
 
 static void add_packages(struct run *run, const json_t *operation)
@@ -213,24 +259,26 @@ static void add_packages(struct run *run, const json_t *operation)
 }
 
 static int run_apt(struct run *run, const struct agent_options *options, const json_t *operation,
-		   const char *action, bool resumed)
+		   const char *action)
 {
 	int err;
 
-	if (resumed && recover(run, options))
-		take_output("dpkg --configure -a failed\n", 27, run);
+	recover(run, options);
+	run->error[0] = '\0';
 	apt_begin(run, options, false);
 	add(run, "update");
 	/* Without this, apt-get update ends with 0 when no server answers. */
 	add(run, "--error-on=any");
-	err = execute(run);
+	err = execute(run, read_status);
 	if (err && strcmp(action, "remove") != 0)
 		return err;
+	if (strcmp(action, "remove") != 0)
+		unpack_again(run, options);
 	run->error[0] = '\0';
 	apt_begin(run, options, true);
 	add(run, action);
 	add_packages(run, operation);
-	return execute(run);
+	return execute(run, read_status);
 }
 
 /* With an installroot, dnf reads that root's own configuration and repositories. */
@@ -250,7 +298,7 @@ static int run_dnf(struct run *run, const struct agent_options *options, const j
 	}
 	add(run, action);
 	add_packages(run, operation);
-	return execute(run);
+	return execute(run, read_dnf);
 }
 
 static bool has_apt(void)
@@ -258,7 +306,7 @@ static bool has_apt(void)
 	return !access("/usr/bin/apt-get", X_OK);
 }
 
-void agent_run(const struct agent_options *options, const json_t *operation, bool resumed,
+void agent_run(const struct agent_options *options, const json_t *operation,
 	       void (*tell)(unsigned percent, void *arg), void *arg,
 	       struct agent_result *ret_result)
 {
@@ -278,7 +326,7 @@ void agent_run(const struct agent_options *options, const json_t *operation, boo
 	setenv("DEBIAN_FRONTEND", "noninteractive", 1);
 	setenv("LC_ALL", "C.UTF-8", 1);
 	if (options->manager ? !strcmp(options->manager, "apt") : has_apt())
-		err = run_apt(run, options, operation, action, resumed);
+		err = run_apt(run, options, operation, action);
 	else
 		err = run_dnf(run, options, operation, action);
 	ret_result->failed = err != 0;

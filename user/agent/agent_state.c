@@ -9,25 +9,33 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX (1024 * 1024)
+/* A thousand results with logs, each byte of them escaped. */
+#define FILE_MAX  (16 * 1024 * 1024)
+#define ENDED_MAX 1000 /* results remembered */
 
 static int read_file(const char *path, char **ret_text, size_t *ret_len)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char *text;
-	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
+	struct stat status;
+	char *text = NULL;
 
 	if (fd < 0)
 		return -errno;
-	text = malloc(FILE_MAX);
-	n = text ? read(fd, text, FILE_MAX) : -1;
+	if (fstat(fd, &status))
+		err = -errno;
+	else if (status.st_size > FILE_MAX)
+		err = -EFBIG;
+	else if (!(text = malloc((size_t)status.st_size + 1)))
+		err = -ENOMEM;
+	else if (read(fd, text, (size_t)status.st_size) != status.st_size)
+		err = -EIO;
 	close(fd);
-	if (n < 0) {
+	if (err) {
 		free(text);
-		return -EIO;
+		return err;
 	}
 	*ret_text = text;
-	*ret_len = (size_t)n;
+	*ret_len = (size_t)status.st_size;
 	return 0;
 }
 
@@ -38,10 +46,33 @@ static const char *text_of(const json_t *json, const char *key)
 	return text ? text : "";
 }
 
+int agent_state_parse(struct agent_state *state, const char *text, size_t len)
+{
+	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL), *result;
+	const char *id;
+
+	state->generation = (int64_t)json_integer_value(json_object_get(json, "generation"));
+	state->seen = (int64_t)json_integer_value(json_object_get(json, "seen"));
+	snprintf(state->running, sizeof(state->running), "%s", text_of(json, "running"));
+	/* An agent before this one did not note it. */
+	snprintf(state->tenant, sizeof(state->tenant), "%s", text_of(json, "tenant"));
+	snprintf(state->instance, sizeof(state->instance), "%s", text_of(json, "instance"));
+	state->ended = json_incref(json_object_get(json, "ended"));
+	json_decref(json);
+	if (!json_is_object(state->ended) || state->seen <= 0) {
+		agent_state_free(state);
+		return -EBADMSG;
+	}
+	/* … and kept all logs. */
+	json_object_foreach (state->ended, id, result)
+		if (json_is_true(json_object_get(result, "told")))
+			json_object_del(result, "log");
+	return 0;
+}
+
 int agent_state_load(struct agent_state *state, const char *directory)
 {
 	char *text = NULL;
-	json_t *json;
 	size_t len = 0;
 	int n, err;
 
@@ -58,20 +89,9 @@ int agent_state_load(struct agent_state *state, const char *directory)
 	}
 	if (err)
 		return err;
-	json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	err = agent_state_parse(state, text, len);
 	free(text);
-	state->generation = (int64_t)json_integer_value(json_object_get(json, "generation"));
-	state->seen = (int64_t)json_integer_value(json_object_get(json, "seen"));
-	snprintf(state->running, sizeof(state->running), "%s", text_of(json, "running"));
-	/* An agent before this one did not note it. */
-	snprintf(state->tenant, sizeof(state->tenant), "%s", text_of(json, "tenant"));
-	snprintf(state->instance, sizeof(state->instance), "%s", text_of(json, "instance"));
-	state->ended = json_incref(json_object_get(json, "ended"));
-	json_decref(json);
-	if (json_is_object(state->ended) && state->seen > 0)
-		return 0;
-	agent_state_free(state);
-	return -EBADMSG;
+	return err;
 }
 
 int agent_state_save(const struct agent_state *state)
@@ -111,6 +131,52 @@ int agent_state_save(const struct agent_state *state)
 	err = fsync(dir) ? -errno : 0;
 	close(dir);
 	return err;
+}
+
+static bool holds(const json_t *operations, const char *id)
+{
+	const json_t *operation;
+	size_t i;
+
+	json_array_foreach (operations, i, operation)
+		if (!strcmp(text_of(operation, "id"), id))
+			return true;
+	return false;
+}
+
+/* Those that no document has any more: first what was told, then what could not be told. */
+static void make_room(json_t *ended, const json_t *operations)
+{
+	for (int told = 1; told >= 0 && json_object_size(ended) >= ENDED_MAX; told--)
+		for (void *at = json_object_iter(ended), *next; at; at = next) {
+			const json_t *result = json_object_iter_value(at);
+			const char *id = json_object_iter_key(at);
+
+			next = json_object_iter_next(ended, at);
+			if (json_is_true(json_object_get(result, "told")) >= told &&
+			    !holds(operations, id))
+				json_object_del(ended, id);
+		}
+}
+
+int agent_state_end(struct agent_state *state, const json_t *operations, const char *id,
+		    const struct agent_result *result)
+{
+	json_t *json =
+		json_pack("{s:s, s:s, s:s, s:b}", "state", result->failed ? "failed" : "done",
+			  "message", result->message, "log", result->log, "told", 0);
+
+	if (!json)
+		return -ENOMEM;
+	make_room(state->ended, operations);
+	state->running[0] = '\0';
+	return json_object_set_new(state->ended, id, json) ? -ENOMEM : agent_state_save(state);
+}
+
+void agent_state_told(json_t *result)
+{
+	json_object_set_new(result, "told", json_true());
+	json_object_del(result, "log");
 }
 
 int agent_state_forget(struct agent_state *state)

@@ -45,8 +45,11 @@ bool instruction_operation_valid(const json_t *operation)
 	const char *id = json_string_value(json_object_get(operation, "id"));
 	const char *action = json_string_value(json_object_get(operation, "action"));
 	const json_t *packages = json_object_get(operation, "packages"), *package;
+	const json_t *expires = json_object_get(operation, "expires");
 	size_t i;
 
+	if (expires && json_integer_value(expires) < 1)
+		return false;
 	if (!id || !name_hex_valid(id, INSTRUCTION_ID_LEN) || !action || !is_action(action) ||
 	    !json_is_array(packages) || json_array_size(packages) > INSTRUCTION_PACKAGES_MAX ||
 	    (strcmp(action, "upgrade") != 0) != (json_array_size(packages) > 0))
@@ -60,12 +63,20 @@ bool instruction_operation_valid(const json_t *operation)
 char *instruction_payload(const char *tenant, const char *instance, int64_t generation,
 			  int64_t expires, const json_t *operations)
 {
-	json_t *payload =
-		json_pack("{s:i, s:s, s:s, s:I, s:I, s:O}", "version", 1, "tenant", tenant,
-			  "instance", instance, "generation", (json_int_t)generation, "expires",
-			  (json_int_t)expires, "operations", operations);
-	char *text = payload ? json_dumps(payload, JSON_COMPACT) : NULL;
+	const json_t *operation;
+	json_t *payload;
+	char *text;
+	size_t i;
 
+	json_array_foreach (operations, i, operation) {
+		json_int_t own = json_integer_value(json_object_get(operation, "expires"));
+
+		expires = own > expires ? own : expires;
+	}
+	payload = json_pack("{s:i, s:s, s:s, s:I, s:I, s:O}", "version", 1, "tenant", tenant,
+			    "instance", instance, "generation", (json_int_t)generation, "expires",
+			    (json_int_t)expires, "operations", operations);
+	text = payload ? json_dumps(payload, JSON_COMPACT) : NULL;
 	json_decref(payload);
 	return text;
 }
