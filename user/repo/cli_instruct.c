@@ -120,18 +120,20 @@ static char *sign_here(struct cli *cli, const char *action, const json_t *packag
 	char *key = pending ? read_text(instruct_options.key, true) : NULL;
 	char *payload = NULL, *document = NULL;
 	json_t *operations = json_object_get(pending, "operations");
+	json_int_t expires = (json_int_t)time(NULL) + (json_int_t)instruct_options.days * 86400;
 	int err = -EINVAL;
 
 	if (!action)
 		remove_operation(operations, id);
-	if (key && (!action || (!digest_random_hex(INSTRUCTION_ID_LEN / 2, id) &&
-				!json_array_append_new(
-					operations, json_pack("{s:s, s:s, s:O}", "id", id, "action",
-							      action, "packages", packages)))))
+	if (key && (!action ||
+		    (!digest_random_hex(INSTRUCTION_ID_LEN / 2, id) &&
+		     !json_array_append_new(operations, json_pack("{s:s, s:s, s:O, s:I}", "id", id,
+								  "action", action, "packages",
+								  packages, "expires", expires)))))
 		payload = instruction_payload(
 			instruct_options.tenant, instruct_options.instance,
 			(int64_t)json_integer_value(json_object_get(pending, "generation")) + 1,
-			(int64_t)time(NULL) + (int64_t)instruct_options.days * 86400, operations);
+			expires, operations);
 	if (payload)
 		err = signed_make(key, payload, strlen(payload), &document);
 	if (key && err)
@@ -229,6 +231,8 @@ static int run_instruct(struct cli *cli, int argc, char **argv)
 	}
 	if (!*id)
 		snprintf(id, sizeof(id), "%s", cli_text(reply, "id"));
+	/* It does not look into what is signed elsewhere. */
+	json_object_set_new(reply, "id", json_string(id));
 	failed = 0;
 	if (instruct_options.watch)
 		failed = watch(cli, id);

@@ -11,39 +11,80 @@
 #include "../lib/name.h"
 #include "../lib/signed.h"
 
-static int no_memory(struct problem *problem)
+/* When a document expires; 0: not known. */
+static int64_t document_expires(const char *document)
 {
-	return problem_errno(problem, -ENOMEM, "instruction");
+	json_t *payload = NULL;
+	int64_t expires;
+	char *text;
+	size_t len;
+
+	if (!signed_peek(document, strlen(document), &text, &len)) {
+		payload = json_loadb(text, len, 0, NULL);
+		free(text);
+	}
+	expires = json_integer_value(json_object_get(payload, "expires"));
+	json_decref(payload);
+	return expires;
 }
 
 json_t *instruct_pending(sqlite3 *sql_db, const char *tenant, const char *instance)
 {
 	json_t *operations = json_array(), *packages;
 	sqlite3_stmt *statement;
-	json_int_t generation = 0;
+	json_int_t generation = 0, own;
+	int64_t expires = 0;
 
-	statement = db_prepare(sql_db, "SELECT generation FROM documents WHERE tenant = ?"
-				       " AND instance = ?");
+	statement = db_prepare(sql_db, "SELECT generation, document FROM documents"
+				       " WHERE tenant = ? AND instance = ?");
 	db_bind_text(statement, 1, tenant);
 	db_bind_text(statement, 2, instance);
-	if (statement && sqlite3_step(statement) == SQLITE_ROW)
+	if (statement && sqlite3_step(statement) == SQLITE_ROW) {
 		generation = sqlite3_column_int64(statement, 0);
+		expires = document_expires(db_text(statement, 1));
+	}
 	db_done(statement);
-	statement =
-		db_prepare(sql_db, "SELECT id, action, packages FROM operations WHERE tenant = ?"
-				   " AND instance = ? AND state IN ('pending', 'running')"
-				   " ORDER BY created_at, rowid");
+	/* Nothing that expired before it was begun: an agent would refuse it. */
+	statement = db_prepare(sql_db, "SELECT id, action, packages, expires FROM operations"
+				       " WHERE tenant = ? AND instance = ? AND (state = 'running'"
+				       " OR (state = 'pending' AND (expires = 0 OR expires >= ?)))"
+				       " ORDER BY created_at, rowid");
 	db_bind_text(statement, 1, tenant);
 	db_bind_text(statement, 2, instance);
+	sqlite3_bind_int64(statement, 3, db_now() - INSTRUCTION_SLACK);
 	while (statement && sqlite3_step(statement) == SQLITE_ROW) {
 		packages = json_loads(db_text(statement, 2), 0, NULL);
+		/* One from before each had its own expires with its document. */
+		own = sqlite3_column_int64(statement, 3);
 		json_array_append_new(operations,
-				      json_pack("{s:s, s:s, s:o}", "id", db_text(statement, 0),
+				      json_pack("{s:s, s:s, s:o, s:I}", "id", db_text(statement, 0),
 						"action", db_text(statement, 1), "packages",
-						packages ? packages : json_array()));
+						packages ? packages : json_array(), "expires",
+						own ? own : (json_int_t)expires));
 	}
 	db_done(statement);
 	return json_pack("{s:I, s:o}", "generation", generation, "operations", operations);
+}
+
+/*
+ * What expired before it was begun goes into no document any more. Should an agent have begun it
+ * after all, its word counts, as with what an operator cancelled.
+ */
+static int end_expired(sqlite3 *writer, const struct instruct_order *order)
+{
+	sqlite3_stmt *statement =
+		db_prepare(writer, "UPDATE operations SET state = 'cancelled',"
+				   " message = 'it expired before the VM began it', updated_at = ?"
+				   " WHERE state = 'pending' AND tenant = ? AND instance = ?"
+				   " AND expires BETWEEN 1 AND ?");
+
+	if (!statement)
+		return -ENOMEM;
+	sqlite3_bind_int64(statement, 1, db_now());
+	db_bind_text(statement, 2, order->tenant);
+	db_bind_text(statement, 3, order->instance);
+	sqlite3_bind_int64(statement, 4, db_now() - INSTRUCTION_SLACK - 1);
+	return db_run(statement);
 }
 
 static int insert_operation(sqlite3 *writer, const struct instruct_order *order, int64_t generation,
@@ -59,11 +100,14 @@ static int insert_operation(sqlite3 *writer, const struct instruct_order *order,
 	sqlite3_stmt *statement;
 	int err;
 
+	/* One that is there already stays, but for when it expires if that was not known. */
 	statement = db_prepare(writer,
-			       "INSERT OR IGNORE INTO operations (id, tenant, instance, action,"
-			       " packages, created_by, generation, state, percent, message, log,"
-			       " created_at, updated_at)"
-			       " VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', 0, '', '', ?, ?)");
+			       "INSERT INTO operations (id, tenant, instance, action, packages,"
+			       " created_by, generation, state, percent, message, log, created_at,"
+			       " updated_at, expires)"
+			       " VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', 0, '', '', ?, ?, ?)"
+			       " ON CONFLICT (id) DO UPDATE SET expires = excluded.expires"
+			       " WHERE operations.expires = 0");
 	if (!statement || !packages) {
 		free(packages);
 		return -ENOMEM;
@@ -73,6 +117,8 @@ static int insert_operation(sqlite3 *writer, const struct instruct_order *order,
 	sqlite3_bind_int64(statement, 7, generation);
 	sqlite3_bind_int64(statement, 8, db_now());
 	sqlite3_bind_int64(statement, 9, db_now());
+	sqlite3_bind_int64(statement, 10,
+			   json_integer_value(json_object_get(operation, "expires")));
 	err = db_run(statement);
 	free(packages);
 	return err;
@@ -133,8 +179,9 @@ static int compose(struct store *store, const struct instruct_order *order, json
 	json_t *operations = json_object_get(pending, "operations"), *operation;
 	int err = digest_random_hex(INSTRUCTION_ID_LEN / 2, ret_id);
 
-	operation = json_pack("{s:s, s:s, s:O}", "id", ret_id, "action", order->action, "packages",
-			      order->packages);
+	operation =
+		json_pack("{s:s, s:s, s:O, s:I}", "id", ret_id, "action", order->action, "packages",
+			  order->packages, "expires", (json_int_t)(db_now() + order->lifetime));
 	if (err || !operation || !instruction_operation_valid(operation) ||
 	    json_array_size(operations) >= INSTRUCTION_OPERATIONS_MAX) {
 		json_decref(operation);
@@ -153,8 +200,8 @@ static int accept(struct store *store, const struct instruct_order *order, json_
 {
 	int64_t generation = json_integer_value(json_object_get(pending, "generation")) + 1;
 	char *key = instruct_key_read(store, "instruct.pub"), *payload = NULL;
-	json_t *json = NULL;
-	size_t len;
+	json_t *json = NULL, *operation;
+	size_t len, i;
 	int err;
 
 	err = key ? signed_open(key, order->document, strlen(order->document), &payload, &len)
@@ -176,6 +223,9 @@ static int accept(struct store *store, const struct instruct_order *order, json_
 				   "the document is not generation %lld of this instance",
 				   (long long)generation);
 	}
+	json_array_foreach (json_object_get(json, "operations"), i, operation)
+		if (!json_object_get(operation, "expires"))
+			json_object_set(operation, "expires", json_object_get(json, "expires"));
 	json_object_set(pending, "operations", json_object_get(json, "operations"));
 	json_decref(json);
 	return 0;
@@ -196,17 +246,19 @@ int instruct_add(struct db *db, struct store *store, const struct instruct_order
 		 int64_t *ret_generation, char ret_id[17], struct problem *problem)
 {
 	sqlite3 *writer = db_begin(db);
-	json_t *pending = writer ? instruct_pending(writer, order->tenant, order->instance) : NULL;
 	char *document = NULL;
+	json_t *pending;
 	int64_t generation;
 	int err;
 
 	ret_id[0] = '\0';
 	if (!writer)
 		return problem_errno(problem, -errno, "instruction");
+	err = end_expired(writer, order);
+	pending = err ? NULL : instruct_pending(writer, order->tenant, order->instance);
 	if (!pending) {
 		db_rollback(db);
-		return no_memory(problem);
+		return problem_errno(problem, err ? err : -ENOMEM, "instruction");
 	}
 	generation = json_integer_value(json_object_get(pending, "generation")) + 1;
 	if (order->document)
@@ -303,8 +355,10 @@ int instruct_cancel(struct db *db, struct store *store, const char *id, bool for
 		return problem_errno(problem, -errno, "instruction");
 	err = find_cancelled(writer, id, force, order, problem);
 	if (!err) {
-		pending = instruct_pending(writer, order->tenant, order->instance);
-		err = pending ? 0 : no_memory(problem);
+		err = end_expired(writer, order);
+		pending = err ? NULL : instruct_pending(writer, order->tenant, order->instance);
+		if (!pending)
+			err = problem_errno(problem, err ? err : -ENOMEM, "instruction");
 	}
 	generation = json_integer_value(json_object_get(pending, "generation")) + 1;
 	if (!err && order->document)

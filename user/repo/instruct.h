@@ -32,7 +32,7 @@ struct instruct_order {
 	const char *tenant, *instance, *who;
 	const char *action; /* with packages: signed here */
 	const json_t *packages;
-	int64_t lifetime;     /* seconds the document is valid */
+	int64_t lifetime;     /* seconds the operation is valid; the document at least as long */
 	const char *document; /* or: signed elsewhere */
 	/* Where tenant and instance of a cancelled operation are kept. */
 	char room_tenant[NAME_TENANT_MAX + 1], room_instance[INSTRUCTION_INSTANCE_MAX + 1];
@@ -56,7 +56,9 @@ int instruct_desired(sqlite3 *reader, const char *tenant, const char *instance, 
 int instruct_events(struct db *db, const char *tenant, const char *instance, const json_t *events,
 		    struct problem *problem);
 
-/* {"generation": N, "operations": [unfinished ones]}: what the next document holds. */
+/* {"generation": N, "operations": [unfinished ones]}: what the next document holds, each with
+ * "expires".
+ */
 json_t *instruct_pending(sqlite3 *reader, const char *tenant, const char *instance);
 /* Operations with their states, newest first; tenant and instance may be NULL. */
 json_t *instruct_list(sqlite3 *reader, const char *tenant, const char *instance, int64_t limit);

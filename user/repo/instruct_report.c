@@ -89,7 +89,7 @@ json_t *instruct_list(sqlite3 *reader, const char *tenant, const char *instance,
 	statement =
 		reader ? db_prepare(reader, "SELECT id, tenant, instance, generation, action,"
 					    " packages, state, percent, message, log, created_by,"
-					    " created_at, updated_at FROM operations"
+					    " created_at, updated_at, expires FROM operations"
 					    " WHERE (?1 IS NULL OR tenant = ?1)"
 					    " AND (?2 IS NULL OR instance = ?2)"
 					    " ORDER BY rowid DESC LIMIT ?3")
@@ -106,7 +106,8 @@ json_t *instruct_list(sqlite3 *reader, const char *tenant, const char *instance,
 		json_array_append_new(
 			list,
 			json_pack(
-				"{s:s, s:s, s:s, s:I, s:s, s:o, s:s, s:I, s:s, s:s, s:s, s:I, s:I}",
+				"{s:s, s:s, s:s, s:I, s:s, s:o, s:s, s:I, s:s, s:s, s:s, s:I, s:I, "
+				"s:I}",
 				"id", db_text(statement, 0), "tenant", db_text(statement, 1),
 				"instance", db_text(statement, 2), "generation",
 				(json_int_t)sqlite3_column_int64(statement, 3), "action",
@@ -116,7 +117,8 @@ json_t *instruct_list(sqlite3 *reader, const char *tenant, const char *instance,
 				"message", db_text(statement, 8), "log", db_text(statement, 9),
 				"created_by", db_text(statement, 10), "created_at",
 				(json_int_t)sqlite3_column_int64(statement, 11), "updated_at",
-				(json_int_t)sqlite3_column_int64(statement, 12)));
+				(json_int_t)sqlite3_column_int64(statement, 12), "expires",
+				(json_int_t)sqlite3_column_int64(statement, 13)));
 	}
 	db_done(statement);
 	return list;
