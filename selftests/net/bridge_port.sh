@@ -43,3 +43,19 @@ ns_ip port link set "$odd" name br0
 ns_ip port link set br0 up
 sluice tenant attach port --netns "$(ns_name port)" --interface vp0 >"$LAB/attach.log" ||
 	fail "the attach after it was renamed"
+detach port
+
+# A port that joins a bridge after it was attached, and leaves it again: the address goes along.
+stands() { [ "$(tenant port '"\(.state) \(.l3_interface)"')" = "attached $1" ]; }
+ns_ip port link set vp0 nomaster
+attach port --interface vp0
+expect_eq "$(tenant port .l3_interface)" vp0 "where the address lives without a bridge"
+ns_ip port link set vp0 master br0
+wait_for 15 "the address to be on the bridge" stands br0
+expect_document port 1024 "after its port joined the bridge"
+ns_ip port link set vp0 nomaster
+ns_ip port addr del "$GATEWAY_IP/24" dev br0
+ns_ip port addr add "$GATEWAY_IP/24" dev vp0
+ns_ip port-vm neigh flush dev eth0
+wait_for 15 "the address to be on the port" stands vp0
+expect_document port 1024 "after its port left the bridge"

@@ -70,3 +70,16 @@ for tenant in nft ipt; do
 		expect_document $tenant 1024 "$tenant, four workers, connection $n"
 	done
 done
+
+# Rules that take none of ours cut VMs off: that is told as long as it is so.
+detach ipt
+start owner in_ns nft bash -c 'exec nft -i < <(
+	echo "add table inet theirs { flags owner; }"
+	echo "add chain inet theirs in { type filter hook input priority 0; policy drop; }"
+	exec sleep 6000)'
+told() { tenant nft '"\(.state): \(.reason)"' | grep -q "^$1"; }
+wait_for 15 "rules that cannot be added to" told "failed: nftables: "
+expect_eq "$(grep -c 'tenant nft: failed: nftables: ' "$LAB/sluiced.log")" 1 "lines in the log"
+stop owner
+wait_for 15 "the rules to be as they shall" told attached
+expect_document nft 1024 "after the rules were gone"

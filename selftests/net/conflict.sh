@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Somebody else already answers on 169.254.169.254:80 (neutron's proxy): attach says "conflict" and
-# names it, and the traffic stays theirs. When they leave, the gate completes by itself.
+# names it, and the traffic stays theirs. When they leave, the gate completes by itself. So it is with
+# a filter of theirs in the place of one of ours.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -40,3 +41,19 @@ stop theirs
 attached() { [ "$(tenant $vm .state)" = attached ]; }
 wait_for 10 "attach to complete after they left" attached
 expect_document $vm 1024 "after they left"
+
+# A filter of somebody else's in the place of the guard's: no service without a guard, and the reason told.
+kill -STOP "$(pid_of sluiced)"
+in_ns $vm tc qdisc del dev qr0 clsact
+in_ns $vm tc qdisc add dev qr0 clsact
+in_ns $vm tc filter add dev qr0 ingress prio 16 protocol ip u32 match u32 0 0 flowid 1:1
+kill -CONT "$(pid_of sluiced)"
+ns_ip $vm link set qr0 alias looked-at
+failed() { [ "$(tenant $vm .state)" = failed ]; }
+wait_for 15 "the filter in the way to be noticed" failed
+expect_has "$(tenant $vm .reason)" "TC ingress priority 16 is taken" "the reason"
+grep -q "tenant $vm: failed: TC ingress priority 16 is taken" "$LAB/sluiced.log" || fail "the log does not say it"
+expect_fails "service without a guard" in_ns $vm-vm curl -qsS --noproxy '*' --max-time 3 "$META/1024"
+in_ns $vm tc filter del dev qr0 ingress prio 16
+wait_for 15 "attach to complete without that filter" attached
+expect_document $vm 1024 "after that filter was gone"

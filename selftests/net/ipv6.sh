@@ -20,3 +20,16 @@ check() {
 }
 
 each_path check
+
+# An interface that gets IPv6 after it was attached.
+vm=${BRIDGES%% *}
+in_ns "$vm" sysctl -qw net.ipv6.conf.qr0.disable_ipv6=1
+start_sluiced
+attach "$vm" --bridge "$vm"
+families() { [ "$(tenant "$vm" '[.listeners[].family] | unique | join(" ")')" = "$1" ]; }
+families 4 || fail "IPv6 on an interface that has none"
+in_ns "$vm" sysctl -qw net.ipv6.conf.qr0.disable_ipv6=0
+ns_ip "$vm" link set qr0 alias looked-at
+wait_for 15 "IPv6 to be served" families "4 6"
+expect_document "$vm" 1024 "IPv6 after it was enabled" "http://[fe80::a9fe:a9fe%25eth0]/"
+expect_document "$vm" 1024 "IPv4 after IPv6 was enabled"

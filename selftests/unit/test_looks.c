@@ -46,6 +46,8 @@ static void test_descriptors(void)
 {
 	static const char here[] = "/proc/self/ns/net";
 	struct gate gate = { .netns_inode = netns_inode(here) };
+	struct gate_spec spec = { .netns = here }, gone = { .netns = "/proc/self/ns/none" };
+	char why[GATE_WHY_MAX];
 	struct rlimit limit, none;
 
 	unit_case = "descriptors";
@@ -53,11 +55,11 @@ static void test_descriptors(void)
 	getrlimit(RLIMIT_NOFILE, &limit);
 	none = (struct rlimit){ 0, limit.rlim_max };
 	setrlimit(RLIMIT_NOFILE, &none);
-	CHECK(gate_check(&gate, NULL, here) == -EMFILE);
+	CHECK(gate_check(&gate, NULL, &spec, why) == -EMFILE);
 	setrlimit(RLIMIT_NOFILE, &limit);
-	CHECK(gate_check(&gate, NULL, "/proc/self/ns/none") == -ENOENT);
+	CHECK(gate_check(&gate, NULL, &gone, why) == -ENOENT);
 	gate.netns_inode++;
-	CHECK(gate_check(&gate, NULL, here) == -ENOENT);
+	CHECK(gate_check(&gate, NULL, &spec, why) == -ENOENT);
 }
 
 int main(void)

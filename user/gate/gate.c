@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../lib/text.h"
 #include "link.h"
 #include "listen.h"
 #include "netns.h"
@@ -28,67 +27,6 @@ struct sl_listener_key gate_listener_key(const struct gate *gate,
 		.family = listener->family,
 		.worker = listener->worker,
 	};
-}
-
-#define LOOPBACK 1 /* every namespace's first interface: LOOPBACK_IFINDEX */
-
-/* Masters that take their ports' packets as their own; a VRF or an OVS datapath does not. */
-static bool carries_addresses(const char *kind)
-{
-	return !strcmp(kind, "bridge") || !strcmp(kind, "bond") || !strcmp(kind, "team");
-}
-
-/* The interface, and the one where the address lives. */
-static int find_links(struct gate *gate, const struct gate_spec *spec, struct link_info *ret_l3,
-		      char *why)
-{
-	struct link_info port, l3;
-	int err = link_find(spec->interface, &port);
-
-	if (err) {
-		snprintf(why, GATE_WHY_MAX, "no interface %s in namespace %s", spec->interface,
-			 spec->netns);
-		return err;
-	}
-	/* What it sends it gets itself: no VM's packet ever arrives there. */
-	if (port.ifindex == LOOPBACK) {
-		snprintf(why, GATE_WHY_MAX, "%s is the loopback: VMs' packets arrive at another",
-			 spec->interface);
-		return -ENODEV;
-	}
-	l3 = port;
-	if (spec->l3_interface) {
-		err = link_find(spec->l3_interface, &l3);
-		if (err)
-			snprintf(why, GATE_WHY_MAX, "no interface %s in namespace %s",
-				 spec->l3_interface, spec->netns);
-	} else if (port.master) {
-		struct link_info master;
-
-		err = link_find_index(port.master, &master);
-		if (err)
-			snprintf(why, GATE_WHY_MAX, "the bridge of %s cannot be read: %s",
-				 spec->interface, strerror(-err));
-		else if (carries_addresses(master.kind))
-			l3 = master;
-	}
-	/* The state file and what the control socket says are UTF-8. */
-	if (!err && !text_is_plain(l3.name)) {
-		snprintf(why, GATE_WHY_MAX,
-			 "the bridge of %s has a name that is no plain text; rename it",
-			 spec->interface);
-		err = -EILSEQ;
-	}
-	if (err)
-		return err;
-	gate->key.ifindex = port.ifindex;
-	gate->l3_ifindex = l3.ifindex;
-	snprintf(gate->interface, sizeof(gate->interface), "%s", port.name);
-	snprintf(gate->l3_interface, sizeof(gate->l3_interface), "%s", l3.name);
-	snprintf(gate->kind, sizeof(gate->kind), "%s", port.kind);
-	gate->ipv6 = spec->ipv6 && !l3.no_ipv6;
-	*ret_l3 = l3;
-	return 0;
 }
 
 struct listen_spec gate_listen_spec(const struct gate *gate, struct gate_load *load,
@@ -312,7 +250,7 @@ static int build(struct gate *gate, struct gate_load *load, const struct gate_sp
 	if (err)
 		return err;
 	gate->key.netns_cookie = cookie;
-	err = find_links(gate, spec, &l3, why);
+	err = gate_find_links(gate, spec, &l3, why);
 	if (err)
 		return err;
 	if (!gate_load_iface_get(load, &gate->key, &taken)) {

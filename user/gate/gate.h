@@ -103,11 +103,17 @@ void gate_publish_worker(const struct gate *gate, struct gate_load *load, unsign
 			 uint32_t pid);
 
 /*
- * Looks whether the gate still stands: 0, -ENOENT when netns no longer names its namespace,
- * -ENODEV when the interface is gone or another one has its name. Puts back routes that an
- * interface going down took away, filters whose qdisc somebody replaced, and follows a changed MAC.
+ * Looks whether the gate still stands as spec wants it. Puts back routes that an interface going
+ * down took away, filters whose qdisc somebody replaced, and follows a changed MAC. 0, or with why
+ *   -ENOENT  the namespace has no longer the name it had: let it go
+ *   -ENODEV  the interface is gone, or another one has its name: let it go
+ *   -EBUSY   somebody else's filters are in the place of ours, and nobody polices: let it go
+ *   -ESTALE  its address belongs on another interface now, or IPv6 came: attach it anew
+ *   -EAGAIN, -EMFILE, -ENFILE, -ENOMEM  nothing could be seen
+ * or another -errno: it stands, and something that it needs could not be put back.
  */
-int gate_check(struct gate *gate, struct gate_load *load, const char *netns);
+int gate_check(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+	       char why[GATE_WHY_MAX]);
 
 /* XDP for the gate's interface; as gate_load_attach_xdp(), but from any namespace. */
 int gate_raise_xdp(struct gate *gate, struct gate_load *load, enum gate_load_xdp mode,

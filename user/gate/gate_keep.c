@@ -5,6 +5,7 @@
 #include "gate_priv.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -35,52 +36,93 @@ static void keep_route(const struct gate *gate, int family, bool *ours)
 		*ours = true;
 }
 
-/* In the tenant's namespace: puts back what others took away. */
-static int mend(struct gate *gate, struct gate_load *load)
+/* In the tenant's namespace: are they where they were? */
+static int follow_links(const struct gate *gate, const struct gate_spec *spec,
+			struct link_info *ret_l3, char *why)
 {
-	char why[GATE_WHY_MAX];
-	struct link_info link;
-	int err = link_find(gate->interface, &link);
+	struct gate now = { 0 };
+	int err = gate_find_links(&now, spec, ret_l3, why);
 
-	if (!err && link.ifindex != gate->key.ifindex)
-		err = -ENODEV;
-	if (!err && strcmp(gate->interface, gate->l3_interface))
-		err = link_find(gate->l3_interface, &link);
-	if (!err && link.ifindex != gate->l3_ifindex)
-		err = -ENODEV;
+	if (err == -EILSEQ || (!err && now.key.ifindex != gate->key.ifindex)) {
+		if (!err)
+			snprintf(why, GATE_WHY_MAX, "another interface is called %s now",
+				 gate->interface);
+		return -ENODEV;
+	}
 	if (err)
 		return err;
-	err = follow_mac(gate, load, &link);
-	if (err)
-		return err;
-	gate_fit_filter(gate, load, why); /* what fails is tried again at the next look */
-	keep_route(gate, AF_INET, &gate->route4);
-	if (gate->ipv6)
-		keep_route(gate, AF_INET6, &gate->route6);
-	if (!gate_load_attached_tc(load, gate->key.ifindex))
-		return gate_load_attach_tc(load, gate->key.ifindex, NULL, NULL);
+	if (now.l3_ifindex != gate->l3_ifindex || strcmp(now.l3_interface, gate->l3_interface)) {
+		snprintf(why, GATE_WHY_MAX, "its address belongs on %s now, not on %s",
+			 now.l3_interface, gate->l3_interface);
+		return -ESTALE;
+	}
+	if (now.ipv6 && !gate->ipv6) {
+		snprintf(why, GATE_WHY_MAX, "%s has IPv6 now", gate->l3_interface);
+		return -ESTALE;
+	}
 	return 0;
 }
 
-int gate_check(struct gate *gate, struct gate_load *load, const char *netns)
+static int put_filters_back(const struct gate *gate, struct gate_load *load, char *why)
 {
-	int err, ns = netns_open(netns);
+	char *tc_why = NULL;
+	int err;
+
+	if (gate_load_attached_tc(load, gate->key.ifindex))
+		return 0;
+	err = gate_load_attach_tc(load, gate->key.ifindex, NULL, &tc_why);
+	if (err)
+		snprintf(why, GATE_WHY_MAX, "%s", tc_why ? tc_why : strerror(-err));
+	free(tc_why);
+	return err;
+}
+
+/* In the tenant's namespace: puts back what others took away. */
+static int mend(struct gate *gate, struct gate_load *load, const struct gate_spec *spec, char *why)
+{
+	char rules_why[GATE_WHY_MAX] = "";
+	struct link_info l3;
+	int rules_err, err = follow_links(gate, spec, &l3, why);
+
+	if (!err)
+		err = follow_mac(gate, load, &l3);
+	if (err)
+		return err;
+	rules_err = gate_fit_filter(gate, load, rules_why);
+	keep_route(gate, AF_INET, &gate->route4);
+	if (gate->ipv6)
+		keep_route(gate, AF_INET6, &gate->route6);
+	err = put_filters_back(gate, load, why);
+	if (!err && rules_err)
+		snprintf(why, GATE_WHY_MAX, "%s", rules_why);
+	return err ? err : rules_err;
+}
+
+int gate_check(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+	       char why[GATE_WHY_MAX])
+{
+	int err, ns = netns_open(spec->netns);
 	struct netns_visit visit;
 	uint64_t inode;
 
+	why[0] = '\0';
 	/* A daemon short of descriptors or memory sees nothing, and nothing is gone. */
 	if (ns == -EMFILE || ns == -ENFILE || ns == -ENOMEM)
 		return ns;
 	inode = ns < 0 ? 0 : netns_inode_of(ns);
 	if (ns >= 0)
 		close(ns);
-	if (!inode || inode != gate->netns_inode)
+	if (!inode || inode != gate->netns_inode) {
+		snprintf(why, GATE_WHY_MAX, "its namespace is gone");
 		return -ENOENT;
+	}
 	err = gate_enter(gate, &visit);
-	if (err)
-		return err;
-	err = mend(gate, load);
-	netns_leave(&visit);
+	if (!err) {
+		err = mend(gate, load, spec, why);
+		netns_leave(&visit);
+	}
+	if (err && !why[0])
+		snprintf(why, GATE_WHY_MAX, "%s", strerror(-err));
 	return err;
 }
 

@@ -6,8 +6,16 @@
 #define SLUICE_GATE_GATE_PRIV_H
 
 #include "gate.h"
+#include "link.h"
 #include "listen.h"
 #include "netns.h"
+
+/*
+ * In the tenant's namespace: fills in the interfaces that spec means and whether they have IPv6. 0,
+ * -ENODEV, or another -errno, with why.
+ */
+int gate_find_links(struct gate *gate, const struct gate_spec *spec, struct link_info *ret_l3,
+		    char *why);
 
 struct sl_listener_key gate_listener_key(const struct gate *gate,
 					 const struct gate_listener *listener);
@@ -26,7 +34,7 @@ void gate_close_listener(struct gate_listener *listener);
 void gate_set_policy(struct sl_iface *iface, const struct gate_spec *spec);
 /*
  * In the tenant's namespace: marks packets, or stops that, as its packet filter demands. Answers
- * carry the mark by their sockets, which inherit it.
+ * carry the mark by their sockets, which inherit it. 0 or -errno with why.
  */
 int gate_fit_filter(struct gate *gate, struct gate_load *load, char *why);
 /* By its own sockets, because the namespace's name may be gone. */

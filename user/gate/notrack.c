@@ -28,6 +28,7 @@
 #define CHAINS_MAX	 64 /* chains that drop by policy */
 #define DEPTH_MAX	 32
 #define EXCEPTIONS	 2 /* rules of write_table() */
+#define TRIES		 5 /* while others change the ruleset */
 
 /* The number of the ruleset; every transaction raises it. 0 or -errno. */
 static int read_generation(uint32_t *ret)
@@ -99,15 +100,18 @@ static struct nft_ctx *open_nft(bool json)
 static int run(const char *commands, char *why)
 {
 	struct nft_ctx *nft = open_nft(false);
+	const char *said;
 	int err = 0;
 
 	if (!nft)
 		return -ENOMEM;
 	if (nft_run_cmd_from_buffer(nft, commands)) {
 		err = -EIO;
+		said = nft_ctx_get_error_buffer(nft);
+		/* Further lines show the command and where in it. */
 		if (why)
-			snprintf(why, NOTRACK_WHY_MAX, "nftables: %.200s",
-				 nft_ctx_get_error_buffer(nft));
+			snprintf(why, NOTRACK_WHY_MAX, "nftables: %.*s", (int)strcspn(said, "\n"),
+				 said);
 	}
 	nft_ctx_free(nft);
 	return err;
@@ -297,22 +301,15 @@ static int bring_to(const struct finding *finding, bool needed, char *why)
 	return err;
 }
 
-int notrack_update(struct notrack *notrack, uint32_t tag, char why[NOTRACK_WHY_MAX])
+/* As notrack_update(), for this generation of the ruleset. */
+static int update_from(struct notrack *notrack, uint32_t generation, uint32_t tag, char *why)
 {
 	char name[TAG_MAX];
 	struct finding finding = { .tag = name };
-	uint32_t generation;
 	bool legacy = legacy_nat(), needed = legacy;
-	int err = read_generation(&generation);
 	json_t *list = NULL;
+	int err;
 
-	/* No nf_tables in this kernel, and then no rules of it. */
-	if (err == -EPROTONOSUPPORT || err == -EINVAL || err == -EOPNOTSUPP)
-		return 0;
-	if (err) {
-		snprintf(why, NOTRACK_WHY_MAX, "nftables: %s", strerror(-err));
-		return err;
-	}
 	if (generation == notrack->generation && (notrack->needed || !legacy))
 		return 0;
 	snprintf(name, sizeof(name), "sluice_%u", tag);
@@ -333,6 +330,29 @@ int notrack_update(struct notrack *notrack, uint32_t tag, char why[NOTRACK_WHY_M
 	/* A change of our own raised it; one of others in between is then seen as such. */
 	notrack->generation = generation;
 	return 0;
+}
+
+int notrack_update(struct notrack *notrack, uint32_t tag, char why[NOTRACK_WHY_MAX])
+{
+	uint32_t generation, again;
+
+	for (unsigned tries = 0; tries < TRIES; tries++) {
+		int err = read_generation(&generation);
+
+		/* No nf_tables in this kernel, and then no rules of it. */
+		if (err == -EPROTONOSUPPORT || err == -EINVAL || err == -EOPNOTSUPP)
+			return 0;
+		if (err) {
+			snprintf(why, NOTRACK_WHY_MAX, "nftables: %s", strerror(-err));
+			return err;
+		}
+		err = update_from(notrack, generation, tag, why);
+		/* It may fail for what somebody changed meanwhile. */
+		if (!err || read_generation(&again) || again == generation)
+			return err;
+	}
+	snprintf(why, NOTRACK_WHY_MAX, "nftables: the ruleset is changed all the time");
+	return -EAGAIN;
 }
 
 int notrack_check(uint32_t tag, char missing[NOTRACK_WHY_MAX])

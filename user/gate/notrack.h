@@ -20,8 +20,8 @@ struct notrack {
 
 /*
  * In the tenant's namespace: looks at the ruleset if it is another one than last time, and puts
- * down, adds to or takes away what is ours. tag tells gates of one namespace apart. 0 or -errno with
- * why.
+ * down, adds to or takes away what is ours. tag tells gates of one namespace apart. 0 or -errno
+ * with why; -EAGAIN: others change it all the while.
  */
 int notrack_update(struct notrack *notrack, uint32_t tag, char why[NOTRACK_WHY_MAX]);
 /*

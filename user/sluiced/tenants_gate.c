@@ -202,21 +202,44 @@ void tenants_resize(struct tenants *tenants, struct tenant *tenant)
 			  strerror(-err));
 }
 
-void tenants_tend(struct tenants *tenants, struct tenant *tenant)
+/* Does it stand, and need not be attached anew? */
+static bool stands(struct tenants *tenants, struct tenant *tenant)
 {
+	struct gate_spec spec = tenants_spec(tenants, tenant);
 	struct gate *gate = &tenant->gate;
 	bool route4 = gate->route4, route6 = gate->route6;
-	int err;
+	char why[GATE_WHY_MAX];
+	int err = gate_check(gate, tenants->sluiced->load, &spec, why);
 
-	if (gate->attached) {
-		err = gate_check(gate, tenants->sluiced->load, tenant->want.netns);
-		if (gate->route4 != route4 || gate->route6 != route6)
-			note_gate(tenants, gate);
-		if (err != -ENOENT && err != -ENODEV)
-			return;
+	if (gate->route4 != route4 || gate->route6 != route6)
+		note_gate(tenants, gate);
+	switch (err) {
+	case 0:
+		set_state(tenants, tenant, TENANT_ATTACHED, "");
+		return true;
+	case -EAGAIN:
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+		return true;
+	case -ESTALE:
+		log_info("tenant %s: %s; it is attached anew", tenant->want.name, why);
 		tenants_let_go(tenants, tenant);
-		set_state(tenants, tenant, TENANT_FAILED,
-			  err == -ENOENT ? "its namespace is gone" : "its interface is gone");
+		return false;
+	case -ENOENT:
+	case -ENODEV:
+	case -EBUSY:
+		tenants_let_go(tenants, tenant);
+		set_state(tenants, tenant, TENANT_FAILED, why);
+		return false;
+	default:
+		set_state(tenants, tenant, TENANT_FAILED, why);
+		return true;
 	}
-	tenants_try(tenants, tenant);
+}
+
+void tenants_tend(struct tenants *tenants, struct tenant *tenant)
+{
+	if (!tenant->gate.attached || !stands(tenants, tenant))
+		tenants_try(tenants, tenant);
 }
