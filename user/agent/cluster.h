@@ -20,8 +20,8 @@
  *   cluster_config.c   files from templates, with the old ones kept
  *   cluster_network*.c, cluster_storage.c  the two schemes
  *   cluster_exec.c     runs a program or a step
- *   cluster_facts.c    what this machine is and has
  *   cluster_leftover.c … and waits for those of an agent that was killed
+ *   cluster_facts.c    what this machine is and has
  *
  * Fetching and installing run side by side, so that one item installs while the next is on its
  * way. Both follow the journal alone; killed anywhere, they go on from there.
@@ -155,10 +155,10 @@ void journal_told(struct node *node, int64_t last);
  * value). */
 int journal_add(struct node *node, const char *item, const char *kind, const char *name,
 		const void *value, size_t len);
-bool journal_has(struct node *node, const char *item, const char *kind, const char *name);
 /* The same; what was written before is replaced. */
 int journal_put(struct node *node, const char *item, const char *kind, const char *name,
 		const void *value, size_t len);
+bool journal_has(struct node *node, const char *item, const char *kind, const char *name);
 typedef int journal_each(struct node *node, const char *name, const void *value, size_t len,
 			 void *arg);
 /* In reverse order of adding; stops at the first failure, which it returns. */
@@ -211,6 +211,10 @@ int payload_recover(struct outcome *outcome);
 size_t payload_torn(const struct bundle_item *item, char **names, size_t max);
 /* Is every package of the item installed, as dpkg sees it? */
 int payload_whole(struct work *work);
+/* cluster_undo.c: what uninstalling the item will run, into the journal. */
+int undo_keep(struct work *work);
+bool undo_kept(const struct work *work);
+/* item: for journals that have nothing of undo_keep(); NULL: not known. */
 int undo_item(struct node *node, const json_t *desired, const struct bundle_item *item,
 	      const json_t *document, struct outcome *outcome);
 int config_write(struct work *work, enum bundle_when when);
@@ -218,10 +222,6 @@ int config_restore(struct node *node, const char *item, struct outcome *outcome)
 /* The same for any file that a scheme writes. */
 int config_put(struct node *node, const char *item, const char *path, const char *text,
 	       unsigned mode, const char *owner, const char *group, struct outcome *outcome);
-/* cluster_undo.c: what uninstalling the item will run, into the journal. */
-int undo_keep(struct work *work);
-bool undo_kept(const struct work *work);
-/* item: for journals that have nothing of undo_keep(); NULL: not known. */
 #define NETWORK_DIRECTORY "/etc/systemd/network"
 int network_apply(struct work *work);
 /* cluster_network_keep.c: our files as they are now, until they are let go or taken back. */
@@ -257,24 +257,13 @@ struct exec {
 int exec_run(const struct exec *exec, struct outcome *outcome);
 /* A few words; fails with outcome->why unless the status is 0. */
 int exec_words(struct outcome *outcome, const char *word, ...) __attribute__((sentinel));
+/* The same, with an hour to do it: what has to go through a whole payload, tree or disk. */
+int exec_long(struct outcome *outcome, const char *word, ...) __attribute__((sentinel));
 /* One step by /bin/sh -eu, with the item's variables. 0, or -EIO with outcome->why. */
 int exec_step(struct work *work, const struct bundle_step *step, const char *what);
 /* What a program prints, at most max bytes, malloc'd; NULL when it fails. */
 char *exec_output(size_t max, const char *word, ...) __attribute__((sentinel));
 
-/* ---- cluster_facts.c ------------------------------------------------------------------------ */
-
-json_t *facts_collect(struct node *node);
-/* Changes when packages or items do. */
-int64_t facts_stamp(struct node *node);
-/* "debian 12" */
-void facts_os(char *ret_text, size_t size);
-/* {name: version} of what is installed; NULL: dpkg-query does not say. */
-/* The same, with an hour to do it: what has to go through a whole payload, tree or disk. */
-int exec_long(struct outcome *outcome, const char *word, ...) __attribute__((sentinel));
-json_t *facts_packages(void);
-
-#endif
 /* ---- cluster_leftover.c: what an agent that was killed left at work ------------------------- */
 
 /* In lock, the open DIR/lock, it is noted who is at work. */
@@ -284,3 +273,14 @@ void leftover_done(void);
 /* Until it has ended, in the time that it had; or the agent ends. */
 void leftover_wait(const struct node *node);
 
+/* ---- cluster_facts.c ------------------------------------------------------------------------ */
+
+json_t *facts_collect(struct node *node);
+/* Changes when packages or items do. */
+int64_t facts_stamp(struct node *node);
+/* "debian 12" */
+void facts_os(char *ret_text, size_t size);
+/* {name: version} of what is installed; NULL: dpkg-query does not say. */
+json_t *facts_packages(void);
+
+#endif

@@ -98,8 +98,8 @@ static int install_item(struct work *work)
 	if (!err)
 		err = journal_move(work->node, work->desired, "installing", 0, 0, 0, NULL);
 	if (!err)
-	if (!err)
 		err = undo_keep(work);
+	if (!err)
 		err = run_steps(work, BUNDLE_PREPARE);
 	if (!err)
 		err = config_write(work, BUNDLE_BEFORE);
@@ -264,6 +264,9 @@ void *install_thread(void *arg)
 	json_t *document;
 	bool busy;
 
+	/* bundle_untar() changes the working directory: for this thread alone. */
+	unshare(CLONE_FS);
+	leftover_wait(node);
 	do {
 		document = journal_document(node);
 		busy = document && install_next(node, document);
@@ -271,6 +274,3 @@ void *install_thread(void *arg)
 	} while (busy ? !node->ending : node_wait(node, PAUSE_MS));
 	return NULL;
 }
-	/* bundle_untar() changes the working directory: for this thread alone. */
-	unshare(CLONE_FS);
-	leftover_wait(node);
