@@ -67,6 +67,20 @@ expect_eq "$(api /files/f4.bin | sha256sum | cut -c 1-64)" "$f4" "what was uploa
 repo_stop
 repo_start
 
+# A publish that fails at one view says what became of the others, and so does the log.
+"$REPO" upload "$(make_deb forall 1.0)" >/dev/null
+"$REPO" upload --visible blue "$(make_deb ours 1.0)" >/dev/null
+ours=$(sum "$LAB/debs/ours_1.0_all.deb")
+mv "$(blob "$ours")" "$LAB/away"
+expect_eq "$(api_status /v1/publish -X POST -d '{}')" 500 "publish without a tenant's file"
+expect_has "$(jq -r .error.hint "$LAB/body")" "views switched to generation 2: 1; the others are as before; run \"sluice-repo fsck\"" "the next step"
+expect_has "$(curl -sS "$URL/repo/apt/dists/stable/main/binary-amd64/Packages")" "Package: forall" "the public index"
+expect_eq "$(api '/v1/log?limit=1' | jq -r '.entries[0] | .action + "|" + .subject + "|" + .detail')" "publish|generation 2|not all views" "the log"
+expect_eq "$(api_status /v1/publish -X POST -d '{}')" 500 "publish again"
+expect_has "$(jq -r .error.hint "$LAB/body")" "nothing was switched; run" "the next step"
+mv "$LAB/away" "$(blob "$ours")"
+publish
+
 # Backup while the daemon runs: files, database, files again. Restore elsewhere.
 mkdir "$LAB/backup"
 cp -a "$STATE/blobs" "$LAB/backup/"

@@ -276,6 +276,20 @@ static int publish_views(struct publisher *publisher, const struct publish_list 
 	return result;
 }
 
+/* Views are switched a batch at a time: clients may read some already when another one fails. */
+static void say_switched(struct problem *problem, size_t views, uint64_t generation)
+{
+	char switched[96] = "nothing was switched", hint[sizeof(problem->hint)];
+
+	if (views)
+		snprintf(switched, sizeof(switched),
+			 "views switched to generation %llu: %zu; the others are as before",
+			 (unsigned long long)generation, views);
+	snprintf(hint, sizeof(hint), "%s%s%.120s", switched, *problem->hint ? "; " : "",
+		 problem->hint);
+	strcpy(problem->hint, hint);
+}
+
 static json_t *run_locked(struct publisher *publisher, const char *who, int64_t expected,
 			  struct problem *problem)
 {
@@ -315,13 +329,15 @@ static json_t *run_locked(struct publisher *publisher, const char *who, int64_t 
 	sign_begin();
 	err = publish_views(publisher, &list, views, &keys, generation, changed, problem);
 	sign_end(repod->store);
-	if (err)
-		goto out;
 	if (!json_array_size(changed))
 		generation--;
 	snprintf(text, sizeof(text), "generation %llu", (unsigned long long)generation);
 	if (json_array_size(changed))
-		db_audit_alone(repod->db, who, "publish", text, NULL);
+		db_audit_alone(repod->db, who, "publish", text, err ? "not all views" : NULL);
+	if (err) {
+		say_switched(problem, json_array_size(changed), generation);
+		goto out;
+	}
 	report = json_pack("{s:I, s:O}", "generation", (json_int_t)generation, "changed", changed);
 out:
 	json_decref(changed);

@@ -26,9 +26,8 @@
 
 static int failed(struct publish_build *build, char *why)
 {
-	problem_set(build->problem, 500, "publish",
-		    "nothing was switched; correct this and publish again", "%s: %s", build->view,
-		    why ? why : "out of memory");
+	problem_set(build->problem, 500, "publish", "correct this and publish again", "%s: %s",
+		    build->view, why ? why : "out of memory");
 	free(why);
 	return -1;
 }

@@ -32,9 +32,8 @@ static int run(struct publish_build *build, const char *cwd, bool update)
 	argv[argc++] = ".";
 	err = spawn_run(&spawn, NULL, &why);
 	if (err)
-		problem_set(build->problem, 500, "publish",
-			    "nothing was switched; correct this and publish again", "%s: %s",
-			    build->view, why ? why : "out of memory");
+		problem_set(build->problem, 500, "publish", "correct this and publish again",
+			    "%s: %s", build->view, why ? why : "out of memory");
 	free(why);
 	return err;
 }
