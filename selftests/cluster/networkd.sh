@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 300
+# timeout: 400
 #
 # The network scheme where systemd-networkd runs, on a machine that really booted: what the cluster
 # file says is what ip shows, by files that networkd itself names, and still so when networkd starts
-# anew. A scheme that cuts the machine off from its control machine is taken back by itself: address,
-# files and agent are there again, and the reason is told. Taken away, networkd has let go.
+# anew. A scheme that cuts the machine off from its control machine is taken back by itself, also one
+# that only gives it an address at which it is refused: address, files and agent are there again, and the reason is told. Taken away, networkd has let go.
 # shellcheck source-path=SCRIPTDIR source=lib/cluster.sh
 . "$(dirname "$0")/lib/cluster.sh"
 # shellcheck source-path=SCRIPTDIR source=../lib/boot.sh
@@ -84,6 +84,15 @@ expect_fails "the file that cut off" booted test -e /etc/systemd/network/10-slui
 # What was in force before that scheme is so again.
 wait_for 20 "the scheme from before" in_force
 
+# One in the same network, at which everything is reached, and nobody known.
+scheme "$good
+      - interface: eth0
+        addresses: [$(node_ip 89)/24]"
+expect_exit 3 "a scheme with another address" ctl apply --file "$LAB/cluster.yaml" --wait 60 --json
+expect_has "$(cat "$LAB/agent.log")" "the control machine refuses this machine: it was taken back" "the reason"
+wait_for 20 "the address from before" has_address eth0 "$(node_ip 1)/24"
+wait_for 20 "the scheme from before" in_force
+
 scheme "$good"
 ctl apply --file "$LAB/cluster.yaml" --wait 60 --quiet || fail "apply after a scheme that cut off: $(ctl report)"
 wait_for 20 "the scheme again" in_force
@@ -91,4 +100,6 @@ ctl uninstall --quiet n1 || fail "uninstall: $(ctl report)"
 expect_fails "a file of the scheme" booted sh -c 'ls /etc/systemd/network/10-sluice-*'
 wait_for 20 "networkd to let go" has_address eth1 ''
 stop agent
+# It does not hear a SIGTERM.
+kill -KILL "$BOOTED"
 stop machine

@@ -224,16 +224,22 @@ int config_put(struct node *node, const char *item, const char *path, const char
 	       unsigned mode, const char *owner, const char *group, struct outcome *outcome);
 #define NETWORK_DIRECTORY "/etc/systemd/network"
 int network_apply(struct work *work);
+/* From time to time, by the thread that installs: takes a scheme that failed back, while that has
+ * not been done as a whole. */
+void network_settle(struct node *node);
 /* cluster_network_keep.c: our files as they are now, until they are let go or taken back. */
 int network_keep(struct node *node);
+bool network_kept(struct node *node);
 int network_let_go(struct node *node);
 int network_take_back(struct node *node);
 int network_remove(struct node *node, struct outcome *outcome);
-/* cluster_network_reach.c: does the control machine answer, within a minute or six tries? */
-bool network_reaches(const struct node *node);
+/* cluster_network_reach.c: does the control machine answer this machine, within a minute or six
+ * tries? 0, -ENETUNREACH, or -EACCES: it does not know it at this address. */
+int network_reaches(const struct node *node);
 /* cluster_network_record.c: by ip, with a record of what was before; and back to that. */
 int network_ip_apply(struct work *work, const json_t *links);
 int network_ip_hold(struct node *node, const json_t *links);
+bool network_ip_tried(struct node *node);
 int network_ip_take_back(struct node *node, struct outcome *outcome);
 int network_ip_remove(struct node *node, struct outcome *outcome);
 int storage_apply(struct work *work);

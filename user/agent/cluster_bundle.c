@@ -46,12 +46,17 @@ int node_link_blob(const struct node *node, const char *digest, const char *path
 	return err;
 }
 
-int node_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
-		struct outcome *outcome)
+/* Two threads bring it: who installs, too, looks at what stays as it is. */
+static pthread_mutex_t bundle_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int open_here(struct node *node, const json_t *document, struct bundle **ret_bundle,
+		     struct outcome *outcome)
 {
 	const char *digest = json_string_value(json_object_get(document, "manifest"));
-	struct bundle_trust trust = { .keys = node->publishers };
-	char path[CLUSTER_PATH_MAX];
+	char path[CLUSTER_PATH_MAX], *name = journal_get(node, "bundle_name");
+	struct bundle_trust trust = { .keys = node->publishers,
+				      .name = name && *name ? name : NULL,
+				      .least = (uint64_t)journal_number(node, "bundle_version") };
 	const char *paths[1] = { path };
 	struct bundle_error error = { "", "" };
 	struct bundle_blob blob;
@@ -59,6 +64,7 @@ int node_bundle(struct node *node, const json_t *document, struct bundle **ret_b
 
 	node_path(node, "bundle", path);
 	err = bundle_open(paths, 1, &trust, ret_bundle, &error);
+	free(name);
 	if (err)
 		return outcome_fail(outcome, err, "%s", error.text);
 	bundle_manifest_json(*ret_bundle, &blob);
@@ -67,6 +73,17 @@ int node_bundle(struct node *node, const json_t *document, struct bundle **ret_b
 	bundle_close(*ret_bundle);
 	*ret_bundle = NULL;
 	return outcome_fail(outcome, -ESTALE, "another bundle is here than the one to install");
+}
+
+int node_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
+		struct outcome *outcome)
+{
+	int err;
+
+	pthread_mutex_lock(&bundle_lock);
+	err = open_here(node, document, ret_bundle, outcome);
+	pthread_mutex_unlock(&bundle_lock);
+	return err;
 }
 
 static int bring_index(struct node *node, struct outcome *outcome)
@@ -139,16 +156,42 @@ static int bring_manifest(struct node *node, const char *digest, struct outcome 
 	return err;
 }
 
+/* From now on this is the bundle, and no older one: whatever the control machine says. */
+static int remember(struct node *node, const struct bundle *bundle, struct outcome *outcome)
+{
+	const struct bundle_manifest *manifest = bundle_manifest(bundle);
+	char version[24];
+	int err;
+
+	if ((uint64_t)journal_number(node, "bundle_version") >= manifest->version)
+		return 0;
+	snprintf(version, sizeof(version), "%llu", (unsigned long long)manifest->version);
+	err = journal_set(node, "bundle_name", manifest->name);
+	if (!err)
+		err = journal_set(node, "bundle_version", version);
+	return err ? outcome_fail(outcome, err, "the journal cannot be written: %s", strerror(-err))
+		   : 0;
+}
+
 int node_bring_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
 		      struct outcome *outcome)
 {
 	const char *digest = json_string_value(json_object_get(document, "manifest"));
-	int err = node_bundle(node, document, ret_bundle, outcome);
+	int err;
 
-	if (!err)
-		return 0;
-	err = bring_index(node, outcome);
-	if (!err)
-		err = bring_manifest(node, digest, outcome);
-	return err ? err : node_bundle(node, document, ret_bundle, outcome);
+	pthread_mutex_lock(&bundle_lock);
+	err = open_here(node, document, ret_bundle, outcome);
+	if (err) {
+		err = bring_index(node, outcome);
+		if (!err)
+			err = bring_manifest(node, digest, outcome);
+		if (!err)
+			err = open_here(node, document, ret_bundle, outcome);
+	}
+	if (!err && (err = remember(node, *ret_bundle, outcome))) {
+		bundle_close(*ret_bundle);
+		*ret_bundle = NULL;
+	}
+	pthread_mutex_unlock(&bundle_lock);
+	return err;
 }

@@ -133,6 +133,11 @@ static int save_answer(struct enrolment *enrolment, const char *body)
 		err = journal_set(node, "node", enrolment->name);
 	if (!err)
 		err = journal_set(node, "cluster", cluster);
+	/* Whose bundles may be installed is said anew. */
+	if (!err)
+		err = journal_set(node, "bundle_name", "");
+	if (!err)
+		err = journal_set(node, "bundle_version", "0");
 	/* Last: with it, this machine is enrolled. */
 	if (!err)
 		err = journal_set(node, "server", node->server);

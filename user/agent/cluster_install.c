@@ -19,6 +19,7 @@
 
 #define PAUSE_MS   1000
 #define JOURNAL_MS 10000 /* before it is tried again */
+#define BUNDLE_MS  5000
 
 /* What the bundle says this machine must be. */
 static int check_needs(struct work *work)
@@ -124,13 +125,16 @@ static int apply_scheme(struct work *work, const char *name)
 }
 
 /* What an item takes: NULL bundle for schemes. */
-static int prepare(struct work *work, const char *name)
+static int prepare(struct work *work, const char *name, bool removes)
 {
 	int err;
 
 	if (*name == '@')
 		return 0;
-	err = node_bundle(work->node, work->document, &work->bundle, &work->outcome);
+	/* Of a bundle that is new, an item that stays may be the first to be looked at. */
+	err = removes ? node_bundle(work->node, work->document, &work->bundle, &work->outcome)
+		      : node_bring_bundle(work->node, work->document, &work->bundle,
+					  &work->outcome);
 	if (err)
 		return err;
 	work->item = bundle_manifest_item(bundle_manifest(work->bundle), name);
@@ -165,6 +169,7 @@ static void do_item(struct node *node, const json_t *document, const json_t *des
 {
 	const char *name = json_string_value(json_object_get(desired, "name"));
 	const char *action = json_string_value(json_object_get(desired, "action"));
+	bool removes = !strcmp(action, "uninstall");
 	struct work *work = calloc(1, sizeof(*work));
 	const char *state = "healthy";
 	int err;
@@ -175,9 +180,17 @@ static void do_item(struct node *node, const json_t *document, const json_t *des
 	work->document = document;
 	work->desired = desired;
 	work->resumed = !strcmp(known->state, "installing") || !strcmp(known->state, "configured");
-	err = prepare(work, name);
-	if (!strcmp(action, "uninstall")) {
-		/* Without its bundle an item goes without its own steps. */
+	err = prepare(work, name, removes);
+	/* A link that is down comes back. */
+	if (!removes && err == -ECONNRESET) {
+		log_warn("%s: %s", name, work->outcome.why);
+		journal_complain(node, desired, "sending", 0, &work->outcome);
+		node_wait(node, BUNDLE_MS);
+		free(work);
+		return;
+	}
+	if (removes) {
+		/* Also without its bundle: the journal has what is needed. */
 		state = "removed";
 		work->outcome.why[0] = '\0';
 		err = journal_move(node, desired, "removing", 0, 0, 0, NULL);
@@ -268,6 +281,7 @@ void *install_thread(void *arg)
 	unshare(CLONE_FS);
 	leftover_wait(node);
 	do {
+		network_settle(node);
 		document = journal_document(node);
 		busy = document && install_next(node, document);
 		json_decref(document);

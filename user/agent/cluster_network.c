@@ -15,10 +15,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "../lib/fault.h"
 #include "../lib/log.h"
 
 #define FILE_TEXT 8192
+#define SETTLE_MS 60000
 
 static const char *text(const json_t *object, const char *key)
 {
@@ -170,51 +172,79 @@ static int reconfigure(const json_t *links, struct outcome *outcome)
 	return err;
 }
 
-/* To what was before. err: why it did not come into force; 0: it cut us off. */
-static int take_back(struct work *work, int err)
+/* To what was before, as far as it can be; the first failure. Files stay kept until all is so. */
+static int go_back(struct node *node, struct outcome *outcome)
+{
+	int err = network_take_back(node), result;
+
+	if (!err && networkd_runs())
+		err = exec_words(outcome, "networkctl", "reload", NULL);
+	result = network_ip_take_back(node, outcome);
+	err = err ? err : result;
+	if (!err)
+		err = network_let_go(node);
+	fault_point("network-back");
+	if (err && !*outcome->why)
+		outcome_fail(outcome, err, "%s", strerror(-err));
+	if (err)
+		log_error("the network of before: %s", outcome->why);
+	return err;
+}
+
+/* err: why it did not come into force, told already; 0: it did, and cuts us off as reached says. */
+static int take_back(struct work *work, int err, int reached)
 {
 	struct outcome *back = calloc(1, sizeof(*back));
-	int failed = back ? 0 : -ENOMEM;
+	const char *how = reached == -EACCES ? "refuses this machine" : "could not be reached";
+	int failed;
 
-	log_error("%s: the network scheme is taken back",
-		  err ? "it cannot be applied" : "the control machine is out of reach");
-	if (!failed)
-		failed = network_take_back(work->node);
-	if (!failed && networkd_runs())
-		failed = exec_words(back, "networkctl", "reload", NULL);
-	if (!failed)
-		failed = network_ip_take_back(work->node, back);
-	fault_point("network-back");
-	if (failed)
-		log_error("the network of before: %s",
-			  back && *back->why ? back->why : strerror(-failed));
+	if (!back)
+		return -ENOMEM;
+	if (err)
+		log_error("it cannot be applied: the network scheme is taken back");
+	else
+		log_error("the control machine %s: the network scheme is taken back", how);
+	failed = go_back(work->node, back);
 	if (!err)
-		err = outcome_fail(&work->outcome, -ENETUNREACH,
-				   "with this network scheme the control machine could not be "
-				   "reached: %s%.200s",
+		err = outcome_fail(&work->outcome, reached,
+				   "with this network scheme the control machine %s: %s%.200s", how,
 				   failed ? "it could not be taken back: " : "it was taken back",
-				   !failed		? ""
-				   : back && *back->why ? back->why
-							: strerror(-failed));
+				   back->why);
 	free(back);
 	return err;
 }
 
-int network_apply(struct work *work)
+/* Is a scheme on trial, or one that failed not taken back as a whole? */
+static bool is_tried(struct node *node)
 {
-	const json_t *links = json_object_get(work->desired, "links"), *link;
-	bool by_hand = !networkd_runs();
+	return network_kept(node) || network_ip_tried(node);
+}
+
+static int check_interfaces(const json_t *links, struct outcome *outcome)
+{
+	const json_t *link;
 	size_t i;
-	int err;
 
 	json_array_foreach (links, i, link) {
 		const char *base =
 			text(link, "parent") ? text(link, "parent") : text(link, "interface");
 
 		if (!interface_exists(base))
-			return outcome_fail(&work->outcome, -ENODEV, "there is no interface %s",
-					    base);
+			return outcome_fail(outcome, -ENODEV, "there is no interface %s", base);
 	}
+	return 0;
+}
+
+int network_apply(struct work *work)
+{
+	const json_t *links = json_object_get(work->desired, "links");
+	bool by_hand = !networkd_runs();
+	int err = check_interfaces(links, &work->outcome), reached = 0;
+
+	/* After a boot in the middle of a trial, what is missing may come yet: to files on trial.
+	 */
+	if (err)
+		return is_tried(work->node) ? take_back(work, err, 0) : err;
 	err = network_keep(work->node);
 	if (!err)
 		err = remove_stale(work, links);
@@ -224,7 +254,9 @@ int network_apply(struct work *work)
 	if (!err)
 		err = by_hand ? network_ip_apply(work, links) : reconfigure(links, &work->outcome);
 	fault_point("network-set");
-	if (!err && network_reaches(work->node)) {
+	if (!err)
+		reached = network_reaches(work->node);
+	if (!err && !reached) {
 		if (by_hand)
 			err = network_ip_hold(work->node, links);
 		return err ? err : network_let_go(work->node);
@@ -232,18 +264,40 @@ int network_apply(struct work *work)
 	/* Ended by a signal it goes on with it the next time. */
 	if (work->node->ending)
 		return err ? err : -EINTR;
-	return take_back(work, err);
+	return take_back(work, err, reached);
+}
+
+void network_settle(struct node *node)
+{
+	static int64_t next;
+	int64_t now = clock_ms(CLOCK_MONOTONIC);
+	struct journal_item item;
+	struct outcome *outcome;
+
+	if (now < next)
+		return;
+	next = now + SETTLE_MS;
+	/* One that has not failed is gone on with. */
+	if (!journal_item(node, DESIRED_NETWORK, &item) || strcmp(item.state, "failed") != 0 ||
+	    !is_tried(node))
+		return;
+	outcome = calloc(1, sizeof(*outcome));
+	if (outcome && !go_back(node, outcome))
+		log_info("the network is what it was before the scheme that failed");
+	free(outcome);
 }
 
 int network_remove(struct node *node, struct outcome *outcome)
 {
-	int err = config_restore(node, DESIRED_NETWORK, outcome);
+	/* Of a scheme whose trial was cut short: nothing of it is to come back. */
+	int err = network_let_go(node);
 
+	if (!err)
+		err = config_restore(node, DESIRED_NETWORK, outcome);
 	if (!err && networkd_runs())
 		err = exec_words(outcome, "networkctl", "reload", NULL);
 	if (!err)
 		err = network_ip_remove(node, outcome);
 	fault_point("network-removed");
-	/* Of a scheme whose try was cut short. */
-	return err ? err : network_let_go(node);
+	return err;
 }

@@ -332,7 +332,7 @@ int ip_put_back(const char *interface, const json_t *entry, const json_t *routes
 {
 	const json_t *was = json_object_get(entry, "was"), *address;
 	json_t *is = ip_link(interface);
-	int err = 0;
+	int err = 0, result;
 	size_t i;
 
 	if (!was || !is) {
@@ -345,11 +345,15 @@ int ip_put_back(const char *interface, const json_t *entry, const json_t *routes
 	/* Now: with one address others may have gone, with a small MTU all of IPv6. */
 	is = ip_link(interface);
 	json_array_foreach (json_object_get(was, "addresses"), i, address)
-		if (!err && !ip_listed(json_object_get(is, "addresses"), address))
-			err = change_address("replace", json_string_value(address), interface,
-					     outcome);
-	if (!err && json_is_false(json_object_get(was, "up")))
-		err = exec_words(outcome, "ip", "link", "set", interface, "down", NULL);
+		if (!ip_listed(json_object_get(is, "addresses"), address)) {
+			result = change_address("replace", json_string_value(address), interface,
+						outcome);
+			err = err ? err : result;
+		}
+	if (json_is_false(json_object_get(was, "up"))) {
+		result = exec_words(outcome, "ip", "link", "set", interface, "down", NULL);
+		err = err ? err : result;
+	}
 	json_decref(is);
 	return err;
 }
@@ -391,8 +395,10 @@ int ip_put_all_back(const json_t *record, struct outcome *outcome)
 		}
 	now = ip_routes();
 	json_array_foreach (routes, i, entry)
-		if (!err && !ip_listed(now, entry) && concerns(links, entry))
-			err = change_route("replace", entry, outcome);
+		if (!ip_listed(now, entry) && concerns(links, entry)) {
+			result = change_route("replace", entry, outcome);
+			err = err ? err : result;
+		}
 	json_decref(now);
 	return err;
 }

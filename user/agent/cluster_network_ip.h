@@ -29,7 +29,7 @@ int ip_set_links(const json_t *links, struct outcome *outcome);
 /* What entry's links set, and was not there before, goes, but for what link wants as well. */
 int ip_reduce(const char *interface, const json_t *entry, const json_t *routes, const json_t *link,
 	      struct outcome *outcome);
-/* An interface as it was. What is gone already is no failure. */
+/* An interface as it was, as far as it can be; the first failure. What is gone already is none. */
 int ip_put_back(const char *interface, const json_t *entry, const json_t *routes,
 		struct outcome *outcome);
 /* All of a record, as far as it can be; the first failure. */

@@ -52,10 +52,15 @@ int network_keep(struct node *node)
 	int err;
 
 	/* Tried before and cut short: what is there now is not what was before. */
-	if (journal_has(node, DESIRED_NETWORK, KEPT, WHOLE))
+	if (network_kept(node))
 		return 0;
 	err = each_file(keep_one, node);
 	return err ? err : journal_add(node, DESIRED_NETWORK, KEPT, WHOLE, "", 0);
+}
+
+bool network_kept(struct node *node)
+{
+	return journal_has(node, DESIRED_NETWORK, KEPT, WHOLE);
 }
 
 int network_let_go(struct node *node)
@@ -77,9 +82,11 @@ static int write_kept(struct node *node, const char *name, const void *value, si
 
 int network_take_back(struct node *node)
 {
-	int err = each_file(drop_new, node);
+	int err;
 
-	if (!err)
-		err = journal_undo(node, DESIRED_NETWORK, KEPT, write_kept, NULL);
-	return err ? err : network_let_go(node);
+	/* Not all of them are kept: none was touched, and those that are not kept are not new. */
+	if (!network_kept(node))
+		return 0;
+	err = each_file(drop_new, node);
+	return err ? err : journal_undo(node, DESIRED_NETWORK, KEPT, write_kept, NULL);
 }

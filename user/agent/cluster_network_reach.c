@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Is the control machine reached by a new network scheme? A scheme that is good must not be taken
- * back: a link that has just come up may carry nothing for half a minute (spanning tree, twice a
- * forward delay of 15 s), a control machine with all its nodes at once, and little of a processor,
- * takes seconds to answer, and either machine may stand still for a while.
+ * Is the control machine reached by a new network scheme, and does it know this machine there? It
+ * answers no node at another address than the one it was enrolled with. A scheme that is good must
+ * not be taken back: a link that has just come up may carry nothing for half a minute (spanning
+ * tree, twice a forward delay of 15 s), a control machine with all its nodes at once, and little of
+ * a processor, takes seconds to answer, and either machine may stand still for a while.
  */
 #include "cluster.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,7 +20,7 @@
 #define TRIES_LEAST   6
 #define PAUSE_SECONDS 1
 
-bool network_reaches(const struct node *node)
+int network_reaches(const struct node *node)
 {
 	char paths[3][CLUSTER_PATH_MAX], url[160], *body, *why;
 	const int64_t look = (TRY_SECONDS + PAUSE_SECONDS) * 1000;
@@ -30,17 +32,18 @@ bool network_reaches(const struct node *node)
 
 	node_http(node, &http, paths);
 	http.timeout = TRY_SECONDS;
-	snprintf(url, sizeof(url), "%s/v1/ca", node->server);
+	snprintf(url, sizeof(url), "%s/v1/here", node->server);
 	do {
 		status = http_call(&http, url, NULL, &body, &why);
 		free(body);
 		free(why);
-		if (status == 200)
-			return true;
+		/* A control machine that is older knows this machine, and not the question. */
+		if (status == 204 || status == 404)
+			return 0;
 		tries++;
 		sleep(PAUSE_SECONDS);
 	} while (!node->ending &&
 		 (awake_ms(&awake, clock_ms(CLOCK_MONOTONIC), look) - begun < REACH_MS ||
 		  tries < TRIES_LEAST));
-	return false;
+	return status == 403 ? -EACCES : -ENETUNREACH;
 }

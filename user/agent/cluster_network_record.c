@@ -162,6 +162,15 @@ static int undo(struct node *node, const char *key, struct outcome *outcome)
 	return err ? err : write_record(node, key, NULL);
 }
 
+bool network_ip_tried(struct node *node)
+{
+	char *value = journal_get(node, TRY);
+	bool tried = value && *value;
+
+	free(value);
+	return tried;
+}
+
 int network_ip_take_back(struct node *node, struct outcome *outcome)
 {
 	return undo(node, TRY, outcome);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A network scheme on trial, or one that failed and was not taken back as a whole: when it is, by a
+ * journal, files and a clock that are played here.
+ */
+#include <stdarg.h>
+#include <time.h>
+
+static int play_clock(clockid_t clock, struct timespec *ret_now);
+#define clock_gettime play_clock
+#include "../../user/agent/cluster_network.c"
+#include "unit.h"
+
+static struct node node;
+static int64_t seconds = 5000;
+static bool kept, tried;  /* what the journal holds of a trial */
+static const char *state; /* of the item; NULL: it is not known */
+static int files_fail, ip_fails;
+static unsigned files_back, ip_back;
+
+static int play_clock(clockid_t clock, struct timespec *ret_now)
+{
+	*ret_now = (struct timespec){ .tv_sec = seconds };
+	return 0;
+}
+
+bool journal_item(struct node *unused, const char *name, struct journal_item *ret_item)
+{
+	memset(ret_item, 0, sizeof(*ret_item));
+	snprintf(ret_item->state, sizeof(ret_item->state), "%s", state ? state : "");
+	return state;
+}
+
+bool network_kept(struct node *unused)
+{
+	return kept;
+}
+
+bool network_ip_tried(struct node *unused)
+{
+	return tried;
+}
+
+int network_take_back(struct node *unused)
+{
+	files_back++;
+	return files_fail;
+}
+
+int network_let_go(struct node *unused)
+{
+	kept = false;
+	return 0;
+}
+
+int network_ip_take_back(struct node *unused, struct outcome *outcome)
+{
+	ip_back++;
+	tried &= ip_fails != 0;
+	return ip_fails;
+}
+
+int outcome_fail(struct outcome *outcome, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(outcome->why, sizeof(outcome->why), format, args);
+	va_end(args);
+	return err;
+}
+
+char *exec_output(size_t max, const char *word, ...)
+{
+	return NULL; /* networkd does not run */
+}
+
+/* ---- of what comes after the interfaces are found to be there ------------------------------- */
+
+int exec_words(struct outcome *outcome, const char *word, ...)
+{
+	return -EIO;
+}
+
+int network_keep(struct node *unused)
+{
+	kept = true;
+	return 0;
+}
+
+int network_reaches(const struct node *unused)
+{
+	return 0;
+}
+
+int network_ip_apply(struct work *work, const json_t *links)
+{
+	return 0;
+}
+
+int network_ip_hold(struct node *unused, const json_t *links)
+{
+	return 0;
+}
+
+int network_ip_remove(struct node *unused, struct outcome *outcome)
+{
+	return 0;
+}
+
+int config_restore(struct node *unused, const char *item, struct outcome *outcome)
+{
+	return 0;
+}
+
+int config_put(struct node *unused, const char *item, const char *path, const char *content,
+	       unsigned mode, const char *owner, const char *group, struct outcome *outcome)
+{
+	return -EIO;
+}
+
+const json_t *ip_find(const json_t *links, const char *interface)
+{
+	return NULL;
+}
+
+bool ip_is_parent(const json_t *links, const char *interface)
+{
+	return false;
+}
+
+/* ---- cases ------------------------------------------------------------------------------------
+ */
+
+static void test_missing_interface(void)
+{
+	json_t *desired = json_pack("{s:[{s:s}]}", "links", "interface", "unit-none0");
+	struct work *work = calloc(1, sizeof(*work));
+
+	work->node = &node;
+	work->desired = desired;
+	unit_case = "an interface that is not there";
+	CHECK(network_apply(work) == -ENODEV);
+	CHECK(!files_back && !ip_back);
+
+	unit_case = "one that is gone after a boot in the middle of a trial";
+	kept = true;
+	CHECK(network_apply(work) == -ENODEV);
+	CHECK(strstr(work->outcome.why, "unit-none0"));
+	CHECK(files_back == 1 && ip_back == 1 && !kept);
+	free(work);
+	json_decref(desired);
+}
+
+/* A minute later: is it taken back once more? */
+static bool settles(void)
+{
+	unsigned before = files_back + ip_back;
+
+	seconds += 61;
+	network_settle(&node);
+	return files_back + ip_back > before;
+}
+
+static void test_settle(void)
+{
+	unit_case = "a trial that is gone on with";
+	kept = tried = true;
+	state = "installing";
+	CHECK(!settles());
+
+	unit_case = "nothing known of a scheme";
+	state = NULL;
+	CHECK(!settles());
+
+	unit_case = "a file cannot be written";
+	state = "failed";
+	files_fail = -ENOSPC;
+	CHECK(settles());
+	CHECK(kept && !tried);
+
+	unit_case = "still not";
+	CHECK(settles());
+	network_settle(&node);
+	CHECK_THAT(files_back == 3, "%u times", files_back);
+
+	unit_case = "there is room, and ip fails";
+	files_fail = 0;
+	tried = true;
+	ip_fails = -EIO;
+	CHECK(settles());
+	CHECK(kept && tried);
+
+	unit_case = "all is well";
+	ip_fails = 0;
+	CHECK(settles());
+	CHECK(!kept && !tried);
+	CHECK(!settles());
+}
+
+int main(void)
+{
+	test_missing_interface();
+	test_settle();
+	return unit_end();
+}
