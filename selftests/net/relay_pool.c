@@ -149,6 +149,25 @@ static void more_than_size(struct bench *bench)
 	expect(bench, gone);
 }
 
+/* More than are asked for at once wait for a service that gets nothing; another one is served. */
+static void silent_service(struct bench *bench)
+{
+	struct client *clients[300], *other;
+
+	parent_withhold_service(bench->parent, 0);
+	for (int i = 0; i < 300; i++) {
+		clients[i] = client_open(bench->port);
+		client_send(clients[i], "GET /length/1 HTTP/1.1\r\n" HOST "\r\n");
+	}
+	expect(bench, counter(bench, requests, 300));
+	other = client_open(bench->port);
+	client_ask(other, "/echo/hasty", "", &got);
+	expect(bench, got.end == CLIENT_COMPLETE && got.status == 200);
+	for (int i = 0; i < 300; i++)
+		client_close(clients[i]);
+	client_close(other);
+}
+
 #define PORTS 100
 
 /* Local ports of this network namespace; whoever closed first keeps one for a minute, lo or not. */
@@ -219,11 +238,13 @@ static const struct ways_case cases[] = {
 	{ "the same (spliced)", handed_spliced },
 	{ "a request body that the origin does not read", unread_body },
 	{ "more at once than pool_size", more_than_size },
+	{ "a service that gets no connection, beside another", silent_service },
 	{ "more requests with bodies than local ports", few_ports },
 	{ "more clients that leave than local ports", left_alone },
 };
 
 int main(void)
 {
-	return ways_run(cases, sizeof(cases) / sizeof(cases[0]), "", true);
+	return ways_run(cases, sizeof(cases) / sizeof(cases[0]),
+			"limits: {connections_per_client: 400}\n", true);
 }

@@ -75,7 +75,7 @@ void conn_origin_late(struct relay *relay, struct conn *conn)
 		no_origin(relay, conn, no_parent);
 		return;
 	}
-	pool_forget(relay, conn);
+	pool_late(relay, conn, connect_wait(service_of(relay, conn)));
 	conn_refuse(relay, conn, 504, "no connection to the service in time", CONN_END_TIMEOUT);
 }
 

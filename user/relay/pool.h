@@ -46,6 +46,7 @@ struct pool_service {
 	struct conn *first_waiter, *last_waiter;
 	uint32_t idle_count, waiters;
 	uint32_t asked;	     /* CONNECTs without a reply */
+	int64_t heard_ms;    /* when the last reply came, or the first of those was sent */
 	uint32_t next_index; /* which origin is asked for next */
 	uint32_t size, idle_ms, origins;
 };
@@ -92,8 +93,11 @@ void pool_close(struct relay *relay, struct origin *origin);
 /* A connection on which nothing was ever answered: the parent lets its origin rest. */
 void pool_blame(struct relay *relay, const struct origin *origin);
 
-/* conn has waited for longer than a reply may take: its CONNECT counts as lost. */
-void pool_forget(struct relay *relay, const struct conn *conn);
+/*
+ * conn has waited for long enough, and leaves the queue. When its service has heard nothing for
+ * wait_ms, which is longer than a reply may take, its CONNECTs count as lost.
+ */
+void pool_late(struct relay *relay, struct conn *conn, uint32_t wait_ms);
 /* The parent's reply: fd (or -1) becomes the pool's. -EBADMSG when it names no service. */
 int pool_reply(struct relay *relay, const struct msg *msg, int fd);
 /* Asks for what waiters need; called again when the parent's socket has room. */

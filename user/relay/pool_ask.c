@@ -12,8 +12,11 @@
 #include "pool_impl.h"
 #include "relay.h"
 
-/* CONNECTs without a reply, of all services together. */
-#define ASKED_MAX 256
+/*
+ * CONNECTs without a reply: a service may have as many as are left for all, so that one whose hosts
+ * are silent leaves others some. All are fewer than the parent takes of a worker.
+ */
+#define ASKED_MAX 512
 /* A parent that died is started anew within so long, or not soon. */
 #define SUCCESSOR_MS 8000
 
@@ -107,6 +110,8 @@ static int ask(struct relay *relay, uint32_t index)
 		      &request, sizeof(request), NULL, 0);
 	if (rc < 0)
 		return rc;
+	if (!service->asked)
+		service->heard_ms = relay->now_ms;
 	pool->next_id++;
 	pool->asked++;
 	service->asked++;
@@ -123,7 +128,8 @@ void pool_ask(struct relay *relay)
 	for (uint32_t i = 0; i < pool->service_count; i++) {
 		struct pool_service *service = &pool->services[i];
 
-		while (service->asked < service->waiters && pool->asked < ASKED_MAX) {
+		while (service->asked < service->waiters &&
+		       service->asked < ASKED_MAX - pool->asked) {
 			int rc = ask(relay, i);
 
 			if (rc == -EAGAIN) {
@@ -148,14 +154,17 @@ void pool_blame(struct relay *relay, const struct origin *origin)
 		msg_send(relay->parent_fd, PROTO_FAILED, 0, &about, sizeof(about), NULL, 0);
 }
 
-void pool_forget(struct relay *relay, const struct conn *conn)
+void pool_late(struct relay *relay, struct conn *conn, uint32_t wait_ms)
 {
 	struct pool_service *service = pool_service_of(relay, conn);
 
-	if (service->asked) {
-		service->asked--;
-		relay->pool.asked--;
-	}
+	pool_leave(relay, conn);
+	/* Where replies come, none need be lost: more wait than are asked for at once. */
+	if (relay->now_ms - service->heard_ms < wait_ms)
+		return;
+	relay->pool.asked -= service->asked;
+	service->asked = 0;
+	pool_ask(relay);
 }
 
 int pool_reply(struct relay *relay, const struct msg *msg, int fd)
@@ -174,6 +183,7 @@ int pool_reply(struct relay *relay, const struct msg *msg, int fd)
 		return -EBADMSG;
 	}
 	service = &pool->services[index];
+	service->heard_ms = relay->now_ms;
 	if (service->asked) {
 		service->asked--;
 		pool->asked--;

@@ -47,6 +47,7 @@ struct parent {
 	pthread_t thread;
 	int wake[2]; /* ends the thread */
 	volatile bool withheld;
+	volatile int withheld_service; /* -1: none */
 	volatile int error;
 };
 
@@ -229,7 +230,8 @@ static void answer_connect(struct parent *parent, struct worker *worker, const s
 	struct proto_origin reply = { 0 };
 	int fd;
 
-	if (parent->withheld)
+	if (parent->withheld || (parent->withheld_service >= 0 &&
+				 request->service == (uint32_t)parent->withheld_service))
 		return;
 	if (parent->error)
 		fd = -parent->error;
@@ -325,6 +327,7 @@ struct parent *parent_start(const struct parent_setup *setup)
 		fprintf(stderr, "%s", why);
 		exit(1);
 	}
+	parent->withheld_service = -1;
 	parent->count = setup->stream ? 2 : 1;
 	for (unsigned i = 0; i < parent->count; i++) {
 		struct worker *worker = &parent->workers[i];
@@ -373,6 +376,11 @@ struct sl_relay parent_counters(const struct parent *parent)
 void parent_withhold(struct parent *parent, bool on)
 {
 	parent->withheld = on;
+}
+
+void parent_withhold_service(struct parent *parent, int service)
+{
+	parent->withheld_service = service;
 }
 
 void parent_fail(struct parent *parent, int error)

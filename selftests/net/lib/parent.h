@@ -34,6 +34,8 @@ uint16_t parent_port(const struct parent *parent);
 struct sl_relay parent_counters(const struct parent *parent);
 /* While on, CONNECTs get no reply; with error set they fail with it. */
 void parent_withhold(struct parent *parent, bool on);
+/* The same for one service, by its index; -1: none. */
+void parent_withhold_service(struct parent *parent, int service);
 void parent_fail(struct parent *parent, int error);
 /* Sends UNLISTEN (abort) or DRAIN to every worker. */
 void parent_unlisten(struct parent *parent, bool abort);

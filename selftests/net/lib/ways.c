@@ -68,6 +68,7 @@ static struct parent *start(const struct bench *bench, const char *extra)
 		 "- {path: /, service: o, methods: [GET, HEAD, PUT, POST, DELETE]}\n"
 		 "- {path: /get-only, service: o}\n"
 		 "- {path: /stall/hasty, service: hasty}\n"
+		 "- {path: /echo/hasty, service: hasty}\n"
 		 "services:\n"
 		 "- {name: o, origins: [{address: \"tcp:127.0.0.1:%u\"}]}\n"
 		 "- {name: hasty, response_timeout: 1500, idle_timeout: 1500,\n"

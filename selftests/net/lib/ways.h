@@ -39,8 +39,8 @@ struct ways_case {
 int ways_run(const struct ways_case *cases, size_t count, const char *extra, bool fresh);
 
 /*
- * One origin serves all of it: as service "o" with time enough, as "hasty", by paths that begin
- * with /stall/hasty, in a second and a half.
+ * One origin serves all of it: as service "o", the first, with time enough, and as "hasty", by
+ * paths that begin with /stall/hasty or /echo/hasty, in a second and a half.
  */
 
 /* Notes a failure of the case, with what was expected. */
