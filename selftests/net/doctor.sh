@@ -109,7 +109,7 @@ wait_for 15 "nothing to be broken with the origin back" doctor blue
 
 say "packet filter"
 in_ns blue nft -f - <<'NFT'
-table inet theirs {
+table inet filter {
 	chain input {
 		type filter hook input priority 0; policy accept;
 		tcp dport 80 drop
@@ -117,8 +117,8 @@ table inet theirs {
 }
 NFT
 broken probe "no connection"
-expect_has "$(mend_of probe)" "meta mark 0x51a1ce accept" "how to mend it"
-in_ns blue nft delete table inet theirs
+mended probe
+in_ns blue nft delete table inet filter
 wait_for 15 "nothing to be broken without the table" doctor blue
 
 say "somebody else has the address"

@@ -272,7 +272,9 @@ static json_t *build(struct sluiced *sluiced, json_t *record)
 		return control_error("exists", "delete it first, or choose another name", "%s",
 				     why);
 	case -ENODEV:
-		return control_error("not-found", "check the names with \"ip link\"", "%s", why);
+		return control_error("not-found",
+				     "namespaces: ip netns list; interfaces: ip -n NETNS link",
+				     "%s", why);
 	case -ENOENT:
 		return control_error("not-found", "see the message", "%s", why);
 	case -ENOSPC:

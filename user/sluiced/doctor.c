@@ -186,8 +186,9 @@ static void look_at_file(struct doctor *doctor, const char *config)
 	conf_free(conf);
 }
 
-static void look(struct doctor *doctor, const char *config)
+static void look(struct doctor *doctor)
 {
+	const char *config = doctor->config;
 	struct conf *conf = NULL;
 	char *why = NULL;
 	int err = doctor->report ? 0 : conf_load(config, &conf, &why);
@@ -210,13 +211,16 @@ static void look(struct doctor *doctor, const char *config)
 
 int doctor_main(const char *instance, const char *tenant, const char *config)
 {
-	struct doctor doctor = { .instance = instance, .only = tenant };
+	char path[PATH_MAX];
+	struct doctor doctor = { .instance = instance,
+				 .config = realpath(config, path) ? path : config,
+				 .only = tenant };
 	json_t *all;
 	int status = EXIT_FAILURE;
 
 	doctor.report = read_report();
 	doctor.findings = json_array();
-	look(&doctor, config);
+	look(&doctor);
 	all = json_pack("{s:s, s:b, s:O, s:i, s:i, s:i}", "instance", instance, "daemon",
 			doctor.report != NULL, "checks", doctor.findings, "failed",
 			(int)doctor.count[DOCTOR_FAIL], "warnings", (int)doctor.count[DOCTOR_WARN],

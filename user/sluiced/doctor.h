@@ -29,8 +29,9 @@ enum doctor_state {
 
 struct doctor {
 	const char *instance;
-	const char *only; /* a tenant's name, or NULL: all */
-	json_t *report;	  /* NULL: no daemon */
+	const char *config; /* its file, for whatever directory a command is typed in */
+	const char *only;   /* a tenant's name, or NULL: all */
+	json_t *report;	    /* NULL: no daemon */
 	struct gate_load *load;
 	json_t *findings;
 	unsigned count[DOCTOR_STATES];

@@ -42,7 +42,7 @@ static bool look_at_link(struct doctor *doctor, const struct doctor_gate *gate, 
 	if (ret_link->up)
 		return true;
 	doctor_say(doctor, gate->name, "interface", DOCTOR_FAIL, "no packet comes in",
-		   doctor_text("%sip link set %s up", doctor_inside(gate->netns),
+		   doctor_text("%sip link set dev %s up", doctor_inside(gate->netns),
 			       doctor_word(ret_link->name)),
 		   "%s is down", ret_link->name);
 	return false;
@@ -130,8 +130,10 @@ static bool look_at_xdp(struct doctor *doctor, const struct doctor_gate *gate,
 	else if (query.prog_id || query.skb_prog_id || query.drv_prog_id)
 		doctor_say(doctor, gate->name, "xdp", DOCTOR_WARN,
 			   "XDP cannot be raised against a flood; TC polices on, at a higher price",
-			   doctor_text("%sip link set dev %s xdp off   # if nobody needs it",
-				       doctor_inside(gate->netns), doctor_word(port->name)),
+			   /* Without its mode, the driver's is meant where there is one. */
+			   doctor_text("%sip link set dev %s %s off   # if nobody needs it",
+				       doctor_inside(gate->netns), doctor_word(port->name),
+				       query.skb_prog_id ? "xdpgeneric" : "xdp"),
 			   "another program's XDP (id %u) is on %s",
 			   query.prog_id       ? query.prog_id
 			   : query.drv_prog_id ? query.drv_prog_id

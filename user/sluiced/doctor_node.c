@@ -109,7 +109,22 @@ static const char *start_command(const struct doctor *doctor)
 	if (!strcmp(doctor->instance, "default"))
 		return access("/run/systemd/system", F_OK) ? "/etc/init.d/sluiced start"
 							   : "systemctl start sluiced";
-	return doctor_text("sluiced --instance %s --config FILE", doctor_word(doctor->instance));
+	return doctor_text("sluiced --instance %s --config %s", doctor_word(doctor->instance),
+			   doctor_word(doctor->config));
+}
+
+/* Of one that answers, or does not run. */
+static const char *restart_command(const struct doctor *doctor)
+{
+	json_int_t pid = json_integer_value(json_object_get(doctor->report, "pid"));
+
+	if (!strcmp(doctor->instance, "default"))
+		return access("/run/systemd/system", F_OK) ? "/etc/init.d/sluiced restart"
+							   : "systemctl restart sluiced";
+	if (pid <= 0)
+		return start_command(doctor);
+	return doctor_text("kill %lld && tail --pid=%lld -f /dev/null; %s", (long long)pid,
+			   (long long)pid, start_command(doctor));
 }
 
 static void look_at_pins(struct doctor *doctor)
@@ -142,7 +157,7 @@ static void look_at_pins(struct doctor *doctor)
 		doctor_say(doctor, NULL, "pins", DOCTOR_FAIL,
 			   "the running programs go on, but a successor, bpftool and this check "
 			   "do not find them; a restart pins them anew and cuts connections",
-			   "systemctl restart sluiced", "%s", why ? why : strerror(-err));
+			   restart_command(doctor), "%s", why ? why : strerror(-err));
 	free(why);
 }
 

@@ -216,8 +216,9 @@ void doctor_origins(struct doctor *doctor, const struct conf *conf)
 	if (err)
 		doctor_say(doctor, NULL, "management", DOCTOR_FAIL,
 			   "no service can be reached: connections are made from there",
-			   "see sluice gateway create, or correct management.netns and: sluice "
-			   "reload",
+			   doctor_text("sluice --instance %s reload   # once sluice gateway create "
+				       "made it, or management.netns names another",
+				       doctor_word(doctor->instance)),
 			   "management namespace %s: %s", calls->netns, strerror(-err));
 	for (unsigned i = 0; !err && i < calls->count; i++) {
 		report(doctor, calls, &calls->call[i]);

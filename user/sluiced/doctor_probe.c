@@ -19,7 +19,7 @@
 
 struct probing {
 	struct doctor *doctor;
-	const char *tenant;
+	const char *tenant, *netns;
 	const struct sl_iface_key *key;
 	struct probe probe;
 	struct sl_verdicts before;
@@ -78,8 +78,9 @@ static void explain_silence(struct probing *probing, const char *path, int err)
 			"guard and steer took the packets, and the listener or the way back "
 			"failed: a "
 			"packet filter of the namespace may drop by rule what comes in or goes out",
-			"nft insert rule inet filter input meta mark 0x51a1ce accept   # in the "
-			"namespace, in the chain that drops",
+			doctor_text("%snft insert rule inet filter input ip daddr 169.254.169.254 "
+				    "accept   # in the chain that drops; on the way out: saddr",
+				    doctor_inside(probing->netns)),
 			"GET %s: no connection: %s", path, strerror(-err));
 }
 
@@ -153,6 +154,7 @@ void doctor_probe(struct doctor *doctor, const json_t *tenant, const char *netns
 	struct probing probing = {
 		.doctor = doctor,
 		.tenant = json_string_value(json_object_get(tenant, "name")),
+		.netns = netns,
 		.key = key,
 	};
 	json_t *ports = json_object_get(tenant, "ports");
