@@ -3,6 +3,7 @@
  * What is wanted of a tenant, as a value: ports in order, equality, copies, names.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "../../user/sluiced/want.h"
 #include "unit.h"
@@ -97,7 +98,16 @@ static void test_equal(void)
 	CHECK(!want_equal(&want, &copy));
 	CHECK(!want_equal(&copy, &want));
 	want.l3_interface = NULL;
-	CHECK(want_equal(&copy, &want));
+	CHECK(want_equal(&copy, &want) && !want_change(&copy, &want));
+	unit_case = "changed where it stands";
+	copy.fail = CONF_FAIL_DROP;
+	CHECK(!want_equal(&copy, &want) && !want_change(&copy, &want));
+	copy.fail = want.fail;
+	copy.guard = CONF_GUARD_TC;
+	CHECK(!want_equal(&copy, &want) && !want_change(&copy, &want));
+	unit_case = "takes another gate";
+	copy.nports = 0;
+	CHECK(want_change(&copy, &want) && !strcmp(want_change(&copy, &want), "list of ports"));
 	want_free(&copy);
 	unit_case = "freed twice";
 	want_free(&copy);

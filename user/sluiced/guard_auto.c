@@ -178,6 +178,13 @@ void guard_auto_attached(struct guard_auto *guard, struct tenant *tenant)
 	free(why);
 }
 
+void guard_auto_changed(struct guard_auto *guard, struct tenant *tenant)
+{
+	if (tenant->guard.raised_now)
+		lower(guard, tenant);
+	guard_auto_attached(guard, tenant);
+}
+
 int guard_auto_new(struct sluiced *sluiced, struct guard_auto **ret)
 {
 	struct guard_auto *guard = calloc(1, sizeof(*guard));

@@ -16,5 +16,7 @@ void guard_auto_free(struct guard_auto *guard);
 
 /* A gate was attached: forced modes take effect here. */
 void guard_auto_attached(struct guard_auto *guard, struct tenant *tenant);
+/* The mode of one that is attached has changed. */
+void guard_auto_changed(struct guard_auto *guard, struct tenant *tenant);
 
 #endif

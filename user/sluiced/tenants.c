@@ -13,6 +13,7 @@
 #include "../lib/log.h"
 #include "discover.h"
 #include "generation.h"
+#include "guard_auto.h"
 #include "handover.h"
 #include "stats.h"
 #include "supervise.h"
@@ -196,6 +197,32 @@ static void mark_named(struct tenants *tenants, const struct conf *conf)
 	}
 }
 
+/*
+ * Brings a tenant to what is wanted now, without a word to its connections: false when that takes
+ * another gate.
+ */
+static bool adjust(struct tenants *tenants, struct tenant *tenant, const struct tenant_want *want)
+{
+	const char *change = want_change(&tenant->want, want);
+	bool guard = tenant->want.guard != want->guard;
+
+	if (change) {
+		log_info("tenant %s: attached anew, for another %s", tenant->want.name, change);
+		return false;
+	}
+	if (!guard && tenant->want.fail == want->fail)
+		return true;
+	tenant->want.fail = want->fail;
+	tenant->want.guard = want->guard;
+	handover_tenant(tenants->sluiced->handover, tenant);
+	if (!tenant->gate.attached)
+		return true;
+	tenants_resize(tenants, tenant);
+	if (guard)
+		guard_auto_changed(tenants->sluiced->guard, tenant);
+	return true;
+}
+
 static void apply_one(struct tenants *tenants, const struct conf_tenant *wish)
 {
 	struct tenant *tenant = tenants_find(tenants, wish->name);
@@ -203,7 +230,7 @@ static void apply_one(struct tenants *tenants, const struct conf_tenant *wish)
 
 	if (want_from_conf(&want, tenants->sluiced->generation->conf, wish))
 		goto fail;
-	if (tenant && !want_equal(&tenant->want, &want)) {
+	if (tenant && !adjust(tenants, tenant, &want)) {
 		remove_tenant(tenants, tenant);
 		tenant = NULL;
 	}
@@ -334,7 +361,7 @@ struct tenant *tenants_discovered(struct tenants *tenants, const struct tenant_w
 {
 	struct tenant *tenant = tenants_find(tenants, want->name);
 
-	if (tenant && !want_equal(&tenant->want, want)) {
+	if (tenant && !adjust(tenants, tenant, want)) {
 		remove_tenant(tenants, tenant);
 		tenant = NULL;
 	}

@@ -156,13 +156,28 @@ static bool same(const char *a, const char *b)
 	return a == b || (a && b && !strcmp(a, b));
 }
 
+const char *want_change(const struct tenant_want *a, const struct tenant_want *b)
+{
+	if (!same(a->name, b->name))
+		return "name";
+	if (!same(a->netns, b->netns))
+		return "namespace";
+	if (!same(a->interface, b->interface) || !same(a->l3_interface, b->l3_interface))
+		return "interface";
+	if (!same(a->network, b->network))
+		return "network";
+	if (a->bridge != b->bridge)
+		return "bridge";
+	if (a->ipv6 != b->ipv6)
+		return "ipv6";
+	if (a->nports != b->nports || memcmp(a->ports, b->ports, a->nports * sizeof(*a->ports)))
+		return "list of ports";
+	return NULL;
+}
+
 bool want_equal(const struct tenant_want *a, const struct tenant_want *b)
 {
-	return same(a->name, b->name) && same(a->netns, b->netns) &&
-	       same(a->interface, b->interface) && same(a->l3_interface, b->l3_interface) &&
-	       same(a->network, b->network) && a->bridge == b->bridge && a->fail == b->fail &&
-	       a->guard == b->guard && a->ipv6 == b->ipv6 && a->nports == b->nports &&
-	       !memcmp(a->ports, b->ports, a->nports * sizeof(*a->ports));
+	return !want_change(a, b) && a->fail == b->fail && a->guard == b->guard;
 }
 
 void want_free(struct tenant_want *want)

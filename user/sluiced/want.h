@@ -44,6 +44,8 @@ const char *want_network(const char *netns);
 const char *want_space(const char *netns);
 /* Sorts ports into want and leaves doubles out. -E2BIG: too many, -EINVAL: port 0. */
 int want_set_ports(struct tenant_want *want, const uint16_t *ports, unsigned count);
+/* What takes another gate; NULL: nothing does, fail and guard are changed where they are. */
+const char *want_change(const struct tenant_want *a, const struct tenant_want *b);
 bool want_equal(const struct tenant_want *a, const struct tenant_want *b);
 void want_free(struct tenant_want *want);
 /* A name that can stand in a path, a map and a log line. */
