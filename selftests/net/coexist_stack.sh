@@ -56,3 +56,10 @@ for tenant in rpf arp jumbo clsact xdp; do
 	ns_portrait $tenant >"$LAB/$tenant.after"
 	diff -u "$LAB/$tenant.before" "$LAB/$tenant.after" >&2 || fail "namespace of $tenant is not as it was found"
 done
+
+# Where nobody needs it, what doctor prints takes it off.
+attach xdp
+mend=$(sluice doctor xdp --json 2>/dev/null | jq -r '.checks[] | select(.link == "xdp" and .state == "warning") | .fix' || true)
+expect_has "$mend" "$(ns_name xdp)" "how to take another's XDP program off"
+bash -c "$mend" >"$LAB/mend.log" 2>&1 || fail "'$mend' failed: $(cat "$LAB/mend.log")"
+expect_eq "$(ns_ip xdp -d link show dev qr0 | grep -c xdpgeneric || true)" 0 "the other's XDP program, after '$mend'"
