@@ -63,11 +63,11 @@ _sluice_repo() {
 		instructions) words="--tenant --instance --lines --log $options" ;;
 		report) words="--tenant $options" ;;
 		user-data) words="--tenant --instance --url --suite --component $options" ;;
-		instruct-key) words='show create trust' ;;
+		instruct-key) words='show create trust distrust' ;;
 		publish) words="--if-generation --show $options" ;;
 		key) words='show create import retire' ;;
 		'key create') words="--name $options" ;;
-		'key import' | 'instruct-key trust')
+		'key import' | 'instruct-key trust' | 'instruct-key distrust')
 			mapfile -t COMPREPLY < <(
 				compgen -W "$options" -- "$cur"
 				compgen -f -- "$cur"

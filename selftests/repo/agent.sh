@@ -22,8 +22,20 @@ publish
 agent_begin
 
 expect_fails "an instruction before there is a key" instruct install app
+# key NAME: a signer's two halves
+key() {
+	openssl genpkey -algorithm ed25519 -out "$LAB/$1.key" 2>/dev/null
+	chmod 600 "$LAB/$1.key"
+	openssl pkey -in "$LAB/$1.key" -pubout -out "$LAB/$1.pub"
+}
+key early
+"$REPO" instruct-key trust "$LAB/early.pub"
 "$REPO" instruct-key create
+"$REPO" instruct-key show >"$LAB/shown"
+expect_eq "$(tail -n 3 "$LAB/shown") $(grep -c BEGIN "$LAB/shown")" "$(cat "$LAB/early.pub") 2" "who was trusted before there was a key of the repository's"
+"$REPO" instruct-key distrust "$LAB/early.pub"
 "$REPO" instruct-key show >"$LAB/agent.pub"
+expect_eq "$(cat "$LAB/agent.pub")" "$(head -n 3 "$LAB/shown")" "the repository's own key"
 expect_exit 2 "a poll longer than the relay waits" timeout $((10 * PATIENCE)) "$AGENT" "${agent_args[@]}" --wait 61
 expect_has "$(cat "$LAB/expect.out")" "1 to 60" "which may be"
 start agent "$AGENT" "${agent_args[@]}"
@@ -83,9 +95,7 @@ case $(cat "$LAB/once.out") in *operation*) fail "something was done twice: $(ca
 expect_eq "$(wc -l <"$dir/root/var/log/dpkg.log")" "$log_lines" "dpkg's log"
 
 # A key that is not pinned; one that is, held by the operator alone.
-openssl genpkey -algorithm ed25519 -out "$LAB/operator.key" 2>/dev/null
-chmod 600 "$LAB/operator.key"
-openssl pkey -in "$LAB/operator.key" -pubout -out "$LAB/operator.pub"
+key operator
 expect_fails "a signer the repository does not know" instruct --key "$LAB/operator.key" install tool
 "$REPO" instruct-key trust "$LAB/operator.pub"
 instruct --key "$LAB/operator.key" install tool >/dev/null
@@ -157,3 +167,25 @@ for words in 'install -o=x' 'install ../x' 'install' 'upgrade x' 'install x-' 'd
 	# shellcheck disable=SC2086 # words are meant
 	expect_fails "the operation '$words'" "$REPO" instruct --key "$LAB/operator.key" --tenant blue --instance vm-2 -- $words
 done
+
+# A VM that is set up now pins all who may sign: the repository and two operators, and one who is not any more.
+key second
+"$REPO" instruct-key trust "$LAB/second.pub"
+"$REPO" instruct-key trust "$LAB/operator.pub"
+"$REPO" instruct-key show >"$LAB/shown"
+expect_eq "$(cat "$LAB/shown")" "$(head -n 3 "$LAB/agent.pub"; cat "$LAB/operator.pub" "$LAB/second.pub")" "who may sign"
+for signer in '' operator second; do
+	instruct ${signer:+--key "$LAB/$signer.key"} install app >/dev/null
+	"$AGENT" "${agent_args[@]}" --state "$LAB/agent-new" --key "$LAB/shown" --once >"$LAB/once.out" 2>&1 ||
+		fail "signed by ${signer:-the repository}: $(cat "$LAB/once.out")"
+	expect_eq "$(states | head -n 1)" "install app done" "signed by ${signer:-the repository}"
+done
+expect_fails "taking the repository's own key away" "$REPO" instruct-key distrust "$LAB/shown"
+expect_has "$(cat "$LAB/expect.out")" "signs with this key itself" "the reason"
+"$REPO" instruct-key distrust "$LAB/operator.pub"
+expect_fails "taking away who is not there" "$REPO" instruct-key distrust "$LAB/operator.pub"
+expect_fails "who is not trusted any more" instruct --key "$LAB/operator.key" install app
+instruct --key "$LAB/second.key" remove app >/dev/null || fail "who still is"
+# Once trusting an operator took the place of the repository's own key.
+cp "$LAB/second.pub" "$STATE/instruct.pub"
+expect_eq "$("$REPO" instruct-key show)" "$(head -n 3 "$LAB/agent.pub"; cat "$LAB/second.pub")" "a state of before"

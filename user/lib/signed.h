@@ -17,6 +17,14 @@ int signed_key_make(char **ret_private, char **ret_public);
 /* The public half of a private key in PEM. -EINVAL: it is no Ed25519 key. */
 int signed_key_public(const char *private_pem, char **ret_public);
 
+/*
+ * Sets of public keys (signed_keys.c), of up to SIGNED_KEYS_MAX: pem with those of more, or without
+ * those of less, each once. Keys of other kinds are left out. *ret_pem is malloc'd. 0; -EINVAL:
+ * more or less holds no Ed25519 key; -E2BIG; -ENOENT: none of less is in pem; -ENOMEM.
+ */
+int signed_keys_add(const char *pem, const char *more, char **ret_pem);
+int signed_keys_remove(const char *pem, const char *less, char **ret_pem);
+
 /* Signs; *ret_document is malloc'd. 0, -EINVAL (no Ed25519 key), -E2BIG, -ENOMEM. */
 int signed_make(const char *private_pem, const char *payload, size_t len, char **ret_document);
 /*

@@ -3,12 +3,10 @@
  * Instructions: agents poll for their document and report; operators order and watch.
  * An agent is known by the tenant and the instance that the relay signed.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "api.h"
 #include "instruct.h"
@@ -308,10 +306,10 @@ void api_instruct_pending(struct request *request)
 
 void api_instruct_key_show(struct request *request)
 {
-	int fd = openat(request->repod->store->dir, "instruct.pub", O_RDONLY | O_CLOEXEC);
+	char *keys = instruct_key_public(request->repod->store);
 
-	if (fd >= 0) {
-		serve_file(request, fd, NULL, "application/x-pem-file", NULL);
+	if (keys) {
+		reply_text(request, 200, "application/x-pem-file", keys);
 		return;
 	}
 	problem_set(&request->problem, 404, "no-key",
@@ -320,7 +318,7 @@ void api_instruct_key_show(struct request *request)
 	reply_problem(request);
 }
 
-/* {"action": "create"}, or {"action": "trust", "key": PEM} */
+/* {"action": "create"}, or {"action": "trust" or "distrust", "key": PEM} */
 void api_instruct_key(struct request *request)
 {
 	static const struct request_member members[] = { { "action", JSON_STRING },
@@ -334,9 +332,11 @@ void api_instruct_key(struct request *request)
 		instruct_key_create(repod->store, &request->problem);
 	else if (action && !strcmp(action, "trust") && key)
 		instruct_key_trust(repod->store, key, &request->problem);
+	else if (action && !strcmp(action, "distrust") && key)
+		instruct_key_distrust(repod->store, key, &request->problem);
 	else if (!request->problem.status)
 		problem_set(&request->problem, 400, "bad-argument", NULL,
-			    "action: create, or trust and a key");
+			    "action: create, or trust or distrust and a key");
 	if (!request->problem.status)
 		db_audit_alone(repod->db, request->who.name, "instruct-key", action, NULL);
 	if (request->problem.status)

@@ -303,15 +303,25 @@ static int run_key_create(struct cli *cli, int argc, char **argv)
 	return post_key(cli, json_pack("{s:s}", "action", "create"));
 }
 
-static int run_key_trust(struct cli *cli, int argc, char **argv)
+static int post_key_of(struct cli *cli, const char *action, const char *path)
 {
-	char *text = read_text(argv[0], false);
+	char *text = read_text(path, false);
 	int failed = 1;
 
 	if (text)
-		failed = post_key(cli, json_pack("{s:s, s:s}", "action", "trust", "key", text));
+		failed = post_key(cli, json_pack("{s:s, s:s}", "action", action, "key", text));
 	free(text);
 	return failed;
+}
+
+static int run_key_trust(struct cli *cli, int argc, char **argv)
+{
+	return post_key_of(cli, "trust", argv[0]);
+}
+
+static int run_key_distrust(struct cli *cli, int argc, char **argv)
+{
+	return post_key_of(cli, "distrust", argv[0]);
 }
 
 static int run_key_show(struct cli *cli, int argc, char **argv)
@@ -337,11 +347,13 @@ const struct cli_command cli_instruct_commands[] = {
 	{ "instruct", "ACTION [PACKAGE...]", "have a VM install, remove or upgrade", 1,
 	  INSTRUCTION_PACKAGES_MAX + 1, instruct_opts,
 	  sizeof(instruct_opts) / sizeof(instruct_opts[0]), &instruct_options, run_instruct },
-	{ "instruct-key show", NULL, "show the public key that agents pin", 0, 0, NULL, 0, NULL,
+	{ "instruct-key show", NULL, "show the public keys that agents pin", 0, 0, NULL, 0, NULL,
 	  run_key_show },
 	{ "instruct-key create", NULL, "make a key that signs instructions here", 0, 0, NULL, 0,
 	  NULL, run_key_create },
-	{ "instruct-key trust", "FILE", "accept what these public keys sign", 1, 1, NULL, 0, NULL,
-	  run_key_trust },
+	{ "instruct-key trust", "FILE", "accept what these public keys sign, too", 1, 1, NULL, 0,
+	  NULL, run_key_trust },
+	{ "instruct-key distrust", "FILE", "accept it no longer", 1, 1, NULL, 0, NULL,
+	  run_key_distrust },
 	{ .name = NULL },
 };

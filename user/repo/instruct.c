@@ -154,7 +154,7 @@ static int sign_pending(struct store *store, const struct instruct_order *order,
 			const json_t *pending, char **ret_document, struct problem *problem)
 {
 	int64_t generation = json_integer_value(json_object_get(pending, "generation")) + 1;
-	char *key = instruct_key_read(store, "instruct.key"), *payload;
+	char *key = instruct_key_secret(store), *payload;
 	int err;
 
 	if (!key)
@@ -199,7 +199,7 @@ static int accept(struct store *store, const struct instruct_order *order, json_
 		  struct problem *problem)
 {
 	int64_t generation = json_integer_value(json_object_get(pending, "generation")) + 1;
-	char *key = instruct_key_read(store, "instruct.pub"), *payload = NULL;
+	char *key = instruct_key_public(store), *payload = NULL;
 	json_t *json = NULL, *operation;
 	size_t len, i;
 	int err;

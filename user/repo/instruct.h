@@ -21,12 +21,16 @@
 #define INSTRUCT_LIFE_MAX    (366 * 86400)
 #define INSTRUCT_LIFE	     (7 * 86400) /* unless somebody says otherwise */
 
-/* The key that signs when the operator's does not: STATE/instruct.key and instruct.pub. */
+/* The key that signs when the operator's does not: STATE/instruct.key. */
 int instruct_key_create(struct store *store, struct problem *problem);
-/* Public keys (PEM) that documents signed elsewhere are checked against. */
+/* Public keys (PEM) that documents signed elsewhere are checked against, beside our own; and no
+ * more.
+ */
 int instruct_key_trust(struct store *store, const char *public_pem, struct problem *problem);
-/* The text of one of the two files, malloc'd, or NULL. */
-char *instruct_key_read(struct store *store, const char *name);
+int instruct_key_distrust(struct store *store, const char *public_pem, struct problem *problem);
+/* Malloc'd, or NULL: our secret key; all that may sign, our own first. */
+char *instruct_key_secret(struct store *store);
+char *instruct_key_public(struct store *store);
 
 struct instruct_order {
 	const char *tenant, *instance, *who;

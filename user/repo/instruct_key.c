@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The keys that sign instructions: STATE/instruct.key, and STATE/instruct.pub with all that may. */
+/*
+ * The keys that sign instructions: STATE/instruct.key, and STATE/instruct.pub with all that may:
+ * that one's public half first, then whom operators trust.
+ */
 #include "instruct.h"
 
 #include <errno.h>
@@ -11,7 +14,9 @@
 
 #include "../lib/signed.h"
 
-char *instruct_key_read(struct store *store, const char *name)
+#define KEYS_TEXT_MAX 4096 /* of whom somebody wants to trust */
+
+static char *read_key(struct store *store, const char *name)
 {
 	int fd = openat(store->dir, name, O_RDONLY | O_CLOEXEC);
 	char *text = fd < 0 ? NULL : calloc(1, 8192);
@@ -46,24 +51,83 @@ static int write_key(struct store *store, const char *name, const char *text, mo
 /* Of two at once, one would leave its public half and the other its secret one. */
 static pthread_mutex_t keys_lock = PTHREAD_MUTEX_INITIALIZER;
 
+char *instruct_key_secret(struct store *store)
+{
+	return read_key(store, "instruct.key");
+}
+
+/* The public half of our own key, malloc'd; NULL: there is none. */
+static char *own_key(struct store *store)
+{
+	char *secret = instruct_key_secret(store), *own = NULL;
+
+	if (!secret)
+		return NULL;
+	if (signed_key_public(secret, &own))
+		own = NULL;
+	explicit_bzero(secret, strlen(secret));
+	free(secret);
+	return own;
+}
+
+char *instruct_key_public(struct store *store)
+{
+	char *own = own_key(store), *all = read_key(store, "instruct.pub"), *both;
+
+	/* Where trusting an operator took its place, as it once did, it is there all the same. */
+	if (own && all && !signed_keys_add(own, all, &both)) {
+		free(all);
+		all = both;
+	}
+	if (all) {
+		free(own);
+		return all;
+	}
+	return own;
+}
+
+static int write_public(struct store *store, const char *text)
+{
+	return write_key(store, "instruct.pub", text, 0644);
+}
+
+static int too_many(struct problem *problem)
+{
+	return problem_set(problem, 409, "too-many-keys",
+			   "\"sluice-repo instruct-key distrust\" makes room",
+			   "there are %d keys already, as many as an agent takes", SIGNED_KEYS_MAX);
+}
+
 static int create_key(struct store *store, struct problem *problem)
 {
-	char *private_pem, *public_pem;
+	char *private_pem, *public_pem, *trusted = instruct_key_public(store), *all = NULL;
 	int err;
 
-	if (!faccessat(store->dir, "instruct.key", F_OK, 0))
+	if (!faccessat(store->dir, "instruct.key", F_OK, 0)) {
+		free(trusted);
 		return problem_set(problem, 409, "exists",
 				   "agents would refuse what another key signs",
 				   "there is a key already");
+	}
 	err = signed_key_make(&private_pem, &public_pem);
-	if (err)
+	if (err) {
+		free(trusted);
 		return problem_errno(problem, err, "key");
-	err = write_key(store, "instruct.pub", public_pem, 0644);
+	}
+	if (trusted)
+		err = signed_keys_add(public_pem, trusted, &all);
+	/* From then on it is among those that may sign, whatever comes. */
 	if (!err)
 		err = write_key(store, "instruct.key", private_pem, 0600);
+	if (!err)
+		err = write_public(store, all ? all : public_pem);
 	explicit_bzero(private_pem, strlen(private_pem));
 	free(private_pem);
 	free(public_pem);
+	free(trusted);
+	free(all);
+	if (err == -E2BIG)
+		return too_many(problem);
 	return err ? problem_errno(problem, err, "key") : 0;
 }
 
@@ -77,23 +141,71 @@ int instruct_key_create(struct store *store, struct problem *problem)
 	return result;
 }
 
+static int bad_key(struct problem *problem)
+{
+	return problem_set(problem, 422, "bad-key", "openssl pkey -pubout writes what is wanted",
+			   "this is no Ed25519 public key in PEM");
+}
+
 int instruct_key_trust(struct store *store, const char *public_pem, struct problem *problem)
 {
-	static const char probe[] = "{\"payload\":\"AAAA\",\"signature\":\""
-				    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-				    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==\"}";
-	char *payload;
-	size_t len;
+	char *had, *all = NULL;
 	int err;
 
-	/* Nothing is signed by it; but -EINVAL says that it holds no key at all. */
-	if (strlen(public_pem) > 4096 ||
-	    signed_open(public_pem, probe, strlen(probe), &payload, &len) != -EKEYREJECTED)
-		return problem_set(problem, 422, "bad-key",
-				   "openssl pkey -pubout writes what is wanted",
-				   "this is no Ed25519 public key in PEM");
+	if (strlen(public_pem) > KEYS_TEXT_MAX)
+		return bad_key(problem);
 	pthread_mutex_lock(&keys_lock);
-	err = write_key(store, "instruct.pub", public_pem, 0644);
+	had = instruct_key_public(store);
+	err = signed_keys_add(had ? had : "", public_pem, &all);
+	if (!err)
+		err = write_public(store, all);
 	pthread_mutex_unlock(&keys_lock);
+	free(had);
+	free(all);
+	if (err == -EINVAL)
+		return bad_key(problem);
+	if (err == -E2BIG)
+		return too_many(problem);
 	return err ? problem_errno(problem, err, "key") : 0;
+}
+
+static int distrust(struct store *store, const char *public_pem, struct problem *problem)
+{
+	char *had = instruct_key_public(store), *own = own_key(store), *left = NULL;
+	int err;
+
+	err = own ? signed_keys_remove(own, public_pem, &left) : -ENOENT;
+	if (!err) {
+		problem_set(problem, 409, "own-key",
+			    "only keys that were trusted can be taken back",
+			    "the repository signs with this key itself");
+	} else if (err == -ENOENT) {
+		err = signed_keys_remove(had ? had : "", public_pem, &left);
+		if (!err)
+			err = write_public(store, left);
+		if (err == -ENOENT)
+			problem_set(problem, 404, "not-found",
+				    "\"sluice-repo instruct-key show\" shows which are",
+				    "this key is not trusted");
+		else if (err)
+			problem_errno(problem, err, "key");
+	} else {
+		bad_key(problem);
+	}
+	free(had);
+	free(own);
+	free(left);
+	return problem->status ? -1 : 0;
+}
+
+int instruct_key_distrust(struct store *store, const char *public_pem, struct problem *problem)
+{
+	int result;
+
+	if (strlen(public_pem) > KEYS_TEXT_MAX)
+		return bad_key(problem);
+	pthread_mutex_lock(&keys_lock);
+	result = distrust(store, public_pem, problem);
+	pthread_mutex_unlock(&keys_lock);
+	return result;
 }
