@@ -108,3 +108,15 @@ wait_for 5 "those to be closed" none_open
 
 sluice port set other --mac "$(mac_of other-vm eth0)" --instance-id vm-1 --project-id p --address "$VM_IP" >>"$LAB/port.log"
 expect_eq "$(in_ns other-vm "$PYTHON" "$LAB/many.py")" "200x10 503x14" "24 connections of one bound machine, from 6 addresses"
+
+# As many tenants as there may be, with as many ports as one may have: someone accepts at each.
+stop_sluiced
+LIMITS_YAML='tenants: 1'
+LISTEN_YAML='ports: [80, 81, 82, 83, 84, 85, 86, 87]'
+start_sluiced
+attach other
+for port in 80 81 82 83 84 85 86 87; do
+	for host in 169.254.169.254 '[fe80::a9fe:a9fe%25eth0]'; do
+		expect_eq "$(vm_status other --globoff --max-time $((5 * PATIENCE)) "http://$host:$port/1024")" 200 "$host, port $port"
+	done
+done

@@ -19,8 +19,8 @@
 #define HEAD_MARGIN 4096 /* what a rewritten head may be longer than the original */
 /* Two heads and two bodies can be under way in one connection. */
 #define HEADS_PER_CONN 4
-/* Listeners for each tenant: two families and SL_PORTS_MAX ports at most; most have 4. */
-#define LISTENERS_PER_TENANT 8
+/* Both families and every port; what is not used takes no memory. */
+#define LISTENERS_PER_TENANT (2 * SL_PORTS_MAX)
 
 /* Messages are read with recvmsg(2) and written with sendmsg(2). */
 SANDBOX_ALLOW(recvmsg);
