@@ -3,10 +3,11 @@
 # timeout: 240
 #
 # Network and storage schemes, compared with what ip and findmnt say: addresses, MTU, VLAN, routes;
-# a directory, a filesystem on a blank device. A device that holds something is refused and left
-# alone; taking the schemes away deletes nothing. Without networkd the network is, after a scheme that
-# cannot be applied, that cuts the node off, or that is taken away, what it was before; another scheme
-# leaves nothing of the one before. A cluster file with mistakes is refused, each with its line.
+# a directory, a filesystem on a blank device. A device that holds something, or cannot be read, is
+# refused and left alone; taking the schemes away deletes nothing. Without networkd the network is,
+# after a scheme that cannot be applied, that cuts the node off, or that is taken away, what it was
+# before; another scheme leaves nothing of the one before. A cluster file with mistakes is refused,
+# each with its line.
 # shellcheck source-path=SCRIPTDIR source=lib/cluster.sh disable=SC2016
 . "$(dirname "$0")/lib/cluster.sh"
 cluster_lab 2
@@ -90,6 +91,16 @@ expect_exit 3 "a device that holds something" ctl apply --bundle "$LAB/1.sluice"
 expect_has "$(jq -r '.nodes[1].why' "$LAB/expect.out")" "holds ext4, not xfs; nothing was changed" "the reason"
 expect_eq "$(blkid -p -o value -s LABEL "$taken")" precious "it is left alone"
 expect_eq "$(jq -r '.nodes[0].state' "$LAB/expect.out")" "done" "the other node"
+
+# One that cannot be read is not blank, though blkid finds nothing there.
+blank 3
+truncate -s 0 "$LAB/disk3"
+scheme 2 "$device" ext4
+write_cluster 2 'components: [one]
+max_failed: 1'
+expect_exit 3 "a device that cannot be read" ctl apply --file "$LAB/cluster.yaml" --json n2
+expect_has "$(jq -r '.nodes[0].why' "$LAB/expect.out")" "$device cannot be read; nothing was changed" "the reason"
+expect_eq "$(stat -c %s "$LAB/disk3")" 0 "bytes written to it"
 
 address() { on 1 ip -j address show dev "$1" | jq -r '[.[0].addr_info[] | select(.scope == "global") | "\(.local)/\(.prefixlen)"] | sort | join(" ")'; }
 expect_eq "$(address eth1)" "10.10.0.1/24 10.77.0.1/24 fd00:10::1/64 fd00:77::1/64" "addresses of eth1"

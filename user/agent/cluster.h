@@ -276,8 +276,8 @@ char *exec_output(size_t max, const char *word, ...) __attribute__((sentinel));
 void leftover_open(int lock);
 void leftover_begin(pid_t pid, const char *program, unsigned timeout);
 void leftover_done(void);
-/* Until it has ended, in the time that it had; or the agent ends. */
-void leftover_wait(const struct node *node);
+/* Until it has ended, in the time that it had. False: the agent ends before. */
+bool leftover_wait(const struct node *node);
 
 /* ---- cluster_facts.c ------------------------------------------------------------------------ */
 

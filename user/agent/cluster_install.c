@@ -279,7 +279,8 @@ void *install_thread(void *arg)
 
 	/* bundle_untar() changes the working directory: for this thread alone. */
 	unshare(CLONE_FS);
-	leftover_wait(node);
+	if (!leftover_wait(node))
+		return NULL;
 	do {
 		network_settle(node);
 		document = journal_document(node);

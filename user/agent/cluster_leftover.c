@@ -107,34 +107,39 @@ static bool read_note(struct note *ret_note)
 }
 
 /* Also one that cannot be killed, in the middle of I/O, is waited for. */
-static void wait_for(const struct node *node, const struct note *note, int pidfd)
+static bool wait_for(const struct node *node, const struct note *note, int pidfd)
 {
 	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
 	bool told = false;
 
 	log_warn("%s, begun by an agent before this one, is let finish first (process %d)",
 		 note->program, note->pid);
-	while (!node->ending && poll(&ended, 1, LOOK_MS) <= 0) {
+	while (poll(&ended, 1, LOOK_MS) <= 0) {
+		if (node->ending)
+			return false;
 		if (told || clock_ms(CLOCK_MONOTONIC) < note->deadline)
 			continue;
 		log_warn("%s took too long: it is ended", note->program);
 		child_end(note->pid, pidfd);
 		told = true;
 	}
+	return true;
 }
 
-void leftover_wait(const struct node *node)
+bool leftover_wait(const struct node *node)
 {
+	bool ended = true;
 	struct note note;
 	int pidfd;
 
 	if (!read_note(&note))
-		return;
+		return true;
 	pidfd = (int)syscall(SYS_pidfd_open, note.pid, 0);
 	if (pidfd < 0)
-		return;
+		return true;
 	/* After it was opened: from here on the number is not another's. */
 	if (start_of(note.pid) == note.start)
-		wait_for(node, &note, pidfd);
+		ended = wait_for(node, &note, pidfd);
 	close(pidfd);
+	return ended;
 }
