@@ -118,6 +118,17 @@ kill -KILL "$pid"
 wait_for 5 "the daemon to be gone" gone "$pid"
 expect_service 0 start "over a dead one"
 expect_document blue 1024 "after a crash"
+pid=$(pid_there)
+mapfile -t workers < <(children_of "$pid")
+STRAYS+=("${workers[@]}")
+printf 'servces: []\n' | host_write /etc/sluice/sluice.yaml
+kill -KILL "$pid"
+wait_for 5 "the daemon to be gone" gone "$pid"
+expect_service 0 start "over a dead one, with a wrong configuration"
+expect_document blue 1024 "after a crash, with a wrong configuration"
+host grep -q "going on with the configuration in force" /var/log/sluice/sluiced.log || fail "no word of what it goes on with"
+host_yaml
+expect_service 0 reload "a right configuration"
 
 say "stop"
 expect_service 0 stop "in order"
