@@ -231,9 +231,11 @@ FUZZ_LIB := $(patsubst %.c,build/fuzz/obj/%.o,$(sort $(wildcard user/lib/*.c)))
 FUZZ_WITH_conn := $(patsubst %,selftests/fuzz/lib/%.c,fake fake_ring peer) -Wl,--wrap=close,--wrap=fcntl,--wrap=sendmsg \
              $(filter-out %/io.c %/ring.c %/sandbox.c %/worker.c %/parent.c,$(wildcard user/relay/*.c))
 # The parent as a worker meets it, without what would start or reach anything.
-FUZZ_WITH_proto := $(patsubst %,user/sluiced/%.c,worker worker_start patience origins mailbox loop) -Wl,--wrap=syscall,--wrap=connect
+FUZZ_WITH_proto := $(patsubst %,user/sluiced/%.c,worker worker_start patience origins management mailbox loop) -Wl,--wrap=syscall,--wrap=connect
 # A web server under bundle/, libcurl's transfers played by the target.
 FUZZ_WITH_web := $(patsubst %,user/bundle/%.c,http web) -lcurl
+# What an agent in a VM reads; fuzz_agent.c includes agent_run.c itself.
+FUZZ_WITH_agent := user/agent/agent_state.c
 # The agent's swarm, its transfers, disk and clock played by the target.
 FUZZ_WITH_swarm := $(patsubst %,user/agent/%.c,swarm swarm_begin swarm_fetch swarm_source swarm_trust) selftests/fuzz/lib/fake_curl.c \
              -Wl,--wrap=clock_gettime

@@ -75,7 +75,8 @@ static void read_status(struct run *run, char *line)
 	char *text = strtok(NULL, "");
 	double percent = number ? strtod(number, NULL) : 0;
 
-	if (!kind || !what || percent < 0 || percent > 100)
+	/* "nan" is a number, too. */
+	if (!kind || !what || !(percent >= 0 && percent <= 100))
 		return;
 	if (!strcmp(kind, "dlstatus"))
 		set_percent(run, (unsigned)(percent / 2));
