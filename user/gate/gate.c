@@ -249,6 +249,10 @@ static int build(struct gate *gate, struct gate_load *load, const struct gate_sp
 
 	if (err)
 		return err;
+	if (spec->cookie && cookie != spec->cookie) {
+		snprintf(why, GATE_WHY_MAX, "%s is another process than it was", spec->netns);
+		return -ESRCH;
+	}
 	gate->key.netns_cookie = cookie;
 	err = gate_find_links(gate, spec, &l3, why);
 	if (err)

@@ -24,6 +24,7 @@ struct gate_spec {
 	const char *name;  /* the tenant's */
 	uint32_t tenant;   /* its id */
 	const char *netns; /* as netns_open() takes it */
+	uint64_t cookie;   /* the only namespace that netns may mean; 0: any */
 	const char *interface;
 	const char *l3_interface; /* NULL: the bridge of a bridge port, else interface itself */
 	uint16_t ports[SL_PORTS_MAX];
@@ -68,7 +69,7 @@ struct gate {
  * the way, and the result is
  *   -EADDRINUSE  somebody else serves the address (state "conflict")
  *   -EBUSY       TC or the interface is taken by somebody else
- *   -ENODEV      no such interface;  -ENOENT, -EINVAL, -ESRCH  no such namespace
+ *   -ENODEV      no such interface;  -ENOENT, -EINVAL, -ESRCH  no such namespace, or another
  * or another -errno. *gate must be zeroed or detached before.
  */
 int gate_attach(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,

@@ -5,6 +5,7 @@
  */
 #include "netns.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -109,6 +110,12 @@ int netns_open(const char *spec)
 	return open_checked(path);
 }
 
+bool netns_of_process(const char *spec)
+{
+	return !strncmp(spec, "pid:", 4) ||
+	       (!strncmp(spec, "/proc/", 6) && isdigit((unsigned char)spec[6]));
+}
+
 int netns_open_of_socket(int sock)
 {
 	int fd = ioctl(sock, SIOCGSKNS);
@@ -170,6 +177,18 @@ void netns_leave(struct netns_visit *visit)
 	}
 	close(visit->home);
 	visit->home = -1;
+}
+
+int netns_cookie_of(const char *spec, uint64_t *ret_cookie)
+{
+	struct netns_visit visit;
+	int err = netns_visit(&visit, spec);
+
+	if (err)
+		return err;
+	err = netns_cookie(ret_cookie);
+	netns_leave(&visit);
+	return err;
 }
 
 int netns_cookie(uint64_t *ret_cookie)

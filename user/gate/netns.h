@@ -7,6 +7,7 @@
 #ifndef SLUICE_GATE_NETNS_H
 #define SLUICE_GATE_NETNS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -18,6 +19,8 @@
  * (-EINVAL: not a network namespace).
  */
 int netns_open(const char *spec);
+/* Whether spec names it by a process, whose number is another one's some time after its end. */
+bool netns_of_process(const char *spec);
 /* The namespace a socket lives in: the way back into one whose name is gone. */
 int netns_open_of_socket(int sock);
 /* inode number of the namespace spec names now, 0 when there is none. */
@@ -41,7 +44,8 @@ int netns_make(const char *name);
 /* The name goes, and the namespace with its last user. 0 also when there is none. */
 int netns_remove(const char *name);
 
-/* SO_NETNS_COOKIE of the current namespace. */
+/* SO_NETNS_COOKIE of the current namespace, and of the one that spec names now. 0 or -errno. */
 int netns_cookie(uint64_t *ret_cookie);
+int netns_cookie_of(const char *spec, uint64_t *ret_cookie);
 
 #endif

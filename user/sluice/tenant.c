@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include "client.h"
 #include "counters.h"
 #include "render.h"
 #include "tenant.h"
+
+#define NETNS_DIR "/run/netns"
 
 static struct {
 	const char *netns, *interface, *l3_interface, *bridge, *fail, *guard;
@@ -103,6 +106,17 @@ static enum status say_attached(const char *name, const json_t *tenant)
 	return STATUS_FAILED;
 }
 
+static bool is_ambiguous(const char *netns)
+{
+	char path[sizeof(NETNS_DIR) + 16];
+	uint32_t pid;
+
+	if (opt_number(netns, 1, INT32_MAX, &pid))
+		return false;
+	snprintf(path, sizeof(path), NETNS_DIR "/%s", netns);
+	return !access(path, F_OK);
+}
+
 static enum status run_attach(const struct common *common, char **arguments, int count)
 {
 	enum status status;
@@ -112,6 +126,13 @@ static enum status run_attach(const struct common *common, char **arguments, int
 		fprintf(stderr,
 			"sluice tenant attach: --%s is missing; try 'sluice help tenant attach'\n",
 			attach.netns ? "interface" : "netns");
+		return STATUS_USAGE;
+	}
+	if (is_ambiguous(attach.netns)) {
+		fprintf(stderr,
+			"sluice tenant attach: %1$s is the name of a namespace and may be a pid; "
+			"say --netns " NETNS_DIR "/%1$s or /proc/%1$s/ns/net\n",
+			attach.netns);
 		return STATUS_USAGE;
 	}
 	status = client_call(common, "tenant.attach", attach_arguments(arguments[0]), &tenant);

@@ -111,9 +111,10 @@ static void settle(struct sluiced *sluiced, const struct space *space, const str
 		   bool torn, bool *stream)
 {
 	struct tenants *tenants = sluiced->tenants;
-	struct tenant *tenant = NULL, *next;
+	struct tenant *tenant, *next;
 
-	while ((tenant = tenants_next_in(tenants, space->name, tenant))) {
+	for (tenant = tenants_next_in(tenants, space->name, NULL); tenant; tenant = next) {
+		next = tenants_next_in(tenants, space->name, tenant);
 		tenant->kept = false;
 		if (!tenant->discovered)
 			tenants_tend(tenants, tenant);

@@ -44,7 +44,8 @@ struct tenant {
 	bool kept;	 /* discover.c has met its interface in this look */
 	enum tenant_state state;
 	char reason[GATE_WHY_MAX]; /* empty while attached */
-	uint64_t blamed_ms;	   /* when the owner of its address was last looked for */
+	uint64_t cookie; /* of a process's namespace, 0: unknown; its pid may be another's later */
+	uint64_t blamed_ms; /* when the owner of its address was last looked for */
 	struct gate gate;
 	bool unopened; /* its port bindings are not in the guard's map yet */
 	struct tenant_guard guard;
@@ -99,7 +100,10 @@ enum tenants_error tenants_attach(struct tenants *tenants, const struct tenant_w
  * Tenants that came otherwise must be left alone by the caller. NULL: no room for it.
  */
 struct tenant *tenants_discovered(struct tenants *tenants, const struct tenant_want *want);
-/* Looks after one now: lets go of what is gone, attaches what can be. */
+/*
+ * Looks after one now: lets go of what is gone, attaches what can be, and drops who was attached by
+ * command to the namespace of a process that has ended.
+ */
 void tenants_tend(struct tenants *tenants, struct tenant *tenant);
 /* Detaches and forgets; supervise_apply() is the caller's. */
 void tenants_drop(struct tenants *tenants, struct tenant *tenant);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../gate/netns.h"
 #include "../lib/log.h"
 #include "supervise.h"
 
@@ -88,6 +89,8 @@ int tenants_adopt(struct tenants *tenants, struct tenant *tenant)
 	tenants_enter(tenants, tenant);
 	if (!gate->attached)
 		return 0;
+	if (netns_of_process(tenant->want.netns))
+		tenant->cookie = gate->key.netns_cookie;
 	if (workers) {
 		supervise_adopt_listeners(tenants->sluiced->supervise, workers);
 		if (!adopt_gate(tenants, tenant)) {

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../gate/netns.h"
 #include "../lib/log.h"
 #include "../lib/text.h"
 #include "binder.h"
@@ -77,6 +78,7 @@ struct gate_spec tenants_spec(struct tenants *tenants, const struct tenant *tena
 		.name = want->name,
 		.tenant = tenant->id,
 		.netns = want->netns,
+		.cookie = tenant->cookie,
 		.interface = want->interface,
 		.l3_interface = want->l3_interface,
 		.nports = want->nports,
@@ -137,10 +139,13 @@ static void set_state(struct tenants *tenants, struct tenant *tenant, enum tenan
 
 int tenants_try(struct tenants *tenants, struct tenant *tenant)
 {
-	struct gate_spec spec = tenants_spec(tenants, tenant);
+	struct gate_spec spec;
 	char why[GATE_WHY_MAX];
 	int err;
 
+	if (!tenant->cookie && netns_of_process(tenant->want.netns))
+		netns_cookie_of(tenant->want.netns, &tenant->cookie);
+	spec = tenants_spec(tenants, tenant);
 	spec.blame = may_blame(tenant);
 	err = gate_attach(&tenant->gate, tenants->sluiced->load, &spec, why);
 	/* Who it is stays as it was found out. */
@@ -238,8 +243,23 @@ static bool stands(struct tenants *tenants, struct tenant *tenant)
 	}
 }
 
+/* Who has the process's number next is somebody else. The configuration means them, too. */
+static bool has_ended(const struct tenant *tenant)
+{
+	uint64_t cookie;
+	int err;
+
+	if (tenant->from_conf || !netns_of_process(tenant->want.netns))
+		return false;
+	err = netns_cookie_of(tenant->want.netns, &cookie);
+	return err == -ESRCH || err == -ENOENT || (!err && cookie != tenant->cookie);
+}
+
 void tenants_tend(struct tenants *tenants, struct tenant *tenant)
 {
-	if (!tenant->gate.attached || !stands(tenants, tenant))
-		tenants_try(tenants, tenant);
+	if ((tenant->gate.attached && stands(tenants, tenant)) || !tenants_try(tenants, tenant) ||
+	    !has_ended(tenant))
+		return;
+	tenants_drop(tenants, tenant);
+	supervise_apply(tenants->sluiced->supervise);
 }
