@@ -111,6 +111,16 @@ static int give_listeners(struct relay *relay)
 	return 0;
 }
 
+/*
+ * The socket is full, or the kernel is short of what it takes. All workers are one user, of whom no
+ * more descriptors may be on their way than one of them may have open (net/unix/scm.c,
+ * too_many_unix_fds): what others have sent is to be read first.
+ */
+static bool is_for_now(int error)
+{
+	return error == -EAGAIN || error == -ETOOMANYREFS || error == -ENOBUFS || error == -ENOMEM;
+}
+
 void handover_continue(struct relay *relay)
 {
 	struct handover *handover = &relay->handover;
@@ -126,7 +136,7 @@ void handover_continue(struct relay *relay)
 	}
 	if (!rc)
 		rc = msg_send(relay->parent_fd, PROTO_READY, 0, NULL, 0, NULL, 0);
-	if (rc == -EAGAIN)
+	if (is_for_now(rc))
 		return; /* asked again every turn of the loop */
 	handover->telling = false;
 	if (rc < 0) {
