@@ -86,9 +86,12 @@ static json_t *attach_arguments(const char *name)
 }
 
 /* Attached is not yet served: a conflict waits, a failure does not. */
-static enum status say_attached(const char *name, const json_t *tenant)
+static enum status say_attached(const struct common *common, const char *name, const json_t *tenant)
 {
 	const char *state = json_text(tenant, "state");
+	/* Another daemon may have a tenant of that name. */
+	const char *option = common->socket ? " --socket " : common->instance ? " --instance " : "";
+	const char *whose = common->socket ? common->socket : common->instance;
 
 	if (!strcmp(state, "attached")) {
 		printf("%s: attached to %s in %s\n", name, json_text(tenant, "interface"),
@@ -102,7 +105,8 @@ static enum status say_attached(const char *name, const json_t *tenant)
 				"other one leaves\n");
 		return STATUS_OK;
 	}
-	fprintf(stderr, "  correct that and attach again, or: sluice tenant detach %s\n", name);
+	fprintf(stderr, "  correct that and attach again, or: sluice%s%s tenant detach %s\n",
+		option, whose ? whose : "", name);
 	return STATUS_FAILED;
 }
 
@@ -142,7 +146,7 @@ static enum status run_attach(const struct common *common, char **arguments, int
 		render_json(tenant);
 	status = common->json && strcmp(json_text(tenant, "state"), "failed")
 			 ? STATUS_OK
-			 : say_attached(arguments[0], tenant);
+			 : say_attached(common, arguments[0], tenant);
 	json_decref(tenant);
 	return status;
 }
