@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +16,14 @@
 #include "child.h"
 
 #define WHY_MAX 600
+#define LOOK_MS 100 /* how soon spawn_stop() is heard */
+
+static atomic_bool stopped;
+
+void spawn_stop(void)
+{
+	atomic_store(&stopped, true);
+}
 
 /* memfds hold what goes in and comes out: no pipe can fill up and stall the tool. */
 static int make_file(const char *text)
@@ -48,26 +56,33 @@ static char *read_end(int fd, size_t max)
 	return text;
 }
 
-static int wait_for(pid_t pid, unsigned timeout, int *ret_status)
+static int wait_for(const struct spawn_child *child, int *ret_status)
 {
 	struct pollfd ready = { .events = POLLIN };
-	bool late = false;
-	int n;
+	int64_t left = (int64_t)child->timeout * 1000;
+	int n, err = 0;
 
-	ready.fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (ready.fd >= 0) {
-		do
-			n = poll(&ready, 1, (int)timeout * 1000);
-		while (n < 0 && errno == EINTR);
-		late = n == 0;
-		if (late)
-			kill(pid, SIGKILL);
-		close(ready.fd);
+	ready.fd = (int)syscall(SYS_pidfd_open, child->pid, 0);
+	while (ready.fd >= 0) {
+		n = poll(&ready, 1, LOOK_MS);
+		if (n > 0 || (n < 0 && errno != EINTR))
+			break;
+		left -= n ? 0 : LOOK_MS;
+		if (atomic_load(&stopped) && !child->last)
+			err = -ECANCELED;
+		else if (left <= 0)
+			err = -ETIME;
+		if (!err)
+			continue;
+		kill(child->pid, SIGKILL);
+		break;
 	}
-	while (waitpid(pid, ret_status, 0) < 0)
+	if (ready.fd >= 0)
+		close(ready.fd);
+	while (waitpid(child->pid, ret_status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
-	return late ? -ETIME : 0;
+	return err;
 }
 
 static int start(const struct spawn *spawn, int in, int out, int err_fd, pid_t *ret_pid)
@@ -91,10 +106,11 @@ static void say_why(const char *name, int errors, int err, char **ret_why)
 	char *said = err == -EIO && errors >= 0 ? read_end(errors, WHY_MAX) : NULL;
 
 	if (asprintf(ret_why, "%s: %s", name,
-		     said && *said    ? said
-		     : err == -ENOENT ? "is not installed"
-		     : err == -ETIME  ? "took too long and was killed"
-				      : strerror(-err)) < 0)
+		     said && *said	 ? said
+		     : err == -ENOENT	 ? "is not installed"
+		     : err == -ETIME	 ? "took too long and was killed"
+		     : err == -ECANCELED ? "was ended, as the program is ending"
+					 : strerror(-err)) < 0)
 		*ret_why = NULL;
 	free(said);
 }
@@ -105,15 +121,20 @@ static void close_file(int fd)
 		close(fd);
 }
 
-int spawn_begin(const struct spawn *spawn, struct spawn_child *ret_child, char **ret_why)
+static int begin(const struct spawn *spawn, bool last, struct spawn_child *ret_child,
+		 char **ret_why)
 {
-	struct spawn_child child = { .name = spawn->argv[0], .timeout = spawn->timeout };
+	struct spawn_child child = { .name = spawn->argv[0],
+				     .timeout = spawn->timeout,
+				     .last = last };
 	int in = make_file(spawn->input), err = -ENOMEM;
 
 	*ret_why = NULL;
 	child.out = make_file(NULL);
 	child.errors = make_file(NULL);
-	if (in >= 0 && child.out >= 0 && child.errors >= 0)
+	if (atomic_load(&stopped) && !last)
+		err = -ECANCELED;
+	else if (in >= 0 && child.out >= 0 && child.errors >= 0)
 		err = start(spawn, in, spawn->output >= 0 ? spawn->output : child.out, child.errors,
 			    &child.pid);
 	close_file(in);
@@ -127,6 +148,11 @@ int spawn_begin(const struct spawn *spawn, struct spawn_child *ret_child, char *
 	return err;
 }
 
+int spawn_begin(const struct spawn *spawn, struct spawn_child *ret_child, char **ret_why)
+{
+	return begin(spawn, false, ret_child, ret_why);
+}
+
 int spawn_end(struct spawn_child *child, char **ret_text, char **ret_why)
 {
 	int status = 0, err;
@@ -134,7 +160,7 @@ int spawn_end(struct spawn_child *child, char **ret_text, char **ret_why)
 	*ret_why = NULL;
 	if (ret_text)
 		*ret_text = NULL;
-	err = wait_for(child->pid, child->timeout, &status);
+	err = wait_for(child, &status);
 	if (!err && status)
 		err = -EIO;
 	if (!err && ret_text) {
@@ -148,12 +174,22 @@ int spawn_end(struct spawn_child *child, char **ret_text, char **ret_why)
 	return err;
 }
 
-int spawn_run(const struct spawn *spawn, char **ret_text, char **ret_why)
+static int run(const struct spawn *spawn, bool last, char **ret_text, char **ret_why)
 {
 	struct spawn_child child;
-	int err = spawn_begin(spawn, &child, ret_why);
+	int err = begin(spawn, last, &child, ret_why);
 
 	if (ret_text)
 		*ret_text = NULL;
 	return err ? err : spawn_end(&child, ret_text, ret_why);
+}
+
+int spawn_run(const struct spawn *spawn, char **ret_text, char **ret_why)
+{
+	return run(spawn, false, ret_text, ret_why);
+}
+
+int spawn_run_last(const struct spawn *spawn, char **ret_text, char **ret_why)
+{
+	return run(spawn, true, ret_text, ret_why);
 }

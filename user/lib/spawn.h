@@ -3,6 +3,7 @@
 #ifndef SLUICE_SPAWN_H
 #define SLUICE_SPAWN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -19,7 +20,7 @@ struct spawn {
 /*
  * 0 when the tool ran and exited with 0; *ret_text (may be NULL) is its stdout, malloc'd.
  * -EIO when it failed: *ret_why then holds the end of its stderr, malloc'd. -ETIME,
- * -ENOENT (not installed) or another -errno, with *ret_why as well.
+ * -ENOENT (not installed), -ECANCELED (by spawn_stop()) or another -errno, with *ret_why as well.
  */
 int spawn_run(const struct spawn *spawn, char **ret_text, char **ret_why);
 
@@ -29,9 +30,15 @@ struct spawn_child {
 	pid_t pid;
 	unsigned timeout; /* from spawn_end() on */
 	int out, errors;
+	bool last; /* of spawn_run_last() */
 };
 /* 0, and spawn_end() must follow; or -errno and *ret_why. argv[0] must live as long. */
 int spawn_begin(const struct spawn *spawn, struct spawn_child *ret_child, char **ret_why);
 int spawn_end(struct spawn_child *child, char **ret_text, char **ret_why);
+
+/* The program is going to end: tools that are waited for are killed, and no more are begun. */
+void spawn_stop(void);
+/* spawn_run() for what clears up: spawn_stop() is not for it. */
+int spawn_run_last(const struct spawn *spawn, char **ret_text, char **ret_why);
 
 #endif

@@ -267,7 +267,14 @@ static void run_job(void *arg)
 {
 	struct request *request = arg;
 
-	request->route->run(request);
+	/* What has not begun when the time is over is not begun. */
+	if (atomic_load(&request->repod->stopping)) {
+		problem_set(&request->problem, 503, "busy", "try again later",
+			    "the repository is being stopped");
+		reply_problem(request);
+	} else {
+		request->route->run(request);
+	}
 	request_resume(request);
 }
 
@@ -294,7 +301,9 @@ static enum MHD_Result on_end(struct request *request)
 	}
 	if (!jobs_add(jobs, run_job, request))
 		return MHD_YES;
-	problem_set(&request->problem, 503, "busy", "try again later", "too much is going on");
+	problem_set(&request->problem, 503, "busy", "try again later",
+		    atomic_load(&repod->stopping) ? "the repository is being stopped"
+						  : "too much is going on");
 	reply_problem(request);
 	request_resume(request);
 	return MHD_YES;
@@ -361,8 +370,11 @@ int http_start(struct listener *listener)
 
 void http_quiesce(struct listener *listener)
 {
-	if (listener->daemon)
-		listener->socket = MHD_quiesce_daemon(listener->daemon);
+	if (!listener->daemon)
+		return;
+	listener->socket = MHD_quiesce_daemon(listener->daemon);
+	/* Who connects now is refused, and does not wait for an answer. */
+	shutdown(listener->socket, SHUT_RDWR);
 }
 
 unsigned http_connections(const struct listener *listener)
@@ -373,15 +385,19 @@ unsigned http_connections(const struct listener *listener)
 	return info ? info->num_connections : 0;
 }
 
+void http_leave(struct listener *listener)
+{
+	if (listener->socket >= 0 && listener->settings->parsed.family == AF_UNIX)
+		unlink(listener->settings->parsed.path);
+	if (listener->socket >= 0)
+		close(listener->socket);
+	listener->socket = -1;
+}
+
 void http_stop(struct listener *listener)
 {
 	if (listener->daemon)
 		MHD_stop_daemon(listener->daemon);
-	if (listener->socket >= 0)
-		close(listener->socket);
-	if (listener->settings && listener->settings->parsed.family == AF_UNIX &&
-	    listener->socket >= 0)
-		unlink(listener->settings->parsed.path);
 	listener->daemon = NULL;
-	listener->socket = -1;
+	http_leave(listener);
 }

@@ -19,6 +19,8 @@ int http_listen(struct listener *listener, struct repod *repod,
 int http_start(struct listener *listener);
 /* Accepts nothing more; what is being answered goes on. */
 void http_quiesce(struct listener *listener);
+/* Gives its address back, and no more: for who is about to exit while jobs are at work. */
+void http_leave(struct listener *listener);
 /* Ends it; jobs must have ended. */
 void http_stop(struct listener *listener);
 /* Connections open now. */

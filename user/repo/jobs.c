@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define THREADS_MAX 16
 #define QUEUE_MAX   1024
@@ -23,23 +23,31 @@ struct jobs {
 	pthread_t thread[THREADS_MAX];
 };
 
+/* With the lock. */
+static bool take(struct jobs *jobs, struct job *ret_job)
+{
+	if (!jobs->count)
+		return false;
+	*ret_job = jobs->queue[jobs->first];
+	jobs->first = (jobs->first + 1) % QUEUE_MAX;
+	jobs->count--;
+	return true;
+}
+
 static void *work(void *arg)
 {
 	struct jobs *jobs = arg;
 	struct job job;
+	bool taken;
 
 	for (;;) {
 		pthread_mutex_lock(&jobs->lock);
 		while (!jobs->count && !jobs->stopping)
 			pthread_cond_wait(&jobs->wake, &jobs->lock);
-		if (!jobs->count) {
-			pthread_mutex_unlock(&jobs->lock);
-			return NULL;
-		}
-		job = jobs->queue[jobs->first];
-		jobs->first = (jobs->first + 1) % QUEUE_MAX;
-		jobs->count--;
+		taken = take(jobs, &job);
 		pthread_mutex_unlock(&jobs->lock);
+		if (!taken)
+			return NULL;
 		job.run(job.arg);
 	}
 }
@@ -79,21 +87,46 @@ int jobs_add(struct jobs *jobs, void (*run)(void *arg), void *arg)
 	return err;
 }
 
-void jobs_stop(struct jobs *jobs)
+void jobs_close(struct jobs *jobs)
 {
-	pthread_mutex_lock(&jobs->lock);
-	jobs->stopping = true;
-	pthread_cond_broadcast(&jobs->wake);
-	pthread_mutex_unlock(&jobs->lock);
-	while (jobs->threads)
-		pthread_join(jobs->thread[--jobs->threads], NULL);
+	struct job job;
+	bool taken;
+
+	do {
+		pthread_mutex_lock(&jobs->lock);
+		jobs->stopping = true;
+		pthread_cond_broadcast(&jobs->wake);
+		taken = take(jobs, &job);
+		pthread_mutex_unlock(&jobs->lock);
+		if (taken)
+			job.run(job.arg);
+	} while (taken);
+}
+
+bool jobs_stop(struct jobs *jobs, unsigned milliseconds)
+{
+	struct timespec until;
+
+	jobs_close(jobs);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
+	until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	while (jobs->threads) {
+		if (pthread_clockjoin_np(jobs->thread[jobs->threads - 1], NULL, CLOCK_MONOTONIC,
+					 &until))
+			return false;
+		jobs->threads--;
+	}
+	return true;
 }
 
 void jobs_free(struct jobs *jobs)
 {
 	if (!jobs)
 		return;
-	jobs_stop(jobs);
+	while (!jobs_stop(jobs, 1000))
+		continue;
 	pthread_cond_destroy(&jobs->wake);
 	pthread_mutex_destroy(&jobs->lock);
 	free(jobs);

@@ -23,6 +23,7 @@
 
 #include "../lib/log.h"
 #include "../lib/opt.h"
+#include "../lib/spawn.h"
 #include "fsck.h"
 #include "http.h"
 #include "jobs.h"
@@ -34,7 +35,10 @@
 #define JOB_THREADS   4
 #define SLOW_THREADS  4
 #define SWEEP_SECONDS 3600
-#define DRAIN_SECONDS 5
+/* From SIGTERM on, five seconds together at most; a tick is 50 ms. */
+#define DRAIN_TICKS 40	/* what is under way may end, what arrives begin */
+#define END_TICKS   50	/* what is under way may end */
+#define JOIN_MS	    250 /* for each kind of job */
 
 struct options {
 	const char *config, *state;
@@ -138,21 +142,37 @@ static void wait_for_end(struct repod *repod, const sigset_t *signals)
 	}
 }
 
-/* What is being sent may finish, within bounds; a second signal does not wait. */
-static void drain(struct listener *listeners, unsigned count, const sigset_t *signals)
+/* Until all connections have ended, or that time is over; a second signal does not wait. */
+static void drain(const struct listener *listeners, unsigned count, int ticks,
+		  const sigset_t *signals)
 {
 	const struct timespec tick = { .tv_nsec = 50 * 1000 * 1000 };
 	unsigned open;
 
-	for (unsigned i = 0; i < count; i++)
-		http_quiesce(&listeners[i]);
-	for (int i = 0; i < DRAIN_SECONDS * 20; i++) {
+	for (int i = 0; i < ticks; i++) {
 		open = 0;
 		for (unsigned j = 0; j < count; j++)
 			open += http_connections(&listeners[j]);
 		if (!open || sigtimedwait(signals, NULL, &tick) > 0)
 			return;
 	}
+}
+
+/*
+ * What is being sent and done may finish, within bounds; then what has not begun is refused, and
+ * tools are ended. A job that takes longer is broken off, as by a crash: nothing is lost by one.
+ */
+static void end(struct repod *repod, struct listener *listeners, unsigned count,
+		const sigset_t *signals)
+{
+	for (unsigned i = 0; i < count; i++)
+		http_quiesce(&listeners[i]);
+	drain(listeners, count, DRAIN_TICKS, signals);
+	atomic_store(&repod->stopping, true);
+	spawn_stop();
+	jobs_close(repod->jobs);
+	jobs_close(repod->slow_jobs);
+	drain(listeners, count, END_TICKS, signals);
 }
 
 static int serve(struct repod *repod, const sigset_t *signals)
@@ -188,13 +208,17 @@ static int serve(struct repod *repod, const sigset_t *signals)
 	notify("STOPPING=1");
 	log_info("stopping");
 	waiters_release(repod->waiters);
-	drain(listeners, count, signals);
+	end(repod, listeners, count, signals);
 out:
 	atomic_store(&repod->stopping, true);
 	/* Until http_stop() connections that are kept alive may ask: they are refused by these. */
 	waiters_stop(repod->waiters);
-	jobs_stop(repod->jobs);
-	jobs_stop(repod->slow_jobs);
+	if (!jobs_stop(repod->jobs, JOIN_MS) || !jobs_stop(repod->slow_jobs, JOIN_MS)) {
+		log_info("what takes longer is broken off");
+		for (i = 0; i < count; i++)
+			http_leave(&listeners[i]);
+		_exit(err ? EXIT_FAILURE : EXIT_SUCCESS);
+	}
 	for (i = 0; i < count; i++)
 		http_stop(&listeners[i]);
 	return err;

@@ -82,7 +82,7 @@ void sign_end(struct store *store)
 	snprintf(home, sizeof(home), "%s/" HOME, store->path);
 	pthread_mutex_lock(&users_lock);
 	if (!--users)
-		spawn_run(&spawn, NULL, &why);
+		spawn_run_last(&spawn, NULL, &why);
 	pthread_mutex_unlock(&users_lock);
 	free(why);
 }

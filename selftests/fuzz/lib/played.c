@@ -165,8 +165,13 @@ int jobs_add(struct jobs *jobs, void (*run)(void *arg), void *arg)
 	return 0;
 }
 
-void jobs_stop(struct jobs *jobs)
+void jobs_close(struct jobs *jobs)
 {
+}
+
+bool jobs_stop(struct jobs *jobs, unsigned milliseconds)
+{
+	return true;
 }
 
 void jobs_free(struct jobs *jobs)
@@ -271,10 +276,19 @@ int spawn_end(struct spawn_child *child, char **ret_text, char **ret_why)
 	return 0;
 }
 
+void spawn_stop(void)
+{
+}
+
 int spawn_run(const struct spawn *spawn, char **ret_text, char **ret_why)
 {
 	struct spawn_child child;
 
 	return spawn_begin(spawn, &child, ret_why) || spawn_end(&child, ret_text, ret_why) ? -EIO
 											   : 0;
+}
+
+int spawn_run_last(const struct spawn *spawn, char **ret_text, char **ret_why)
+{
+	return spawn_run(spawn, ret_text, ret_why);
 }
