@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What stands against an item on a node, by what the node tells: ports that are taken, by whom, and
- * a tarball's directory and storage in each other's way.
+ * a tarball's directory and storage in each other's way; and a network without the node's address.
  */
 #include <stdint.h>
 
@@ -103,8 +103,44 @@ static void test_places(void)
 	plan_check_places(NULL, NULL, &item, NULL, NULL);
 }
 
+static const struct {
+	const char *name, *address, *has[2];
+	bool warning;
+} address_cases[] = {
+	{ "it is there", "10.9.0.11", { "10.9.0.11/24", "10.9.0.99/24" }, false },
+	{ "it comes second", "10.9.0.11", { "10.9.0.99/24", "10.9.0.11/16" }, false },
+	{ "another network", "10.9.0.11", { "10.10.0.11/24" }, false },
+	{ "another one in the same", "10.9.0.11", { "10.10.0.11/24", "10.9.0.99/24" }, true },
+	{ "written another way", "fd00:9::11", { "fd00:9:0::0011/64" }, false },
+	{ "another one of IPv6", "fd00:9::11", { "fd00:9::99/64" }, true },
+	{ "no scheme", "10.9.0.11", { NULL }, false },
+};
+
+static void test_addresses(void)
+{
+	for (size_t i = 0; i < sizeof(address_cases) / sizeof(address_cases[0]); i++) {
+		char *list[2] = { (char *)(uintptr_t)address_cases[i].has[0],
+				  (char *)(uintptr_t)address_cases[i].has[1] };
+		struct config_link link = { .addresses = list,
+					    .addresses_count = !!list[0] + !!list[1] };
+		const struct config_node config = {
+			.address = (char *)(uintptr_t)address_cases[i].address,
+			.network = &link,
+			.network_count = 1,
+		};
+		json_t *node = json_object();
+
+		unit_case = address_cases[i].name;
+		plan_check_address(node, &config);
+		CHECK(json_array_size(json_object_get(node, "warnings")) ==
+		      address_cases[i].warning);
+		json_decref(node);
+	}
+}
+
 int main(void)
 {
+	test_addresses();
 	test_ports();
 	test_places();
 	return unit_end();

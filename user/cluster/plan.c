@@ -298,6 +298,7 @@ static json_t *plan_node(struct planning *planning, const struct config_node *no
 	if (!json)
 		return NULL;
 	check_lists(planning, node, json);
+	plan_check_address(json, node);
 	add_scheme(json, facts, DESIRED_NETWORK, "links", config_json_links(node));
 	add_scheme(json, facts, DESIRED_STORAGE, "stores", config_json_stores(node));
 	for (size_t i = 0; i < planning->manifest->items_count; i++)

@@ -4,13 +4,15 @@
  * carried out:
  *
  *   {"bundle": {"name", "version", "manifest"}, "changes": N, "problems": ["…"], "mode": "swarm",
- *    "nodes": [{"name", "address", "reachable", "problems": ["…"], "variables": {…},
+ *    "nodes": [{"name", "address", "reachable", "problems": ["…"], "warnings": ["…"],
+ *               "variables": {…},
  *               "items": [{"name", "id", "role", "action", "bytes", "new": ["pkg version"],
  *                          "upgrade": ["pkg old -> new"], "downgrade": […], "links"|"stores"}]}]}
  *
  * action: "install" (it is not there), "change" (it is, with other content or settings), "repair"
  * (its packages are not as they were), "keep" (its health is checked, nothing else), "remove".
- * Items stand in the order of doing. A problem says why it must not be done.
+ * Items stand in the order of doing. A problem says why it must not be done,
+ * a warning, if there is any, what may come of it.
  */
 #ifndef CLUSTER_PLAN_H
 #define CLUSTER_PLAN_H
@@ -51,6 +53,8 @@ size_t plan_problems(const json_t *plan);
 void plan_check_node(json_t *node, const json_t *facts, int64_t facts_at);
 void plan_check_item(json_t *node, json_t *entry, const struct bundle_item *item,
 		     const json_t *facts, bool upgrade);
+/* Does the network scheme leave the node the address at which it is known? */
+void plan_check_address(json_t *node, const struct config_node *config);
 /* A tarball's directory and the storage: neither is in the other's way. facts may be NULL. */
 void plan_check_places(json_t *node, const json_t *entry, const struct bundle_item *item,
 		       const struct config_node *config, const json_t *facts);

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "../lib/desired.h"
 #include "../lib/spawn.h"
+#include "../lib/subnet.h"
 #include "config.h"
 #include "plan.h"
 
@@ -178,6 +180,37 @@ static bool is_kept(const json_t *node, const char *name)
 		if (!strcmp(json_string_value(json_object_get(entry, "name")), name))
 			return !strcmp(json_string_value(json_object_get(entry, "action")), "keep");
 	return false;
+}
+
+/* However they are written, and with whatever prefix. */
+static bool same_address(struct subnet a, const struct subnet *b)
+{
+	a.prefix = a.family == AF_INET ? 32 : 128;
+	return subnet_has(&a, b);
+}
+
+void plan_check_address(json_t *node, const struct config_node *config)
+{
+	const char *instead = NULL;
+	struct subnet own, subnet;
+
+	if (subnet_parse(config->address, &own))
+		return;
+	for (unsigned i = 0; i < config->network_count; i++)
+		for (unsigned k = 0; k < config->network[i].addresses_count; k++) {
+			const char *address = config->network[i].addresses[k];
+
+			if (subnet_parse(address, &subnet) || !subnet_has(&subnet, &own))
+				continue;
+			if (same_address(subnet, &own))
+				return;
+			instead = address;
+		}
+	if (instead)
+		add_line(node, "warnings",
+			 "its network has %s, and not %s: at another address than that the "
+			 "control machine refuses it, and the network is taken back",
+			 instead, config->address);
 }
 
 void plan_check_places(json_t *node, const json_t *entry, const struct bundle_item *item,

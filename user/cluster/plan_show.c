@@ -37,6 +37,7 @@ static void show_node(const json_t *node)
 		show_list(entry, "upgrade", "^");
 		show_list(entry, "downgrade", "v");
 	}
+	show_list(node, "warnings", "?");
 	show_list(node, "problems", "!");
 }
 
