@@ -128,7 +128,10 @@ bool bind_client(struct relay *relay, struct conn *conn)
 	       !binding_table_bound(&bindings->table, conn->tenant_name);
 }
 
-/* False: the parent's socket is full; tried again in the next turn. */
+/*
+ * False: the parent's socket is full, or it is new and hears what there is first; tried again in
+ * the next turn.
+ */
 static bool tell(struct relay *relay)
 {
 	const struct proto_bindings about = {
@@ -136,6 +139,8 @@ static bool tell(struct relay *relay)
 		.size = relay->bindings.table.size,
 	};
 
+	if (relay->handover.telling)
+		return false;
 	return relay->parent_fd < 0 || msg_send(relay->parent_fd, PROTO_BOUND, 0, &about,
 						sizeof(about), NULL, 0) != -EAGAIN;
 }
