@@ -40,6 +40,7 @@ bundle() {
 		          until curl -so /dev/null http://127.0.0.1:7007; do sleep 0.2; done
 		    health:
 		      - run: test -e /var/server.ready
+		        tries: 1
 	YAML
 	make_bundle "$1"
 	cp "$LAB/$1.sluice" "$LAB/stick/next"
