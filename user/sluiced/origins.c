@@ -5,13 +5,11 @@
  */
 #include "origins.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,10 +17,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../gate/netns.h"
 #include "../lib/conf.h"
 #include "../lib/log.h"
 #include "generation.h"
+#include "management.h"
 #include "state.h"
 #include "supervise.h"
 
@@ -51,9 +49,7 @@ struct attempt {
 struct origins {
 	struct sluiced *sluiced;
 	struct attempt *attempts;
-	int netns; /* -1: our own */
-	struct conf_address source;
-	bool has_source;
+	struct management management;
 };
 
 union address {
@@ -89,7 +85,7 @@ int origins_new(struct sluiced *sluiced, struct origins **ret)
 	if (!origins)
 		return -ENOMEM;
 	origins->sluiced = sluiced;
-	origins->netns = -1;
+	management_init(&origins->management, sluiced);
 	*ret = origins;
 	return 0;
 }
@@ -97,55 +93,7 @@ int origins_new(struct sluiced *sluiced, struct origins **ret)
 int origins_manage(struct origins *origins, const struct conf_management *management,
 		   char **ret_why)
 {
-	struct conf_address source = { 0 };
-	int ns = -1;
-
-	*ret_why = NULL;
-	if (management->source) {
-		if (inet_pton(AF_INET, management->source, source.ip) == 1)
-			source.family = AF_INET;
-		else if (inet_pton(AF_INET6, management->source, source.ip) == 1)
-			source.family = AF_INET6;
-		else
-			return -EINVAL;
-	}
-	if (management->netns) {
-		ns = netns_open(management->netns);
-		if (ns < 0) {
-			if (asprintf(
-				    ret_why,
-				    "management.netns: %s: %s; \"ip netns list\" names those there "
-				    "are, \"sluice gateway create\" makes one",
-				    management->netns, strerror(-ns)) < 0)
-				*ret_why = NULL;
-			return ns;
-		}
-	}
-	if (origins->netns >= 0)
-		close(origins->netns);
-	origins->netns = ns;
-	origins->source = source;
-	origins->has_source = management->source != NULL;
-	return 0;
-}
-
-/* A socket belongs to the namespace it is made in, wherever it is used later. */
-static int open_socket(struct origins *origins, int family)
-{
-	struct netns_visit visit;
-	int sock, err;
-
-	if (family == AF_UNIX || origins->netns < 0) {
-		sock = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		return sock < 0 ? -errno : sock;
-	}
-	err = netns_enter(&visit, origins->netns);
-	if (err)
-		return err;
-	sock = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	err = sock < 0 ? -errno : 0;
-	netns_leave(&visit);
-	return err ? err : sock;
+	return management_apply(&origins->management, management, ret_why);
 }
 
 /* 0 connected, -EINPROGRESS, or -errno; *ret_sock is valid for the first two. */
@@ -154,13 +102,14 @@ static int begin_connect(struct origins *origins, const struct conf_address *to,
 {
 	union address address;
 	socklen_t len;
-	int sock = open_socket(origins, to->family);
+	const struct conf_address *source = &origins->management.source;
+	int sock = management_socket(&origins->management, to->family);
 	int on = 1, result;
 
 	if (sock < 0)
 		return sock;
-	if (origins->has_source && origins->source.family == to->family) {
-		len = to_sockaddr(&origins->source, &address);
+	if (to->family != AF_UNIX && source->family == to->family) {
+		len = to_sockaddr(source, &address);
 		/* The port is chosen at connect(): else all origins share one range. */
 		setsockopt(sock, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
 		if (bind(sock, &address.any, len)) {
@@ -510,7 +459,6 @@ void origins_free(struct origins *origins)
 	if (!origins)
 		return;
 	origins_forget(origins, NULL);
-	if (origins->netns >= 0)
-		close(origins->netns);
+	management_free(&origins->management);
 	free(origins);
 }

@@ -14,8 +14,40 @@
 #include "origins.h"
 #include "ports.h"
 #include "sluiced.h"
+#include "state.h"
 #include "supervise.h"
 #include "tenants.h"
+
+/* Whatever looks into the configuration looks into the new one before the old one goes. */
+static void put_in_force(struct sluiced *sluiced, struct generation *new)
+{
+	struct generation *old = sluiced->generation;
+
+	sluiced->generation = new;
+	ports_reload(sluiced->ports);
+	tenants_apply(sluiced->tenants);
+	supervise_apply(sluiced->supervise);
+	discover_apply(sluiced->discover);
+	metrics_apply(sluiced->metrics);
+	generation_unref(old);
+}
+
+int sluiced_renew(struct sluiced *sluiced)
+{
+	const struct generation *old = sluiced->generation;
+	const struct state_generation from = {
+		.conf_fd = old->conf_fd,
+		.uid = old->uid,
+		.gid = old->gid,
+		.nworkers = old->nworkers,
+	};
+	struct generation *new;
+	int err = generation_resume(&from, old->number + 1, &new);
+
+	if (!err)
+		put_in_force(sluiced, new);
+	return err;
+}
 
 int sluiced_reload(struct sluiced *sluiced, char **ret_why)
 {
@@ -29,13 +61,7 @@ int sluiced_reload(struct sluiced *sluiced, char **ret_why)
 		generation_unref(new);
 		goto fail;
 	}
-	sluiced->generation = new;
-	ports_reload(sluiced->ports);
-	tenants_apply(sluiced->tenants);
-	supervise_apply(sluiced->supervise);
-	discover_apply(sluiced->discover);
-	metrics_apply(sluiced->metrics);
-	generation_unref(old);
+	put_in_force(sluiced, new);
 	log_info("configuration reloaded: generation %u", new->number);
 	return 0;
 fail:

@@ -69,5 +69,7 @@ int sluiced_main(const struct sluiced_options *options, char **argv);
  * *ret_why (malloc'd, may be NULL) says why. Returns 0 or -errno.
  */
 int sluiced_reload(struct sluiced *sluiced, char **ret_why);
+/* What was read last is in force anew: new workers, which have no connections yet. 0 or -errno. */
+int sluiced_renew(struct sluiced *sluiced);
 
 #endif
