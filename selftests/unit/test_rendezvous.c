@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -85,46 +87,102 @@ static const struct {
 	{ "ends", end, -ECONNRESET },
 };
 
-/* False: a worker that says all it has to was late, which a machine that is held up makes it. */
-static bool meet(size_t i, bool last)
+static pid_t begin(pid_t name, void (*act)(int sock))
 {
-	struct rendezvous met = { .sock = -1, .conf_fd = -1, .stats_fd = -1 };
-	pid_t name = 4000000 + (pid_t)i, worker;
-	int sock = rendezvous_open(dir, name), err;
-	unsigned budget = BUDGET_MS;
-	uint64_t began;
-	bool late;
+	int sock = rendezvous_open(dir, name), peer;
+	pid_t worker;
 
-	unit_case = cases[i].name;
 	if (!CHECK(sock >= 0))
-		return true;
+		return -1;
 	worker = fork();
 	if (!worker) {
-		int peer;
-
 		alarm(600);
 		fcntl(sock, F_SETFL, 0);
 		peer = accept4(sock, NULL, NULL, SOCK_CLOEXEC);
-		cases[i].worker(peer);
+		act(peer);
 		pause();
 	}
 	close(sock);
-	began = loop_now();
-	err = rendezvous_connect(dir, name, &met);
-	if (!err)
-		err = rendezvous_hear(&met, &budget);
-	late = err == -ETIMEDOUT && cases[i].want != err && !last;
-	CHECK_THAT(err == cases[i].want || late, "said: %s", strerror(-err));
-	if (err == -ETIMEDOUT)
-		CHECK(loop_now() - began >= BUDGET_MS / 2);
-	else if (!err)
-		CHECK(met.conf_fd >= 0 && met.nlisteners == 1);
-	rendezvous_free(&met);
+	return worker;
+}
+
+static void finish(pid_t name, pid_t worker, struct rendezvous *met)
+{
+	rendezvous_free(met);
 	rendezvous_remove(dir, name);
 	if (worker > 0) {
 		kill(worker, SIGKILL);
 		waitpid(worker, NULL, 0);
 	}
+}
+
+/* False: a worker that says all it has to was late, which a machine that is held up makes it. */
+static bool meet(size_t i, bool last)
+{
+	pid_t name = 4000000 + (pid_t)i, worker;
+	struct rendezvous met;
+	uint64_t began;
+	bool late;
+
+	unit_case = cases[i].name;
+	worker = begin(name, cases[i].worker);
+	began = loop_now();
+	rendezvous_connect(dir, name, &met);
+	rendezvous_hear(&met, 1, BUDGET_MS);
+	late = met.err == -ETIMEDOUT && cases[i].want != met.err && !last;
+	CHECK_THAT(met.err == cases[i].want || late, "said: %s", strerror(-met.err));
+	if (met.err == -ETIMEDOUT)
+		CHECK(loop_now() - began >= BUDGET_MS / 2);
+	else if (!met.err)
+		CHECK(met.conf_fd >= 0 && met.nlisteners == 1);
+	finish(name, worker, &met);
+	return !late;
+}
+
+static int turn[2]; /* a pipe: what the other has said was read */
+
+static void say_second(int sock)
+{
+	char byte;
+
+	if (read(turn[0], &byte, 1) == 1)
+		say_all(sock);
+}
+
+static void say_first(int sock)
+{
+	int unread = 1;
+
+	say_all(sock);
+	while (!ioctl(sock, SIOCOUTQ, &unread) && unread)
+		nap(1);
+	if (write(turn[1], "", 1) != 1)
+		_exit(1);
+}
+
+/* One that cannot speak before what another has said is read, as of what is on its way. */
+static bool meet_two(bool last)
+{
+	static void (*const acts[])(int sock) = { say_second, say_first };
+	struct rendezvous met[2];
+	pid_t workers[2];
+	bool late = false;
+
+	unit_case = "one after the other, which is asked first";
+	if (!CHECK(!pipe2(turn, O_CLOEXEC)))
+		return true;
+	for (int i = 0; i < 2; i++) {
+		workers[i] = begin(4100000 + i, acts[i]);
+		rendezvous_connect(dir, 4100000 + i, &met[i]);
+	}
+	rendezvous_hear(met, 2, BUDGET_MS);
+	for (int i = 0; i < 2; i++) {
+		late |= met[i].err == -ETIMEDOUT && !last;
+		CHECK_THAT(!met[i].err || late, "worker %d: %s", i, strerror(-met[i].err));
+		finish(4100000 + i, workers[i], &met[i]);
+	}
+	close(turn[0]);
+	close(turn[1]);
 	return !late;
 }
 
@@ -137,6 +195,8 @@ int main(void)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		for (int tries = 1; !meet(i, tries == 20);)
 			tries++;
+	for (int tries = 1; !meet_two(tries == 20);)
+		tries++;
 	snprintf(path, sizeof(path), "%s/workers", dir);
 	rmdir(path);
 	rmdir(dir);

@@ -23,8 +23,6 @@
 #define STATE_MAX (256u << 20)
 /* For all of them together: their clients get 503 when no parent comes for 8 s. */
 #define ANSWER_MS 6000
-/* That each has after one that hangs: what does not fit a socket comes as it is read. */
-#define ANSWER_LEAST_MS 1000
 
 int handover_read(int fd, struct state **ret, char **ret_why)
 {
@@ -103,16 +101,6 @@ static bool is_memfd(int fd, uint64_t inode, off_t least)
 	       fcntl(fd, F_GET_SEALS) > 0;
 }
 
-static int hear(struct rendezvous *met, unsigned *budget_ms)
-{
-	unsigned budget = *budget_ms > ANSWER_LEAST_MS ? *budget_ms : ANSWER_LEAST_MS;
-	unsigned left = budget;
-	int err = rendezvous_hear(met, &left);
-
-	*budget_ms -= budget - left < *budget_ms ? budget - left : *budget_ms;
-	return err;
-}
-
 static int take_over(struct state *state, struct state_worker *worker, struct rendezvous *met,
 		     const struct wanted *wanted)
 {
@@ -140,44 +128,37 @@ static int take_over(struct state *state, struct state_worker *worker, struct re
 	return -EBADMSG;
 }
 
-struct meeting {
-	bool there;
-	int err;
-	struct rendezvous met;
-};
-
 /* All are asked before the first is heard: one that hangs holds up nobody's answer. */
 static void meet_all(struct state *state, const char *run_dir, const struct wanted *wanted)
 {
-	struct meeting *meetings = calloc(state->nworkers + 1, sizeof(*meetings));
-	unsigned budget_ms = ANSWER_MS;
+	struct rendezvous *met = calloc(state->nworkers + 1, sizeof(*met));
 
-	for (unsigned i = 0; meetings && i < state->nworkers; i++) {
+	for (unsigned i = 0; met && i < state->nworkers; i++) {
 		const struct state_worker *worker = &state->workers[i];
-		struct meeting *meeting = &meetings[i];
 
-		meeting->there = worker->born && rendezvous_born(worker->pid) == worker->born;
-		if (meeting->there)
-			meeting->err = rendezvous_connect(run_dir, worker->pid, &meeting->met);
+		if (worker->born && rendezvous_born(worker->pid) == worker->born)
+			rendezvous_connect(run_dir, worker->pid, &met[i]);
+		else
+			met[i] = (struct rendezvous){
+				.err = -ESRCH, .sock = -1, .conf_fd = -1, .stats_fd = -1
+			};
 	}
-	for (unsigned i = 0; meetings && i < state->nworkers; i++) {
+	if (met)
+		rendezvous_hear(met, state->nworkers, ANSWER_MS);
+	for (unsigned i = 0; met && i < state->nworkers; i++) {
 		struct state_worker *worker = &state->workers[i];
-		struct meeting *meeting = &meetings[i];
+		int err = met[i].err;
 
-		if (!meeting->there)
-			continue;
-		if (!meeting->err)
-			meeting->err = hear(&meeting->met, &budget_ms);
-		if (!meeting->err)
-			meeting->err = take_over(state, worker, &meeting->met, wanted);
-		rendezvous_free(&meeting->met);
-		if (!meeting->err)
+		if (!err)
+			err = take_over(state, worker, &met[i], wanted);
+		rendezvous_free(&met[i]);
+		if (!err || err == -ESRCH)
 			continue;
 		log_warn("worker %d of an earlier sluiced does not answer (%s): ended", worker->pid,
-			 strerror(-meeting->err));
+			 strerror(-err));
 		rendezvous_end(worker->pid);
 	}
-	free(meetings);
+	free(met);
 }
 
 static void forget_fd(int *fd, void *arg)

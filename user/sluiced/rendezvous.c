@@ -22,6 +22,7 @@
 #define BACKLOG	  4
 #define END_MS	  5000
 #define STEP_MS	  100
+#define BATCH	  64 /* messages of one worker in its turn */
 /* As many as any worker can have been given: families, ports, tenants. */
 #define LISTENERS_MAX (2 * SL_PORTS_MAX * 65536)
 
@@ -189,53 +190,83 @@ static int take_message(struct rendezvous *met, struct msg *msg)
 	}
 }
 
-/*
- * What has come is heard, whatever the time: all of this may have stood still together. Charged are
- * waits alone, each with no more than it was to last. So one that never stops talking has no more
- * than its messages, which LISTENERS_MAX bounds, and the waits between them.
- */
-int rendezvous_hear(struct rendezvous *met, unsigned *budget_ms)
+/* What has come from one, but no more than a batch. */
+static int hear_one(struct rendezvous *met)
 {
-	struct pollfd wait = { .fd = met->sock, .events = POLLIN };
 	static struct msg msg; /* 4 KiB; one thread */
-	int done = 0;
 
-	while (!done) {
+	for (int i = 0; i < BATCH; i++) {
 		int got = msg_recv(met->sock, rules, sizeof(rules) / sizeof(rules[0]), &msg);
 
-		if (got == -EAGAIN) {
-			unsigned step = *budget_ms < STEP_MS ? *budget_ms : STEP_MS;
-			uint64_t began = loop_now(), took;
-
-			if (!step)
-				return -ETIMEDOUT;
-			poll(&wait, 1, (int)step);
-			took = loop_now() - began + 1; /* a part of one counts */
-			*budget_ms -= took < step ? (unsigned)took : step;
-			continue;
-		}
 		if (got <= 0)
 			return got < 0 ? got : -ECONNRESET;
-		done = take_message(met, &msg);
+		got = take_message(met, &msg);
 		msg_close_fds(&msg);
+		if (got)
+			return got < 0 ? got : 0;
 	}
-	return done < 0 ? done : 0;
+	return -EAGAIN;
 }
 
-int rendezvous_connect(const char *run_dir, pid_t pid, struct rendezvous *ret)
+/* How many have not told all, and what to wait for. */
+static nfds_t hear_each(struct rendezvous *met, size_t count, struct pollfd *waits)
+{
+	nfds_t left = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (met[i].err == -EAGAIN)
+			met[i].err = hear_one(&met[i]);
+		if (met[i].err == -EAGAIN)
+			waits[left++] = (struct pollfd){ .fd = met[i].sock, .events = POLLIN };
+	}
+	return left;
+}
+
+static void give_up(struct rendezvous *met, size_t count, int why)
+{
+	for (size_t i = 0; i < count; i++)
+		if (met[i].err == -EAGAIN)
+			met[i].err = why;
+}
+
+/*
+ * In turn, a batch each, for one may have to wait until what others have sent is read: descriptors
+ * on their way are counted for the workers' user. What has come is heard, whatever the time: all of
+ * this may have stood still together. Charged are waits alone, each with no more than it was to
+ * last. So one that never stops talking has no more than its messages, which LISTENERS_MAX bounds,
+ * and the waits between them.
+ */
+void rendezvous_hear(struct rendezvous *met, size_t count, unsigned budget_ms)
+{
+	struct pollfd *waits = calloc(count + 1, sizeof(*waits));
+	nfds_t left;
+
+	while (waits && (left = hear_each(met, count, waits))) {
+		unsigned step = budget_ms < STEP_MS ? budget_ms : STEP_MS;
+		uint64_t began = loop_now(), took;
+
+		if (poll(waits, left, (int)step) <= 0 && !step)
+			break;
+		took = loop_now() - began + 1; /* a part of one counts */
+		budget_ms -= took < step ? (unsigned)took : step;
+	}
+	give_up(met, count, waits ? -ETIMEDOUT : -ENOMEM);
+	free(waits);
+}
+
+void rendezvous_connect(const char *run_dir, pid_t pid, struct rendezvous *ret)
 {
 	struct sockaddr_un address;
 	int err = address_of(run_dir, pid, &address);
 
-	*ret = (struct rendezvous){ .sock = -1, .conf_fd = -1, .stats_fd = -1 };
+	*ret = (struct rendezvous){ .err = err, .sock = -1, .conf_fd = -1, .stats_fd = -1 };
 	if (err)
-		return err;
+		return;
 	ret->sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (ret->sock < 0 || connect(ret->sock, (struct sockaddr *)&address, sizeof(address))) {
-		err = -errno;
-		rendezvous_free(ret);
-	}
-	return err;
+	if (ret->sock < 0 || connect(ret->sock, (struct sockaddr *)&address, sizeof(address)))
+		ret->err = -errno;
+	else
+		ret->err = -EAGAIN;
 }
 
 static void close_fd(int fd)

@@ -16,6 +16,7 @@
 
 /* What a worker gave back. Unset descriptors are -1; all are the caller's. */
 struct rendezvous {
+	int err;  /* 0: it has told all; -EAGAIN: not yet; or why it never will */
 	int sock; /* to the worker, non-blocking; it takes us for its parent */
 	int conf_fd, stats_fd;
 	struct proto_hello hello;
@@ -34,11 +35,13 @@ int rendezvous_sweep(const char *run_dir, bool (*keep)(pid_t pid, const void *ar
 /* SIGKILL, and waits until it has ended (bounded). */
 void rendezvous_end(pid_t pid);
 
-/* Becomes the worker's parent, and it begins to tell what it has. 0 or -errno. */
-int rendezvous_connect(const char *run_dir, pid_t pid, struct rendezvous *ret);
-/* Waits until it has told all. What was waited is taken off *budget_ms, but for time in which we
- * stood still. 0 or -errno; met is the caller's to free. */
-int rendezvous_hear(struct rendezvous *met, unsigned *budget_ms);
+/* Becomes the worker's parent, and it begins to tell what it has. ret is the caller's to free. */
+void rendezvous_connect(const char *run_dir, pid_t pid, struct rendezvous *ret);
+/*
+ * Waits until all of these have told all, or failed. Who has not within budget_ms of waiting, time
+ * in which we stood still not counted, fails with -ETIMEDOUT.
+ */
+void rendezvous_hear(struct rendezvous *met, size_t count, unsigned budget_ms);
 void rendezvous_free(struct rendezvous *met);
 
 /* When a process was born, in clock ticks after boot; 0 when there is none. With its number it
