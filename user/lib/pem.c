@@ -12,7 +12,9 @@ char *pem_text(BIO *bio)
 	text = len < 0 ? NULL : malloc((size_t)len + 1);
 	if (!text)
 		return NULL;
-	memcpy(text, data, (size_t)len);
+	/* Nothing may be NULL. */
+	if (len)
+		memcpy(text, data, (size_t)len);
 	text[len] = '\0';
 	return text;
 }
