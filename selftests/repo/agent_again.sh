@@ -41,25 +41,46 @@ descendants() {
 	done
 }
 
+# cut_off: power is lost while dpkg unpacks slow; sets $torn, the operation
+cut_off() {
+	local pid pids
+	rm -f "$LAB/unpacking" "$LAB/go"
+	torn=$(order install slow)
+	start agent "$AGENT" "${agent_args[@]}"
+	wait_for 60 "the script of the package" test -e "$LAB/unpacking"
+	pid=$(pid_of agent)
+	# The agent first, so that it does not report what becomes of the others.
+	kill -STOP "$pid"
+	mapfile -t pids < <(descendants "$pid")
+	kill -KILL "$pid" "${pids[@]}"
+	wait "$pid" 2>/dev/null || true
+	forget agent
+	touch "$LAB/go"
+	expect_ne "$(ls "$dir/root/var/lib/dpkg/updates")" "" "what dpkg was cut off in"
+	expect_eq "$(state_of "$torn") $(installed slow)" "running none" "what was begun"
+}
+
 say "power is lost while dpkg unpacks, and the operator orders something else"
-torn=$(order install slow)
-start agent "$AGENT" "${agent_args[@]}"
-wait_for 60 "the script of the package" test -e "$LAB/unpacking"
-pid=$(pid_of agent)
-# The agent first, so that it does not report what becomes of the others.
-kill -STOP "$pid"
-mapfile -t pids < <(descendants "$pid")
-kill -KILL "$pid" "${pids[@]}"
-wait "$pid" 2>/dev/null || true
-forget agent
-expect_ne "$(ls "$dir/root/var/lib/dpkg/updates")" "" "what dpkg was cut off in"
-expect_eq "$(state_of "$torn")" running "what was begun"
+cut_off
 "$REPO" instruct cancel --force "$torn" >/dev/null
 other=$(order install app)
-touch "$LAB/go"
 once "an order after dpkg was cut off"
 expect_eq "$(state_of "$other") $(installed app)" "done 1.0" "$(cat "$LAB/once.out"): the next order"
 expect_eq "$(installed slow)" 1.0 "what was half unpacked is whole again"
+order remove slow >/dev/null
+once "it is removed"
+
+say "power is lost while dpkg unpacks, and the agent goes on"
+cut_off
+once "after dpkg was cut off"
+expect_eq "$(state_of "$torn") $(installed slow)" "done 1.0" "what was gone on with"
+order remove slow >/dev/null
+once "it is removed"
+cut_off
+"$REPO" instruct cancel --force "$torn" >/dev/null
+other=$(order remove slow)
+once "what is half unpacked is removed"
+expect_eq "$(state_of "$other") $(dpkg-query --admindir="$dir/root/var/lib/dpkg" -W -f '${db:Status-Status}' slow 2>/dev/null)" "done " "$(cat "$LAB/once.out"): removed"
 
 say "nobody takes the report of its end"
 rm -f "$LAB/unpacking" "$LAB/go"

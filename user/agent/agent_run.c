@@ -230,8 +230,8 @@ static void recover(struct run *run, const struct agent_options *options)
 }
 
 /*
- * What was cut off while it was unpacked, apt-get takes for installed. One that is of another
- * repository stays as it is.
+ * What was cut off while it was unpacked, apt-get takes for installed, and dpkg does not remove.
+ * One that is of another repository stays as it is.
  */
 static void unpack_again(struct run *run, const struct agent_options *options)
 {
@@ -273,8 +273,7 @@ static int run_apt(struct run *run, const struct agent_options *options, const j
 	err = execute(run, read_status);
 	if (err && strcmp(action, "remove") != 0)
 		return err;
-	if (strcmp(action, "remove") != 0)
-		unpack_again(run, options);
+	unpack_again(run, options);
 	run->error[0] = '\0';
 	apt_begin(run, options, true);
 	add(run, action);
