@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The VM hangs on a port of a bridge: the programs are attached to the port, the listeners belong
-# to the bridge, found without being told. Another port of the bridge is not served.
+# to the bridge, found without being told. Another port of the bridge reaches the address, which is the
+# bridge's, past the guard, and is no second tenant: who has VMs behind several ports attaches the bridge.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -29,6 +30,32 @@ for engine in $ENGINES; do
 	in_ns port-vm ping -q -c 1 -W $((5 * PATIENCE)) 192.168.0.11 >/dev/null || fail "VMs of the bridge are apart"
 	stop_sluiced
 done
+
+start_sluiced
+attach port --interface vp0
+expect_document other 1024 "a port that nobody attached"
+expect_fails "a second port" sluice tenant attach second --netns "$(ns_name port)" --interface vp1
+expect_has "$(cat "$LAB/expect.out")" "br0 has the address of tenant port already" "why"
+expect_has "$(cat "$LAB/expect.out")" "attach br0 itself" "what to do"
+detach port
+attach port --interface br0
+for vm in port other; do
+	before=$(bpf_verdict port established)
+	expect_document $vm 1024 "the bridge itself"
+	expect_document $vm 1024 "the bridge itself, IPv6" "http://[fe80::a9fe:a9fe%25eth0]/"
+	expect_ge "$(bpf_verdict port established)" $((before + 2)) "packets of $vm's VM that were policed and steered"
+done
+stop_sluiced
+# By a rule: both are found, and one of them says why it is not served.
+DISCOVER_YAML="- {namespaces: \"$(ns_name port)\", interfaces: \"vp*\", tenant: \"{interface}\"}"
+start_sluiced
+found() { [ "$(sluice status --json | jq -r '[.tenants[].state] | sort | join(" ")')" = "attached failed" ]; }
+wait_for 15 "both ports to be found" found
+expect_has "$(sluice status --json | jq -r '.tenants[] | select(.state == "failed") | .reason')" "attach br0 itself" "why"
+sluice doctor --json >"$LAB/doctor.json" || true
+expect_eq "$(jq -r '.checks[].fix | select(. != null) | select(startswith("kill"))' "$LAB/doctor.json")" "" "whom doctor would end"
+stop_sluiced
+DISCOVER_YAML=''
 
 # A name that JSON cannot carry would keep the whole status from being told: refused, with the reason.
 odd=$'br\xff'

@@ -21,8 +21,8 @@ class Theirs(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 http.server.HTTPServer(("169.254.169.254", 80), Theirs).serve_forever()
 PY
-# A process is named by whoever starts it: in no character set, to change a terminal, or cut.
-odd=$'th\xff\e[31m'
+# A process is named by whoever starts it: in no character set, to change a terminal, or as another.
+odd=$'th(pid 1)\xff\e[31m'
 ln -s "$(readlink -f "$PYTHON")" "$LAB/$odd"
 start theirs in_ns $vm "$LAB/$odd" "$LAB/theirs.py"
 theirs() { [ "$(vm_curl $vm --max-time $((5 * PATIENCE)) "$META/whoami")" = theirs ]; }
@@ -32,7 +32,10 @@ start_sluiced
 sluice tenant attach $vm --netns "$(ns_name $vm)" --interface qr0 >>"$LAB/attach.log" 2>&1 || true
 expect_eq "$(tenant $vm .state)" conflict "state beside another owner"
 expect_has "$(tenant $vm .reason)" 169.254.169.254 "the reason"
-expect_has "$(tenant $vm .reason)" "th??[31m" "who holds it"
+expect_has "$(tenant $vm .reason)" "th(pid 1)??[31m (pid $(pid_of theirs)) listens" "who holds it"
+sluice doctor $vm --json >"$LAB/doctor.json" || true
+expect_eq "$(jq -r '.checks[] | select(.link == "listener") | .fix' "$LAB/doctor.json")" \
+	"kill $(pid_of theirs)" "what doctor says to do"
 for i in 1 2 3; do
 	theirs || fail "their server no longer answers ($i)"
 done

@@ -238,6 +238,53 @@ int gate_fit_filter(struct gate *gate, struct gate_load *load, char *why)
 	return err ? err : gate_load_iface_put(load, &gate->key, &iface);
 }
 
+struct tenant_search {
+	uint32_t id;
+	struct sl_tenant tenant;
+};
+
+static int find_tenant(uint32_t id, const struct sl_tenant *tenant, void *arg)
+{
+	struct tenant_search *search = arg;
+
+	if (id == search->id)
+		search->tenant = *tenant;
+	return 0;
+}
+
+/* One address is one tenant's: another port of the same bridge would have to share its listeners.
+ */
+static bool has_neighbour(const struct gate *gate, struct gate_load *load,
+			  const struct gate_spec *spec, char *why)
+{
+	struct gate_listener listener = { .family = 4 };
+	struct tenant_search search = { 0 };
+	struct sl_listener_info info;
+	struct sl_listener_key key;
+	struct sl_iface_key other;
+	struct sl_iface iface;
+
+	for (unsigned i = 0; i < spec->nports && !search.id; i++) {
+		listener.port = spec->ports[i];
+		key = gate_listener_key(gate, &listener);
+		if (!gate_load_listener_get(load, &key, &info))
+			search.id = info.tenant;
+	}
+	if (!search.id || gate_load_tenant_each(load, find_tenant, &search))
+		return false;
+	other.netns_cookie = search.tenant.netns_cookie;
+	other.ifindex = search.tenant.ifindex;
+	/* Entries that a crash left are nobody's. */
+	if (gate_load_iface_get(load, &other, &iface) || iface.tenant != search.id)
+		return false;
+	snprintf(why, GATE_WHY_MAX,
+		 "%s has the address of tenant %.*s already; to serve more than one of its ports, "
+		 "detach that tenant and attach %s itself",
+		 gate->l3_interface, (int)sizeof(search.tenant.name) - 1, search.tenant.name,
+		 gate->l3_interface);
+	return true;
+}
+
 /* In the tenant's namespace. */
 static int build(struct gate *gate, struct gate_load *load, const struct gate_spec *spec, char *why)
 {
@@ -263,6 +310,8 @@ static int build(struct gate *gate, struct gate_load *load, const struct gate_sp
 			 taken.tenant);
 		return -EBUSY;
 	}
+	if (has_neighbour(gate, load, spec, why))
+		return -EBUSY;
 	err = open_listeners(gate, load, spec, why);
 	if (err)
 		goto undo_listeners;

@@ -68,7 +68,7 @@ struct gate {
  * Attaches. On failure everything is undone, *gate stays as it was, why says what is in
  * the way, and the result is
  *   -EADDRINUSE  somebody else serves the address (state "conflict")
- *   -EBUSY       TC or the interface is taken by somebody else
+ *   -EBUSY       TC or the interface is taken by somebody else, or another gate has its address
  *   -ENODEV      no such interface;  -ENOENT, -EINVAL, -ESRCH  no such namespace, or another
  * or another -errno. *gate must be zeroed or detached before.
  */

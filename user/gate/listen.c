@@ -28,9 +28,26 @@ static int set_int(int sock, int level, int name, int value)
 
 int listen_set_hop_limit(int sock, int family, uint32_t hop_limit)
 {
+	int value = hop_limit ? (int)hop_limit : -1;
+
 	if (family == AF_INET6)
-		return set_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, (int)hop_limit);
-	return set_int(sock, IPPROTO_IP, IP_TTL, (int)hop_limit);
+		return set_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, value);
+	return set_int(sock, IPPROTO_IP, IP_TTL, value);
+}
+
+bool listen_default_congestion(char ret[LISTEN_CONGESTION_MAX])
+{
+	FILE *file = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "re");
+	bool found = file && fscanf(file, "%15s", ret) == 1;
+
+	if (file)
+		fclose(file);
+	return found;
+}
+
+void listen_set_congestion(int sock, const char *name)
+{
+	setsockopt(sock, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
 }
 
 int listen_set_mark(int sock, uint32_t mark)
@@ -90,8 +107,7 @@ static int set_options(int sock, const struct listen_spec *spec, bool claim)
 		err = set_int(sock, IPPROTO_TCP, TCP_DEFER_ACCEPT, DEFER_S);
 	/* A kernel that has no such algorithm goes on with its own. */
 	if (!err && spec->congestion)
-		setsockopt(sock, IPPROTO_TCP, TCP_CONGESTION, spec->congestion,
-			   (socklen_t)strlen(spec->congestion));
+		listen_set_congestion(sock, spec->congestion);
 	/* Or hosts behind other interfaces of the namespace could reach the listener. */
 	if (!err && setsockopt(sock, SOL_SOCKET, SO_BINDTODEVICE, spec->device,
 			       (socklen_t)strlen(spec->device) + 1))
@@ -180,42 +196,6 @@ int listen_open(const struct listen_spec *spec, bool claim)
 #define LISTEN_STATE 0x0a
 #define CLOSE_STATE  0x07
 
-/*
- * Reads /proc/net/tcp, tcp6 or udp (addresses are 32-bit words in host order, printed in hex) for
- * a socket in that state on one of the addresses, the wildcard behind the first; NULL: on any.
- * Returns its inode, 0 for none.
- */
-static unsigned long find_socket(const char *table, unsigned int wanted,
-				 const char *const *addresses, uint16_t port, bool *ret_any)
-{
-	unsigned long inode = 0;
-	char line[512];
-	FILE *file = fopen(table, "re");
-
-	if (!file)
-		return 0;
-	while (!inode && fgets(line, sizeof(line), file)) {
-		char local[33];
-		unsigned int local_port, state;
-		unsigned long found;
-
-		if (sscanf(line, " %*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu",
-			   local, &local_port, &state, &found) != 4)
-			continue;
-		if (state != wanted || local_port != port)
-			continue;
-		if (!addresses)
-			inode = found;
-		for (int i = 0; addresses && addresses[i]; i++)
-			if (!strcmp(local, addresses[i])) {
-				inode = found;
-				*ret_any = i > 0;
-			}
-	}
-	fclose(file);
-	return inode;
-}
-
 static bool process_holds(const char *pid, const char *link)
 {
 	char path[300], target[64];
@@ -237,6 +217,52 @@ static bool process_holds(const char *pid, const char *link)
 	}
 	closedir(dir);
 	return found;
+}
+
+/* own is a process's, as below /proc; NULL for none. */
+static bool is_of(const char *own, unsigned long inode)
+{
+	char link[64];
+
+	snprintf(link, sizeof(link), "socket:[%lu]", inode);
+	return own && process_holds(own, link);
+}
+
+/*
+ * Reads /proc/net/tcp, tcp6 or udp (addresses are 32-bit words in host order, printed in hex) for
+ * a socket in that state on one of the addresses, the wildcard behind the first; NULL: on any.
+ * Sockets of process own do not count. Returns its inode, 0 for none.
+ */
+static unsigned long find_socket(const char *table, unsigned int wanted,
+				 const char *const *addresses, uint16_t port, const char *own,
+				 bool *ret_any)
+{
+	unsigned long inode = 0;
+	char line[512];
+	FILE *file = fopen(table, "re");
+
+	if (!file)
+		return 0;
+	while (!inode && fgets(line, sizeof(line), file)) {
+		char local[33];
+		unsigned int local_port, state;
+		unsigned long found;
+
+		if (sscanf(line, " %*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu",
+			   local, &local_port, &state, &found) != 4)
+			continue;
+		if (state != wanted || local_port != port)
+			continue;
+		if (!addresses)
+			inode = found;
+		for (int i = 0; addresses && addresses[i]; i++)
+			if (!strcmp(local, addresses[i]) && !is_of(own, found)) {
+				inode = found;
+				*ret_any = i > 0;
+			}
+	}
+	fclose(file);
+	return inode;
 }
 
 static bool find_process(unsigned long inode, long *ret_pid, char *ret_command, size_t size)
@@ -271,27 +297,47 @@ static bool find_process(unsigned long inode, long *ret_pid, char *ret_command, 
 	return found;
 }
 
-bool listen_holder(int family, uint16_t port, bool process, char *ret_text, size_t size)
+/* Whose listener is in the way? As find_socket(). */
+static unsigned long find_listener(int family, uint16_t port, const char *own, bool *ret_any)
 {
 	static const char *const ip4[] = { "FEA9FEA9", "00000000", NULL };
 	static const char *const ip6[] = { "000080FE0000000000000000FEA9FEA9",
 					   "00000000000000000000000000000000", NULL };
+	unsigned long inode;
+
+	*ret_any = false;
+	if (family == AF_INET6)
+		return find_socket("/proc/thread-self/net/tcp6", LISTEN_STATE, ip6, port, own,
+				   ret_any);
+	inode = find_socket("/proc/thread-self/net/tcp", LISTEN_STATE, ip4, port, own, ret_any);
+	if (!inode) { /* [::] without IPV6_V6ONLY covers IPv4 */
+		inode = find_socket("/proc/thread-self/net/tcp6", LISTEN_STATE, ip6 + 1, port, own,
+				    ret_any);
+		*ret_any = inode != 0;
+	}
+	return inode;
+}
+
+long listen_holder_pid(int family, uint16_t port, long not_pid)
+{
+	char own[32], command[32];
+	unsigned long inode;
+	long pid;
+	bool any;
+
+	snprintf(own, sizeof(own), "%ld", not_pid);
+	inode = find_listener(family, port, own, &any);
+	return inode && find_process(inode, &pid, command, sizeof(command)) ? pid : 0;
+}
+
+bool listen_holder(int family, uint16_t port, bool process, char *ret_text, size_t size)
+{
 	const char *address = family == AF_INET ? "169.254.169.254" : "[fe80::a9fe:a9fe]";
 	char command[32];
-	unsigned long inode;
-	bool any = false;
+	bool any;
+	unsigned long inode = find_listener(family, port, process ? "self" : NULL, &any);
 	long pid;
 
-	if (family == AF_INET) {
-		inode = find_socket("/proc/thread-self/net/tcp", LISTEN_STATE, ip4, port, &any);
-		if (!inode) { /* [::] without IPV6_V6ONLY covers IPv4 */
-			inode = find_socket("/proc/thread-self/net/tcp6", LISTEN_STATE, ip6 + 1,
-					    port, &any);
-			any = inode != 0;
-		}
-	} else {
-		inode = find_socket("/proc/thread-self/net/tcp6", LISTEN_STATE, ip6, port, &any);
-	}
 	if (!inode)
 		return false;
 	if (any)
@@ -311,7 +357,7 @@ bool listen_udp_holder(uint16_t port, char *ret_text, size_t size, long *ret_pid
 {
 	char command[32];
 	unsigned long inode =
-		find_socket("/proc/thread-self/net/udp", CLOSE_STATE, NULL, port, NULL);
+		find_socket("/proc/thread-self/net/udp", CLOSE_STATE, NULL, port, NULL, NULL);
 
 	if (!inode || !find_process(inode, ret_pid, command, sizeof(command)))
 		return false;

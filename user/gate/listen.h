@@ -46,16 +46,26 @@ int listen_own(int sock, uid_t owner);
  */
 bool listen_is_owned(int sock, uid_t owner);
 int listen_renew(const struct listen_spec *spec);
-/* Of connections accepted from now on. 0 or -errno. */
+/* Of connections accepted from now on; 0: the kernel's default. 0 or -errno. */
 int listen_set_hop_limit(int sock, int family, uint32_t hop_limit);
+/* Likewise; a name that the kernel does not know changes nothing. */
+void listen_set_congestion(int sock, const char *name);
+/* What the namespace the caller is in has without that. */
+#define LISTEN_CONGESTION_MAX 16
+bool listen_default_congestion(char ret[LISTEN_CONGESTION_MAX]);
 /* Of what is sent on it, and on connections accepted from now on; 0: none. 0 or -errno. */
 int listen_set_mark(int sock, uint32_t mark);
 /* Whether connections opened from now on keep their SYN, which holds the client's MAC. */
 int listen_save_syn(int sock, bool save);
 
-/* Says who listens on the metadata address's port in this namespace, e.g.
- * "haproxy (pid 812) on 169.254.169.254:80". False when nobody could be named. */
+/*
+ * Says who listens on the metadata address's port in this namespace, e.g.
+ * "haproxy (pid 812) on 169.254.169.254:80". False when nobody could be named. process: look for
+ * the process, which is not this one.
+ */
 bool listen_holder(int family, uint16_t port, bool process, char *ret_text, size_t size);
+/* That process, where it is not not_pid; 0 when it cannot be seen. */
+long listen_holder_pid(int family, uint16_t port, long not_pid);
 /* The same for a UDP port of IPv4, on any address: "NAME (pid N)". */
 bool listen_udp_holder(uint16_t port, char *ret_text, size_t size, long *ret_pid);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../gate/listen.h"
@@ -26,34 +27,6 @@ static const char *text(const json_t *object, const char *key)
 static uint64_t number(const json_t *object, const char *key)
 {
 	return (uint64_t)json_integer_value(json_object_get(object, key));
-}
-
-/* An address that somebody else serves: "… (pid N) …" in the reason names them. */
-static void explain_conflict(struct doctor *doctor, const char *name, const char *reason)
-{
-	const char *at = strstr(reason, "(pid ");
-	long pid = at ? strtol(at + 5, NULL, 10) : 0;
-
-	doctor_say(doctor, name, "listener", DOCTOR_FAIL,
-		   "its packets are left to whoever has the address; sluice serves within 3 s of "
-		   "their leaving",
-		   pid > 0 ? doctor_text("kill %ld", pid) : NULL, "%s", reason);
-}
-
-static void explain_unattached(struct doctor *doctor, const json_t *tenant)
-{
-	const char *state = text(tenant, "state"), *reason = text(tenant, "reason");
-	const char *name = text(tenant, "name");
-
-	if (state && !strcmp(state, "conflict"))
-		explain_conflict(doctor, name, reason ? reason : "the address is taken");
-	else
-		doctor_say(doctor, name, "attach", DOCTOR_FAIL,
-			   "VMs of this tenant reach no service; sluiced tries again every 3 s",
-			   doctor_text("sluice --instance %s tenant detach %s   # or mend what the "
-				       "reason names",
-				       doctor_word(doctor->instance), doctor_word(name)),
-			   "%s", reason && *reason ? reason : "not attached");
 }
 
 static void from_report(const json_t *tenant, char *netns, size_t size, struct doctor_gate *ret)
@@ -76,6 +49,53 @@ static void from_report(const json_t *tenant, char *netns, size_t size, struct d
 	json_array_foreach (json_object_get(tenant, "ports"), i, port)
 		if (ret->nports < SL_PORTS_MAX)
 			ret->ports[ret->nports++] = (uint16_t)json_integer_value(port);
+}
+
+/* Who is in the way now? The reason may be old, and in it stands a name that is anybody's. */
+static long find_squatter(const struct doctor *doctor, const struct doctor_gate *gate)
+{
+	long daemon = (long)number(doctor->report, "pid"), pid = 0;
+	struct netns_visit visit;
+
+	if (netns_visit(&visit, gate->netns))
+		return 0;
+	for (unsigned i = 0; i < gate->nports && !pid; i++) {
+		pid = listen_holder_pid(AF_INET, gate->ports[i], daemon);
+		if (!pid && gate->ipv6)
+			pid = listen_holder_pid(AF_INET6, gate->ports[i], daemon);
+	}
+	netns_leave(&visit);
+	return pid;
+}
+
+static void explain_conflict(struct doctor *doctor, const json_t *tenant, const char *reason)
+{
+	struct doctor_gate gate;
+	char netns[4096];
+	long pid;
+
+	from_report(tenant, netns, sizeof(netns), &gate);
+	pid = find_squatter(doctor, &gate);
+	doctor_say(doctor, gate.name, "listener", DOCTOR_FAIL,
+		   "its packets are left to whoever has the address; sluice serves within 3 s of "
+		   "their leaving",
+		   pid > 0 ? doctor_text("kill %ld", pid) : NULL, "%s", reason);
+}
+
+static void explain_unattached(struct doctor *doctor, const json_t *tenant)
+{
+	const char *state = text(tenant, "state"), *reason = text(tenant, "reason");
+	const char *name = text(tenant, "name");
+
+	if (state && !strcmp(state, "conflict"))
+		explain_conflict(doctor, tenant, reason ? reason : "the address is taken");
+	else
+		doctor_say(doctor, name, "attach", DOCTOR_FAIL,
+			   "VMs of this tenant reach no service; sluiced tries again every 3 s",
+			   doctor_text("sluice --instance %s tenant detach %s   # or mend what the "
+				       "reason names",
+				       doctor_word(doctor->instance), doctor_word(name)),
+			   "%s", reason && *reason ? reason : "not attached");
 }
 
 /* Enters and has a look; the namespace stays open for the probe in *ret_ns. */
