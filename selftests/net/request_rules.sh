@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# timeout: 60
+# timeout: 120
 #
 # What a request must be: methods per route (405 with Allow), a required header (403), a Host of
 # ours (400), no TRACE, no CONNECT, no way to a tunnel; paths are normalised before they are
-# matched. And responses reach no farther than listen.hop_limit says.
+# matched. And responses reach no farther than listen.hop_limit says, also what a reload says.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -85,10 +85,10 @@ check() {
 	expect_eq "$(vm_status "$vm" -H 'Connection: Upgrade' -H 'Upgrade: tunnel' "$META/odd/switch")" 502 "101 ($vm)"
 }
 
-start_sluiced
-for bridge in $BRIDGES; do attach "$bridge" --bridge "$bridge"; done
-for bridge in $BRIDGES; do
-	check "$bridge"
+# hops TENANT HOPS: of SYNs and data over both families
+hops() {
+	local bridge=$1 family
+	rm -f "$LAB/hops-$bridge.log"
 	start "hops-$bridge" in_ns "$bridge-vm" "$PYTHON" "$LAB/hops.py"
 	wait_for 5 "the capture" grep -q ready "$LAB/hops-$bridge.log"
 	expect_document "$bridge" 300000
@@ -98,6 +98,28 @@ for bridge in $BRIDGES; do
 		wait_for 5 "a SYN over IPv$family" seen "^$family syn"
 		wait_for 5 "data over IPv$family" seen "^$family data"
 	done
-	expect_eq "$(grep -E '(syn|data)' "$LAB/hops-$bridge.log" | cut -d ' ' -f 3 | sort -u)" 3 "hop limit of responses ($bridge)"
+	expect_eq "$(grep -E '(syn|data)' "$LAB/hops-$bridge.log" | cut -d ' ' -f 3 | sort -u)" "$2" "hop limit of responses ($bridge)"
 	stop "hops-$bridge"
+}
+
+start_sluiced
+for bridge in $BRIDGES; do attach "$bridge" --bridge "$bridge"; done
+for bridge in $BRIDGES; do
+	check "$bridge"
+	hops "$bridge" 3
+done
+
+# What listeners that stand pass on follows a reload, also back to the kernel's own.
+LISTEN_YAML=${LISTEN_YAML#*$'\n'}
+RELAY_YAML='congestion: reno'
+sluice_yaml | sed '/^ *$/d' >"$LAB/sluiced.yaml"
+sluice reload >"$LAB/reload.log" || fail "reload"
+renewed() { sluice status --json | jq -e '.workers | all(.generation == 2 and .state == "serving")'; }
+wait_for 20 "the new workers" renewed
+controlled() { in_ns "$bridge" ss -Htin state established sport = :80 | grep -qw reno; }
+for bridge in $BRIDGES; do
+	hops "$bridge" "$(in_ns "$bridge" cat /proc/sys/net/ipv4/ip_default_ttl)"
+	start "holder-$bridge" in_ns "$bridge-vm" "$PYTHON" "$TOOLS/rawhttp.py" hold 30000 1
+	wait_for 5 "a connection under reno ($bridge)" controlled
+	stop "holder-$bridge"
 done

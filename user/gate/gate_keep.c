@@ -173,9 +173,30 @@ static int fill_listeners(struct gate *gate, struct gate_load *load, const struc
 	return err;
 }
 
-/* Applies what may change while attached: fail policy, budgets, hop limit. */
+/* In the tenant's namespace, whose defaults count. */
+static int set_options(const struct gate *gate, const struct gate_spec *spec)
+{
+	char standard[LISTEN_CONGESTION_MAX];
+	const char *congestion = spec->congestion;
+	int err = 0;
+
+	if (!congestion && listen_default_congestion(standard))
+		congestion = standard;
+	for (unsigned i = 0; !err && i < gate->nlisteners; i++) {
+		const struct gate_listener *listener = &gate->listeners[i];
+
+		if (congestion)
+			listen_set_congestion(listener->fd, congestion);
+		err = listen_set_hop_limit(listener->fd, listener->family == 6 ? AF_INET6 : AF_INET,
+					   spec->hop_limit);
+	}
+	return err;
+}
+
+/* Applies what may change while attached: fail policy, budgets, hop limit, congestion control. */
 static int update(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
 {
+	struct netns_visit visit;
 	struct sl_iface iface;
 	int err = gate_load_iface_get(load, &gate->key, &iface);
 
@@ -183,14 +204,14 @@ static int update(struct gate *gate, struct gate_load *load, const struct gate_s
 		return err;
 	gate_set_policy(&iface, spec);
 	iface.nworkers = (uint8_t)spec->nworkers;
-	for (unsigned i = 0; i < gate->nlisteners && spec->hop_limit; i++) {
-		err = listen_set_hop_limit(gate->listeners[i].fd,
-					   gate->listeners[i].family == 6 ? AF_INET6 : AF_INET,
-					   spec->hop_limit);
-		if (err)
-			return err;
-	}
-	return gate_load_iface_put(load, &gate->key, &iface);
+	err = gate_load_iface_put(load, &gate->key, &iface);
+	if (!err)
+		err = gate_enter(gate, &visit);
+	if (err)
+		return err;
+	err = set_options(gate, spec);
+	netns_leave(&visit);
+	return err;
 }
 
 int gate_adopt(struct gate *gate, struct gate_load *load, const struct gate_spec *spec)
