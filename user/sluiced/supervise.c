@@ -5,7 +5,7 @@
  * slot serves before the old one drains. One that falls silent gets no new connections while
  * another is well.
  */
-#include "supervise.h"
+#include "supervise_priv.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -20,14 +20,12 @@
 #include "binder.h"
 #include "generation.h"
 #include "handover.h"
-#include "heap.h"
 #include "origins.h"
 #include "patience.h"
 #include "stats.h"
 #include "tenants.h"
 #include "worker_start.h"
 
-#define ROLES	 3
 #define CHECK_MS 1000
 /* A worker that lived shorter than this died quickly; the second time in a row it waits. */
 #define QUICK_MS    1000
@@ -40,62 +38,12 @@
  */
 #define RETIRE_MS 2000
 
-struct slot {
-	struct supervise *supervise;
-	enum proto_role role;
-	unsigned index;
-	struct worker *worker;
-	struct worker *replaced; /* of the generation before; drained when worker is READY */
-	unsigned restarts, quick;
-	bool spared; /* gets no new connections until worker is heard of again */
-	struct loop_timer retry, retire;
-};
-
-struct supervise {
-	struct sluiced *sluiced;
-	struct slot slots[ROLES][SL_WORKERS_MAX];
-	struct worker *workers;
-	struct loop_timer check;
-	unsigned listeners; /* gates have so many per family and port */
-	bool shared;	    /* one for all workers: kernels before 6.6 */
-	bool ending;
-	struct heap heap;
-};
-
 static struct slot *slot_of(struct supervise *supervise, const struct worker *worker)
 {
 	return &supervise->slots[worker->role][worker->index];
 }
 
 static void on_retry(struct loop_timer *timer);
-
-static enum conf_bridge bridge_of(enum proto_role role)
-{
-	return role == PROTO_ROLE_FRONT ? CONF_BRIDGE_STREAM : CONF_BRIDGE_FD;
-}
-
-/* Who takes what is new; NULL: nobody. One that is to be replaced does until its successor serves.
- */
-static const struct worker *acceptor(const struct slot *slot)
-{
-	if (slot->retire.set || slot->spared)
-		return NULL;
-	return slot->worker ? slot->worker : slot->replaced;
-}
-
-static void publish(struct slot *slot)
-{
-	struct supervise *supervise = slot->supervise;
-	const struct worker *worker = acceptor(slot);
-	pid_t pid = worker ? worker->pid : 0;
-
-	/* A slot with pid 0 gets no new connections; a shared listener has others to accept. */
-	if (!pid && supervise->shared)
-		return;
-	if (slot->role != PROTO_ROLE_BACK)
-		tenants_publish_worker(supervise->sluiced->tenants, bridge_of(slot->role),
-				       slot->index, (uint32_t)pid);
-}
 
 static void start(struct slot *slot)
 {
@@ -114,7 +62,7 @@ static void start(struct slot *slot)
 	supervise->workers = worker;
 	slot->worker = worker;
 	slot->spared = false;
-	publish(slot);
+	slot_publish(slot);
 	handover_touch(supervise->sluiced->handover);
 	handover_hurry(supervise->sluiced->handover);
 }
@@ -175,7 +123,7 @@ static void retire(struct slot *slot)
 	    (!slot->worker && !slot->replaced && slot->index >= slot->supervise->listeners))
 		return;
 	loop_timer_start(loop, &slot->retire, RETIRE_MS, on_retire);
-	publish(slot);
+	slot_publish(slot);
 }
 
 static void apply_slot(struct slot *slot)
@@ -189,7 +137,7 @@ static void apply_slot(struct slot *slot)
 	if (slot->retire.set) {
 		loop_timer_stop(&supervise->sluiced->loop, &slot->retire);
 		slot->spared = false;
-		publish(slot);
+		slot_publish(slot);
 	}
 	if (slot->worker && slot->worker->generation != supervise->sluiced->generation) {
 		/* A worker that never got READY replaces nobody; what it was to replace stays. */
@@ -260,7 +208,7 @@ void supervise_ended(struct supervise *supervise, struct worker *worker)
 		return;
 	if (current)
 		slot->spared = false;
-	publish(slot);
+	slot_publish(slot);
 	if (!current)
 		return;
 	slot->restarts++;
@@ -289,7 +237,7 @@ void supervise_listen(struct supervise *supervise, const struct tenant *tenant)
 		enum proto_role role = tenant->want.bridge == CONF_BRIDGE_STREAM ? PROTO_ROLE_FRONT
 										 : PROTO_ROLE_BOTH;
 		const struct slot *slot = &supervise->slots[role][i];
-		const struct worker *worker = acceptor(slot);
+		const struct worker *worker = slot_acceptor(slot);
 
 		if (slot->worker || slot->replaced)
 			gate_publish_worker(&tenant->gate, supervise->sluiced->load, i,
@@ -340,42 +288,6 @@ struct worker *supervise_find(struct supervise *supervise, pid_t pid)
 	return worker;
 }
 
-static bool takes_more(const struct slot *slot, uint64_t now)
-{
-	return slot->worker && slot->worker->state == WORKER_SERVING && !slot->spared &&
-	       !slot->retire.set && !patience_silent(slot->worker, now);
-}
-
-/* Somebody else does what slot does, and is well. */
-static bool has_substitute(const struct slot *slot, uint64_t now)
-{
-	const struct slot *slots = slot->supervise->slots[slot->role];
-
-	for (unsigned i = 0; i < SL_WORKERS_MAX; i++)
-		if (&slots[i] != slot && takes_more(&slots[i], now))
-			return true;
-	return false;
-}
-
-static void spare(struct slot *slot, uint64_t now)
-{
-	const struct worker *worker = slot->worker;
-
-	/* A shared listener is whoever's that comes, and a BACK worker has none. */
-	if (slot->supervise->shared || slot->role == PROTO_ROLE_BACK || slot->retire.set ||
-	    !worker || worker->state != WORKER_SERVING ||
-	    patience_silent(worker, now) == slot->spared)
-		return;
-	if (!slot->spared && !has_substitute(slot, now))
-		return;
-	slot->spared = !slot->spared;
-	log_warn("worker %s/%u (pid %d) %s", worker_role_name(worker->role), worker->index,
-		 worker->pid,
-		 slot->spared ? "is silent: new connections go to others"
-			      : "is heard of again, and gets new connections");
-	publish(slot);
-}
-
 /* Every second: the counters, and who has lost its pulse, or its deadline? */
 static void on_check(struct loop_timer *timer)
 {
@@ -394,7 +306,7 @@ static void on_check(struct loop_timer *timer)
 	}
 	for (int role = 0; role < ROLES; role++)
 		for (unsigned i = 0; i < SL_WORKERS_MAX; i++)
-			spare(&supervise->slots[role][i], now);
+			slot_spare(&supervise->slots[role][i], now);
 	stats_publish(supervise->sluiced);
 	heap_give_back(&supervise->heap);
 	loop_timer_start(&supervise->sluiced->loop, timer, CHECK_MS, on_check);
@@ -462,23 +374,15 @@ void supervise_free(struct supervise *supervise)
 	free(supervise);
 }
 
-/* As acceptor(), of a role that nobody connects to: until its successor serves, in earnest. */
-static struct worker *taker(const struct slot *slot)
-{
-	bool serves = slot->worker && slot->worker->state == WORKER_SERVING;
-
-	return slot->replaced && !serves ? slot->replaced : slot->worker;
-}
-
 struct worker *supervise_partner(struct supervise *supervise, const struct worker *front)
 {
 	unsigned count = supervise->sluiced->generation->nworkers;
 	struct slot *slots = supervise->slots[PROTO_ROLE_BACK];
-	struct worker *back = taker(&slots[front->index]);
+	struct worker *back = slot_taker(&slots[front->index]);
 
 	/* Its own has gone before it, or waits to be started. */
 	for (unsigned i = 0; !back && i < count; i++)
-		back = taker(&slots[(front->index + i) % count]);
+		back = slot_taker(&slots[(front->index + i) % count]);
 	return back;
 }
 
