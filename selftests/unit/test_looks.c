@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Looks at a namespace that could not be finished: nothing may follow from them, or gates that
- * serve would be taken down.
+ * serve would be taken down. And which namespaces are a process's.
  */
 #include <errno.h>
 #include <linux/netlink.h>
@@ -62,9 +62,20 @@ static void test_descriptors(void)
 	CHECK(gate_check(&gate, NULL, &spec, why) == -ENOENT);
 }
 
+static void test_processes(void)
+{
+	unit_case = "processes";
+	CHECK(netns_of_process("pid:100"));
+	CHECK(netns_of_process("/proc/100/ns/net"));
+	CHECK(!netns_of_process("/proc/self/ns/net"));
+	CHECK(!netns_of_process("/run/netns/100"));
+	CHECK(!netns_of_process("100"));
+}
+
 int main(void)
 {
 	test_links();
 	test_descriptors();
+	test_processes();
 	return unit_end();
 }

@@ -252,7 +252,9 @@ static bool has_ended(const struct tenant *tenant)
 	if (tenant->from_conf || !netns_of_process(tenant->want.netns))
 		return false;
 	err = netns_cookie_of(tenant->want.netns, &cookie);
-	return err == -ESRCH || err == -ENOENT || (!err && cookie != tenant->cookie);
+	if (!err)
+		return tenant->cookie && cookie != tenant->cookie;
+	return err == -ESRCH || err == -ENOENT;
 }
 
 void tenants_tend(struct tenants *tenants, struct tenant *tenant)
