@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # timeout: 60
 #
-# What one VM, and one tenant, may take: requests a second, connections at a time. Over it the answer
+# What one VM, one tenant and a few together may take: requests a second, connections at a time. Over it the answer
 # is 503 with Retry-After, others notice nothing, and after the time that was named it works again.
 # The limits hold in each worker; here there is one. A machine that is bound to its port is one,
 # however many addresses it takes.
