@@ -5,7 +5,8 @@
 # Pipes run out: bodies are copied, counted, and right. Descriptors run out in a worker and in the
 # parent: some requests fail, in words or by waiting; nothing ends, and all is well afterwards.
 # Memory runs out: a worker, which allocates nothing once it serves, does not notice; the parent may
-# fail at what it is asked, and lives. What a worker is told meanwhile (a listener, port bindings) reaches it
+# fail at what it is asked, and lives. A worker can be started also where its listeners are more than the parent
+# could copy. What a worker is told meanwhile (a listener, port bindings) reaches it
 # afterwards.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -130,3 +131,22 @@ asked() {
 short "$pid" asked
 collect asker || fail "who asked during a shortage was not answered after it"
 expect_eq "$(pid_of sluiced)" "$(sluice status --json | jq .pid)" "the process"
+
+# Far more listeners than its socket takes at once, or the parent has descriptors for.
+make_ns crowd
+for i in $(seq 40); do
+	ns_ip crowd link add "q$i" type veth peer name "p$i"
+	ns_ip crowd link set "q$i" up
+	sluice tenant attach "crowd-$i" --netns "$(ns_name crowd)" --interface "q$i" --port 80 --port 81 --port 82 \
+		--port 83 --port 84 --port 85 --port 86 --port 87 >>"$LAB/attach.log" || fail "attach of crowd-$i"
+done
+worker_of_fd() { sluice status --json | jq '.workers[] | select(.role == "both" and .state == "serving") | .pid'; }
+victim=$(worker_of_fd)
+highest=$(find "/proc/$pid/fd" -mindepth 1 -printf '%f\n' | sort -n | tail -n 1)
+was=$(awk '/Max open files/ { print $4 ":" $5 }' "/proc/$pid/limits")
+limit "$pid" nofile "$((highest + 100)):${was#*:}"
+kill -KILL "$victim"
+again() { [ -n "$(worker_of_fd)" ] && [ "$(worker_of_fd)" != "$victim" ] && served "${BRIDGES%% *}"; }
+wait_for 15 "a worker for all of them" again
+limit "$pid" nofile "$was"
+if grep 'is killed: Too many open files' "$LAB/sluiced.log"; then fail "a worker was killed for what its parent is short of"; fi
