@@ -43,6 +43,7 @@ struct serve {
 	struct turns turns;	/* of pieces */
 	struct bundle *bundle;	/* NULL: closed */
 	char *bundle_path;
+	unsigned bundle_readers;
 	int64_t bundle_used; /* state_ticks() */
 	char *ca, *publishers, *control_pub;
 	struct serve_told told[CONFIG_NODES_MAX];
@@ -90,7 +91,9 @@ enum MHD_Result serve_route(struct request *request, const char *method, const c
 /* serve_bundle.c */
 enum MHD_Result serve_index(struct request *request);
 enum MHD_Result serve_blob(struct request *request, const char *digest, bool pieces);
-/* Takes the lock: as bundle_read(), of the bundle that is open; closes one that cannot be read. */
+/* Takes the lock: as bundle_read(), of the bundle that is open, or that is the one to open by now;
+ * closes one that cannot be read. For who is counted in bundle_readers.
+ */
 ssize_t serve_bundle_read(struct serve *serve, const char *digest, void *buffer, size_t len,
 			  uint64_t offset);
 /* With the lock held, from time to time: closes a bundle that nobody reads any more. */

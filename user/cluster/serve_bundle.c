@@ -32,7 +32,7 @@ void serve_bundle_close(struct serve *serve)
 
 void serve_bundle_idle(struct serve *serve)
 {
-	if (serve->bundle && state_ticks() - serve->bundle_used > IDLE_MS)
+	if (serve->bundle && !serve->bundle_readers && state_ticks() - serve->bundle_used > IDLE_MS)
 		serve_bundle_close(serve);
 }
 
@@ -72,12 +72,29 @@ static bool open_bundle(struct serve *serve)
 	char *path = state_meta(&serve->cluster->state, "bundle");
 	char *manifest = state_meta(&serve->cluster->state, "manifest");
 
-	serve->bundle_used = state_ticks();
 	if (path && !is_open(serve, path, manifest))
 		open_anew(serve, path, manifest);
+	serve->bundle_used = state_ticks();
 	free(path);
 	free(manifest);
 	return serve->bundle;
+}
+
+/* False: what a directory has open is on a medium that was taken out. */
+static bool is_there(const struct serve *serve)
+{
+	struct bundle_blob manifest;
+
+	bundle_manifest_json(serve->bundle, &manifest);
+	return bundle_has(serve->bundle, manifest.digest);
+}
+
+static void end_reading(struct serve *serve)
+{
+	pthread_mutex_lock(&serve->lock);
+	serve->bundle_readers--;
+	serve->bundle_used = state_ticks();
+	pthread_mutex_unlock(&serve->lock);
 }
 
 ssize_t serve_bundle_read(struct serve *serve, const char *digest, void *buffer, size_t len,
@@ -86,10 +103,10 @@ ssize_t serve_bundle_read(struct serve *serve, const char *digest, void *buffer,
 	ssize_t n = -ENOENT;
 
 	pthread_mutex_lock(&serve->lock);
-	serve->bundle_used = state_ticks();
-	if (serve->bundle)
+	if (serve->bundle || open_bundle(serve))
 		n = bundle_read(serve->bundle, digest, buffer, len, offset);
-	if (n < 0)
+	/* One without the blob is another one, which was applied meanwhile: others read it. */
+	if (serve->bundle && n < 0 && (n != -ENODATA || !is_there(serve)))
 		serve_bundle_close(serve);
 	pthread_mutex_unlock(&serve->lock);
 	return n;
@@ -132,14 +149,27 @@ static ssize_t read_blob(void *arg, uint64_t position, char *buffer, size_t max)
 	return n > 0 ? n : n ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
 }
 
+static void free_blob(void *arg)
+{
+	struct blob *blob = arg;
+
+	end_reading(blob->serve);
+	free(blob);
+}
+
 /* With the lock held. -ENOENT: the bundle has no such blob. */
 static int blob_size(struct serve *serve, const char *digest, uint64_t *ret_size)
 {
 	const struct bundle_manifest *manifest;
 	struct bundle_blob blob;
 
-	if (!open_bundle(serve) || !bundle_has(serve->bundle, digest))
+	if (!open_bundle(serve))
 		return -ENOENT;
+	if (!bundle_has(serve->bundle, digest)) {
+		if (!is_there(serve))
+			serve_bundle_close(serve);
+		return -ENOENT;
+	}
 	bundle_manifest_json(serve->bundle, &blob);
 	if (!strcmp(blob.digest, digest)) {
 		*ret_size = blob.size;
@@ -165,9 +195,9 @@ static enum MHD_Result send_blob(struct request *request, struct blob *blob, uin
 	snprintf(range, sizeof(range), "bytes %llu-%llu/%llu", (unsigned long long)blob->offset,
 		 (unsigned long long)blob->end - 1, (unsigned long long)size);
 	response = MHD_create_response_from_callback(blob->end - blob->offset, READ_SIZE, read_blob,
-						     blob, free);
+						     blob, free_blob);
 	if (!response) {
-		free(blob);
+		free_blob(blob);
 		return MHD_NO;
 	}
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, BINARY_TYPE);
@@ -224,6 +254,7 @@ static bool take_turn(struct request *request, uint64_t bytes)
 
 enum MHD_Result serve_blob(struct request *request, const char *digest, bool pieces)
 {
+	enum MHD_Result result;
 	struct blob *blob;
 	uint64_t size = 0;
 	int err;
@@ -232,19 +263,22 @@ enum MHD_Result serve_blob(struct request *request, const char *digest, bool pie
 		return serve_problem(request, 400, "this is no digest");
 	pthread_mutex_lock(&request->serve->lock);
 	err = blob_size(request->serve, digest, &size);
+	if (!err)
+		request->serve->bundle_readers++;
 	pthread_mutex_unlock(&request->serve->lock);
 	if (err)
 		return serve_problem(request, 404, "the bundle here has no such blob");
-	if (pieces)
-		return serve_pieces(request, digest, size);
-	blob = calloc(1, sizeof(*blob));
-	if (!blob)
-		return MHD_NO;
+	blob = pieces ? NULL : calloc(1, sizeof(*blob));
+	if (!blob) {
+		result = pieces ? serve_pieces(request, digest, size) : MHD_NO;
+		end_reading(request->serve);
+		return result;
+	}
 	blob->serve = request->serve;
 	strcpy(blob->digest, digest);
 	take_range(request, blob, size);
 	if (!take_turn(request, blob->end - blob->offset)) {
-		free(blob);
+		free_blob(blob);
 		return serve_reply(request, 503, "text/plain", "others are served first");
 	}
 	return send_blob(request, blob, size);
