@@ -42,7 +42,10 @@ static const struct {
 	{ "a control machine that does not know the question", 0, 0, NEVER, 0, 0, 404 },
 	{ "it knows no node at this address", 0, 1000, NEVER, 0, -EACCES, 403 },
 	{ "it refuses when the link is up at last", 30000, 10000, NEVER, 0, -EACCES, 403 },
-	{ "it cannot look up who asks", 0, 1000, NEVER, 0, -ENETUNREACH, 503 },
+	{ "it does not want the certificate", 0, 1000, NEVER, 0, -EACCES, 401 },
+	{ "its disk is full: it cannot look up who asks", 0, 1000, NEVER, 0, 0, 503 },
+	{ "so it is, and the link is up after half a minute", 30000, 10000, NEVER, 0, 0, 503 },
+	{ "it has a fault", 0, 1000, NEVER, 0, 0, 500 },
 };
 static size_t at;
 static int64_t now;
@@ -105,6 +108,10 @@ static void test_end(void)
 	node.ending = true;
 	CHECK(network_reaches(&node));
 	CHECK_THAT(tries == 1, "%u tries", tries);
+	for (at = 0; cases[at].status != 503; at++)
+		;
+	now = 0;
+	CHECK(network_reaches(&node));
 }
 
 int main(void)

@@ -26,6 +26,7 @@ int network_reaches(const struct node *node)
 	const int64_t look = (TRY_SECONDS + PAUSE_SECONDS) * 1000;
 	struct awake awake = { 0 };
 	int64_t begun = awake_ms(&awake, clock_ms(CLOCK_MONOTONIC), look);
+	bool answers = false;
 	unsigned tries = 0;
 	struct http http;
 	long status;
@@ -40,10 +41,14 @@ int network_reaches(const struct node *node)
 		/* A control machine that is older knows this machine, and not the question. */
 		if (status == 204 || status == 404)
 			return 0;
+		answers |= status > 0;
 		tries++;
 		sleep(PAUSE_SECONDS);
 	} while (!node->ending &&
 		 (awake_ms(&awake, clock_ms(CLOCK_MONOTONIC), look) - begun < REACH_MS ||
 		  tries < TRIES_LEAST));
-	return status == 403 ? -EACCES : -ENETUNREACH;
+	if (status == 401 || status == 403)
+		return -EACCES;
+	/* What is wrong over there, such as a full disk, is not the scheme's fault. */
+	return answers && !node->ending ? 0 : -ENETUNREACH;
 }
