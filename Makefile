@@ -46,6 +46,7 @@ LIBS_repo    := -lcurl $(LIBS_LIB)
 LIBS_bundle  := -larchive -lcurl $(LIBS_LIB)
 LIBS_agent   := -lcurl -lmicrohttpd -lgnutls -lsqlite3 -larchive $(LIBS_LIB) -lpthread
 LIBS_cluster := -lmicrohttpd -lgnutls -lsqlite3 -larchive $(LIBS_LIB) -lpthread
+LIBS_unit    := -larchive
 
 objs      = $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(addsuffix /*.c,$(1)))))
 LIB_OBJ  := $(call objs,user/lib)
@@ -166,7 +167,7 @@ $$(BUILD)/selftests/$(1)/%: $$(BUILD)/obj/selftests/$(1)/%.o $$(call objs,selfte
 		$$(DAEMON_OBJ) $$(BUILD)/libsluice.a
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(BASE_LDFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS_sluiced)
+	$$(Q)$$(CC) $$(BASE_LDFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS_$(1)) $$(LIBS_sluiced)
 endef
 $(foreach kind,unit prog net bench,$(eval $(call test_program,$(kind))))
 

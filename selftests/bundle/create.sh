@@ -97,6 +97,7 @@ bad "a tarball that writes through its link" 's/x/x/' "goes through a link"
 rm -rf tool/link tool/other && touch tool/suid && chmod 4755 tool/suid && tar czf tool.tar.gz -C tool .
 bad "a tarball with a set-id bit" 's/x/x/' "'./suid' has a set-id bit"
 rm tool/suid
+chmod 2755 tool && mkdir tool/group && chmod 2775 tool/group # who unpacks leaves it out
 
 # Interrupted, it takes its work and the copy of its secret key away.
 definition >bundle.yaml

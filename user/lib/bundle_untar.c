@@ -2,7 +2,9 @@
 /*
  * Unpacks the tarballs of items: libarchive reads them, plain or compressed, and everything that
  * could reach out of the target is refused before it is written: absolute paths, "..", links that
- * lead out, devices, set-id bits, the same name twice, and more bytes than the manifest announced.
+ * lead out, devices, the same name twice, and more bytes than the manifest announced. Who unpacks
+ * is root, and programs with set-id bits would be root's: who only checks refuses them. Nothing is
+ * unpacked with such bits: there are signed bundles that have them.
  */
 #include <archive.h>
 #include <archive_entry.h>
@@ -17,6 +19,7 @@
 
 #define ENTRIES_MAX 500000
 #define BLOCK_SIZE  (256 * 1024)
+#define MODE	    (S_ISVTX | S_IRWXU | S_IRWXG | S_IRWXO)
 
 struct untar {
 	struct archive *in, *out; /* out: NULL only checks */
@@ -123,9 +126,10 @@ static int check_entry(struct untar *untar, struct archive_entry *entry, char *p
 
 	if (!name || !clean(name, path))
 		return refuse(untar, name ? name : "?", "has a path that is not plain");
-	/* Who unpacks is root, and they would be root's. */
-	if (archive_entry_perm(entry) & (S_ISUID | S_ISGID))
+	/* A directory's says who its files belong to: harmless, and usual where groups work. */
+	if (!untar->out && type != AE_IFDIR && (archive_entry_perm(entry) & (S_ISUID | S_ISGID)))
 		return refuse(untar, name, "has a set-id bit");
+	archive_entry_set_perm(entry, archive_entry_perm(entry) & MODE);
 	if (!*path)
 		return type == AE_IFDIR ? 0 : refuse(untar, name, "is the target itself");
 	if (!plain(path))
