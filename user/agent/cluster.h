@@ -188,6 +188,10 @@ int node_bundle(struct node *node, const json_t *document, struct bundle **ret_b
 /* The same; what makes it a bundle is fetched when it is not here. */
 int node_bring_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
 		      struct outcome *outcome);
+/* The same as node_bundle(), and until it is let go the other thread brings no other bundle. */
+int node_hold_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
+		     struct outcome *outcome);
+void node_let_bundle_go(struct bundle *bundle);
 /* ret_path has CLUSTER_PATH_MAX bytes. */
 void node_blob_path(const struct node *node, const char *digest, const char *suffix,
 		    char *ret_path);
@@ -196,7 +200,7 @@ int node_link_blob(const struct node *node, const char *digest, const char *path
 
 /*
  * cluster_tidy.c: blobs and package trees of other bundles go, when all that the document says is
- * so. False: it is not yet.
+ * so. False: it is not yet, or the bundle cannot be read.
  */
 bool node_tidy(struct node *node, const json_t *document);
 
@@ -211,8 +215,10 @@ int payload_recover(struct outcome *outcome);
 size_t payload_torn(const struct bundle_item *item, char **names, size_t max);
 /* Is every package of the item installed, as dpkg sees it? */
 int payload_whole(struct work *work);
-/* cluster_undo.c: what uninstalling the item will run, into the journal. */
+/* cluster_undo.c: what uninstalling the item will run, into the journal: instead of what another
+ * version would, and when none is there. */
 int undo_keep(struct work *work);
+int undo_keep_first(struct work *work);
 bool undo_kept(const struct work *work);
 /* item: for journals that have nothing of undo_keep(); NULL: not known. */
 int undo_item(struct node *node, const json_t *desired, const struct bundle_item *item,

@@ -75,14 +75,31 @@ static int open_here(struct node *node, const json_t *document, struct bundle **
 	return outcome_fail(outcome, -ESTALE, "another bundle is here than the one to install");
 }
 
-int node_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
-		struct outcome *outcome)
+int node_hold_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
+		     struct outcome *outcome)
 {
 	int err;
 
 	pthread_mutex_lock(&bundle_lock);
 	err = open_here(node, document, ret_bundle, outcome);
+	if (err)
+		pthread_mutex_unlock(&bundle_lock);
+	return err;
+}
+
+void node_let_bundle_go(struct bundle *bundle)
+{
+	bundle_close(bundle);
 	pthread_mutex_unlock(&bundle_lock);
+}
+
+int node_bundle(struct node *node, const json_t *document, struct bundle **ret_bundle,
+		struct outcome *outcome)
+{
+	int err = node_hold_bundle(node, document, ret_bundle, outcome);
+
+	if (!err)
+		pthread_mutex_unlock(&bundle_lock);
 	return err;
 }
 

@@ -7,13 +7,12 @@
 #include "cluster.h"
 
 #include <dirent.h>
-#include <fcntl.h>
+#include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../lib/log.h"
@@ -31,14 +30,10 @@ static bool settled(struct node *node, const json_t *desired)
 	       !strcmp(known.run, json_string_value(json_object_get(desired, "run")));
 }
 
-/*
- * Blobs, whole or begun ("HEX.partial"), that are not in named and older than that: the installing
- * thread may bring the next manifest meanwhile.
- */
-static void drop_blobs(const struct node *node, const json_t *named, time_t before)
+/* Blobs, whole or begun ("HEX.partial"), that are not in named. */
+static void drop_blobs(const struct node *node, const json_t *named)
 {
 	char path[CLUSTER_PATH_MAX], hex[NAME_DIGEST_LEN + 1];
-	struct stat status;
 	unsigned dropped = 0;
 	struct dirent *entry;
 	DIR *directory;
@@ -47,9 +42,7 @@ static void drop_blobs(const struct node *node, const json_t *named, time_t befo
 	directory = opendir(path);
 	while (directory && (entry = readdir(directory))) {
 		snprintf(hex, sizeof(hex), "%.*s", NAME_DIGEST_LEN, entry->d_name);
-		if (name_hex_valid(hex, NAME_DIGEST_LEN) && !json_object_get(named, hex) &&
-		    !fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) &&
-		    status.st_mtime < before)
+		if (name_hex_valid(hex, NAME_DIGEST_LEN) && !json_object_get(named, hex))
 			dropped += !unlinkat(dirfd(directory), entry->d_name, 0);
 	}
 	if (directory)
@@ -98,29 +91,37 @@ static json_t *names_of(const struct bundle *bundle, const char *digest)
 
 bool node_tidy(struct node *node, const json_t *document)
 {
-	time_t before = time(NULL) - 1;
 	struct outcome *outcome;
 	struct bundle *bundle;
 	struct bundle_blob blob;
 	const json_t *desired;
 	json_t *named = NULL;
+	int err = -ENOMEM;
 	size_t i;
 
 	json_array_foreach (json_object_get(document, "items"), i, desired)
 		if (!settled(node, desired))
 			return false;
 	outcome = calloc(1, sizeof(*outcome));
-	/* Without its bundle nothing is known of what is of use. */
-	if (outcome && !node_bundle(node, document, &bundle, outcome)) {
+	/*
+	 * Without its bundle nothing is known of what is of use. Held, so that nothing of the next
+	 * is there: its manifest is brought under the same lock, its blobs by this thread.
+	 */
+	if (outcome)
+		err = node_hold_bundle(node, document, &bundle, outcome);
+	if (!err) {
 		bundle_manifest_json(bundle, &blob);
 		named = names_of(bundle, blob.digest);
 		if (named) {
-			drop_blobs(node, named, before);
+			drop_blobs(node, named);
 			drop_trees(node, blob.digest);
+		} else {
+			err = -ENOMEM;
 		}
-		bundle_close(bundle);
+		node_let_bundle_go(bundle);
 	}
 	json_decref(named);
 	free(outcome);
-	return true;
+	/* Where another is, its own document comes, or nothing does. */
+	return !err || err == -ESTALE;
 }
