@@ -5,13 +5,15 @@
  *
  *   PID START DEADLINE BOOT PROGRAM
  *
- * and the next agent lets it finish, until the end of the time that it had. START, of
- * /proc/PID/stat, and BOOT tell it from another process with its number; DEADLINE is
- * CLOCK_MONOTONIC's, in ms. The installing thread alone writes it. It need not survive a power
- * loss: nor does what it names.
+ * and the next agent lets it finish, until the end of the time that it had, and then what it
+ * started and left in its group: a shell whose pipes are gone ends at its next word, before its
+ * program. START, of /proc/PID/stat, and BOOT tell it from another process with its number;
+ * DEADLINE is CLOCK_MONOTONIC's, in ms. The installing thread alone writes it. It need not survive
+ * a power loss: nor does what it names.
  */
 #include "cluster.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -27,6 +29,7 @@
 
 #define BOOT_ID	 "/proc/sys/kernel/random/boot_id"
 #define LOOK_MS	 500
+#define GROUP_MS 30000 /* a service that a step starts may stay in its group for ever */
 #define NOTE_MAX 400
 
 struct note {
@@ -43,24 +46,49 @@ void leftover_open(int lock)
 	note_fd = lock;
 }
 
-/* In ticks since boot; 0: there is no such process. */
-static unsigned long long start_of(int pid)
+struct process {
+	char state;
+	int group;
+	unsigned long long start; /* in ticks since boot; 0: there is no such process */
+};
+
+static struct process process_of(int pid)
 {
+	struct process process = { 0 };
 	char path[32], *text = NULL, *at;
-	unsigned long long start = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	if (file_read(path, 4096, &text, NULL))
-		return 0;
+		return process;
 	/* A name may hold anything, brackets too. */
 	at = strrchr(text, ')');
 	if (!at || sscanf(at + 1,
-			  " %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
+			  " %c %*s %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
 			  " %*s %llu",
-			  &start) != 1)
-		start = 0;
+			  &process.state, &process.group, &process.start) != 3)
+		process.start = 0;
 	free(text);
-	return start;
+	return process;
+}
+
+/* kill() would count those that have ended and nobody has waited for. */
+static bool group_lives(int group)
+{
+	DIR *directory = opendir("/proc");
+	struct dirent *entry;
+	bool lives = false;
+
+	while (directory && !lives && (entry = readdir(directory))) {
+		struct process process = { 0 };
+		int pid = atoi(entry->d_name);
+
+		if (pid > 1)
+			process = process_of(pid);
+		lives = process.start && process.group == group && process.state != 'Z';
+	}
+	if (directory)
+		closedir(directory);
+	return lives;
 }
 
 static void boot_id(char *ret, size_t size)
@@ -81,9 +109,9 @@ void leftover_begin(pid_t pid, const char *program, unsigned timeout)
 	if (note_fd < 0)
 		return;
 	boot_id(boot, sizeof(boot));
-	len = snprintf(text, sizeof(text), "%d %llu %lld %s %.199s\n", (int)pid, start_of(pid),
-		       (long long)clock_ms(CLOCK_MONOTONIC) + (long long)timeout * 1000, boot,
-		       program);
+	len = snprintf(
+		text, sizeof(text), "%d %llu %lld %s %.199s\n", (int)pid, process_of(pid).start,
+		(long long)clock_ms(CLOCK_MONOTONIC) + (long long)timeout * 1000, boot, program);
 	if (pwrite(note_fd, text, (size_t)len, 0) != len || ftruncate(note_fd, len))
 		log_warn("who is at work cannot be noted: %s", strerror(errno));
 }
@@ -126,8 +154,28 @@ static bool wait_for(const struct node *node, const struct note *note, int pidfd
 	return true;
 }
 
+static bool wait_for_group(const struct node *node, const struct note *note)
+{
+	int64_t until = clock_ms(CLOCK_MONOTONIC) + GROUP_MS;
+	bool told = false;
+
+	while (group_lives(note->pid)) {
+		if (node->ending)
+			return false;
+		if (!told)
+			log_warn("what %s started is let finish, too, for at most %d s (group %d)",
+				 note->program, GROUP_MS / 1000, note->pid);
+		told = true;
+		if (clock_ms(CLOCK_MONOTONIC) >= until)
+			break;
+		poll(NULL, 0, LOOK_MS);
+	}
+	return true;
+}
+
 bool leftover_wait(const struct node *node)
 {
+	unsigned long long start;
 	bool ended = true;
 	struct note note;
 	int pidfd;
@@ -135,11 +183,14 @@ bool leftover_wait(const struct node *node)
 	if (!read_note(&note))
 		return true;
 	pidfd = (int)syscall(SYS_pidfd_open, note.pid, 0);
-	if (pidfd < 0)
-		return true;
 	/* After it was opened: from here on the number is not another's. */
-	if (start_of(note.pid) == note.start)
+	start = process_of(note.pid).start;
+	if (pidfd >= 0 && start == note.start)
 		ended = wait_for(node, &note, pidfd);
-	close(pidfd);
+	if (pidfd >= 0)
+		close(pidfd);
+	/* A number is not given anew while there is a group of it. */
+	if (ended && (!start || start == note.start))
+		ended = wait_for_group(node, &note);
 	return ended;
 }
