@@ -99,7 +99,7 @@ static int install_item(struct work *work)
 	if (!err)
 		err = journal_move(work->node, work->desired, "installing", 0, 0, 0, NULL);
 	if (!err)
-		err = undo_keep(work);
+		err = undo_keep_first(work);
 	if (!err)
 		err = run_steps(work, BUNDLE_PREPARE);
 	if (!err)

@@ -220,6 +220,8 @@ int packages_install(struct work *work)
 		err = run_apt(work, sources, "update");
 	fault_point("apt-updated");
 	if (!err)
+		err = undo_keep(work);
+	if (!err)
 		err = run_apt(work, sources, "install");
 	fault_point("apt-installed");
 	return err ? err : payload_whole(work);

@@ -137,6 +137,11 @@ static int install_tarball(struct work *work)
 	if (!err)
 		err = unpack(work, next);
 	fault_point("tarball-unpacked");
+	/* Again: unpacking takes its time. */
+	if (!err)
+		err = check_mounts(target, &work->outcome);
+	if (!err)
+		err = undo_keep(work);
 	if (!err)
 		err = remove_tree(target, &work->outcome);
 	fault_point("tarball-cleared");
@@ -198,6 +203,8 @@ static int install_image(struct work *work)
 		err = exec_long(outcome, "tar", "--create", "--file", archive, "--directory",
 				directory, "oci-layout", "index.json", "blobs", NULL);
 	fault_point("image-packed");
+	if (!err)
+		err = undo_keep(work);
 	if (!err)
 		err = exec_long(outcome, "ctr", "--namespace", space, "images", "import", archive,
 				NULL);

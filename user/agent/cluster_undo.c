@@ -2,8 +2,9 @@
 /*
  * Takes an item away: its own steps, its payload, its files, in the reverse order of installing.
  * The steps are those of the bundle that it was installed from, by the journal: by now another may
- * be here, without the item. What cannot be undone is said: a package that was there in another
- * version stays as it is.
+ * be here, without the item. A new version's steps are in force when its payload is about to
+ * replace the one before, not earlier: until then it may fail. What cannot be undone is said: a
+ * package that was there in another version stays as it is.
  */
 #include "cluster.h"
 
@@ -58,6 +59,18 @@ int undo_keep(struct work *work)
 bool undo_kept(const struct work *work)
 {
 	return journal_has(work->node, name_of(work), KIND, UNINSTALL);
+}
+
+static int is_ahead(struct node *node, const char *name, const void *value, size_t len, void *arg)
+{
+	return len > 0;
+}
+
+int undo_keep_first(struct work *work)
+{
+	int ahead = journal_undo(work->node, name_of(work), KIND, is_ahead, NULL);
+
+	return ahead ? 0 : undo_keep(work);
 }
 
 static int run_kept(struct node *node, const char *name, const void *value, size_t len, void *arg)
