@@ -17,6 +17,7 @@ static bool kept, tried;  /* what the journal holds of a trial */
 static const char *state; /* of the item; NULL: it is not known */
 static int files_fail, ip_fails;
 static unsigned files_back, ip_back;
+static int64_t tries; /* as the journal has them */
 
 static int play_clock(clockid_t clock, struct timespec *ret_now)
 {
@@ -29,6 +30,17 @@ bool journal_item(struct node *unused, const char *name, struct journal_item *re
 	memset(ret_item, 0, sizeof(*ret_item));
 	snprintf(ret_item->state, sizeof(ret_item->state), "%s", state ? state : "");
 	return state;
+}
+
+int64_t journal_number(struct node *unused, const char *key)
+{
+	return tries;
+}
+
+int journal_set(struct node *unused, const char *key, const char *value)
+{
+	tries = strtoll(value, NULL, 10);
+	return 0;
 }
 
 bool network_kept(struct node *unused)
@@ -147,7 +159,13 @@ static void test_missing_interface(void)
 	kept = true;
 	CHECK(network_apply(work) == -ENODEV);
 	CHECK(strstr(work->outcome.why, "unit-none0"));
-	CHECK(files_back == 1 && ip_back == 1 && !kept);
+	CHECK(files_back == 1 && ip_back == 1 && !kept && !tries);
+
+	unit_case = "one that is gone, and not all can be taken back";
+	kept = tried = true;
+	ip_fails = files_fail = -EIO;
+	CHECK(network_apply(work) == -ENODEV);
+	CHECK(kept && tried && tries == 10);
 	free(work);
 	json_decref(desired);
 }
@@ -165,7 +183,7 @@ static bool settles(void)
 static void test_settle(void)
 {
 	unit_case = "a trial that is gone on with";
-	kept = tried = true;
+	ip_fails = files_fail = 0;
 	state = "installing";
 	CHECK(!settles());
 
@@ -182,14 +200,14 @@ static void test_settle(void)
 	unit_case = "still not";
 	CHECK(settles());
 	network_settle(&node);
-	CHECK_THAT(files_back == 3, "%u times", files_back);
+	CHECK_THAT(files_back == 4, "%u times", files_back);
 
 	unit_case = "there is room, and ip fails";
 	files_fail = 0;
 	tried = true;
 	ip_fails = -EIO;
 	CHECK(settles());
-	CHECK(kept && tried);
+	CHECK(!kept && tried);
 
 	unit_case = "all is well";
 	ip_fails = 0;
@@ -198,9 +216,31 @@ static void test_settle(void)
 	CHECK(!settles());
 }
 
+static void test_end(void)
+{
+	unsigned n = 0;
+
+	unit_case = "it can never be put back";
+	state = "failed";
+	tried = true;
+	tries = 10;
+	ip_fails = -EIO;
+	while (settles() && n < 100)
+		n++;
+	CHECK_THAT(n == 10, "%u times", n);
+	CHECK(tried);
+
+	unit_case = "what an agent before this one left";
+	tries = 0;
+	kept = true;
+	CHECK(!settles());
+	CHECK(kept && tried);
+}
+
 int main(void)
 {
 	test_missing_interface();
 	test_settle();
+	test_end();
 	return unit_end();
 }

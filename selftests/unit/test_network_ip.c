@@ -1,12 +1,42 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Back to the network of before, with an "ip" that is played here and fails where it is told to. */
+/*
+ * Back to the network of before, with a journal and an "ip" that are played here, and fail where
+ * they are told to.
+ */
 #include <stdarg.h>
 
+#define if_nametoindex play_index
 #include "../../user/agent/cluster_network_ip.c"
+#include "../../user/agent/cluster_network_record.c"
 #include "unit.h"
 
 static const char *fails; /* within a command */
 static char said[8192];	  /* commands, a line each */
+static char *tried;	  /* "network-try" */
+
+char *journal_get(struct node *node, const char *key)
+{
+	return !strcmp(key, TRY) && tried ? strdup(tried) : NULL;
+}
+
+int journal_set(struct node *node, const char *key, const char *value)
+{
+	if (strcmp(key, TRY) != 0)
+		return 0;
+	free(tried);
+	tried = strdup(value);
+	return 0;
+}
+
+int outcome_fail(struct outcome *outcome, int err, const char *format, ...)
+{
+	return err;
+}
+
+unsigned play_index(const char *interface)
+{
+	return strcmp(interface, "gone0") != 0;
+}
 
 char *exec_output(size_t max, const char *word, ...)
 {
@@ -37,39 +67,106 @@ int exec_words(struct outcome *outcome, const char *word, ...)
 
 static const char record_text[] =
 	"{\"links\": {\"eth0\": {\"was\": {\"mtu\": 1400, \"up\": false, \"addresses\":"
-	" [\"10.9.0.11/24\", \"10.8.0.11/24\"]}, \"sets\": []}},"
+	" [\"10.9.0.11/24\", \"10.8.0.11/24\"]}, \"sets\": [{\"interface\": \"eth0\", "
+	"\"addresses\":"
+	" [\"10.5.0.11/24\"], \"routes\": [{\"to\": \"10.66.0.0/16\", \"via\": \"10.5.0.9\"}]}]},"
+	" \"v7\": {\"sets\": []}},"
 	" \"routes\": [{\"dst\": \"10.77.0.0/16\", \"via\": \"10.9.0.7\", \"dev\": \"eth0\","
 	" \"metric\": 0}, {\"dst\": \"0.0.0.0/0\", \"via\": \"10.9.0.1\", \"dev\": \"eth0\","
+	" \"metric\": 0}, {\"dst\": \"10.66.0.0/16\", \"via\": \"10.4.0.9\", \"dev\": \"gone0\","
 	" \"metric\": 0}]}";
 
-static const char *const steps[] = {
-	"link set eth0 mtu 1400",
-	"address replace 10.9.0.11/24",
-	"address replace 10.8.0.11/24",
-	"link set eth0 down",
-	"route replace 10.77.0.0/16 via 10.9.0.7",
-	"route replace 0.0.0.0/0 via 10.9.0.1",
+static const struct {
+	const char *step;
+	char part; /* of which the rest is done once more when this fails */
+} steps[] = {
+	{ "link delete v7", 'v' },
+	{ "link set eth0 mtu 1400", 'e' },
+	{ "address replace 10.9.0.11/24", 'e' },
+	{ "address replace 10.8.0.11/24", 'e' },
+	{ "link set eth0 down", 'e' },
+	{ "route replace 10.77.0.0/16 via 10.9.0.7", 'n' },
+	{ "route replace 0.0.0.0/0 via 10.9.0.1", 'd' },
 };
 
-/* Whichever fails, all others are done, and it is said that one was not. */
-static void test_back(void)
+#define STEPS (sizeof(steps) / sizeof(steps[0]))
+
+static int back(json_t *record)
 {
-	json_t *record = json_loads(record_text, 0, NULL);
 	struct outcome outcome = { 0 };
 
-	for (size_t i = 0; i <= sizeof(steps) / sizeof(steps[0]); i++) {
-		fails = i < sizeof(steps) / sizeof(steps[0]) ? steps[i] : NULL;
+	*said = '\0';
+	return ip_put_all_back(record, &outcome);
+}
+
+/* Whichever fails, all others are done, and it is said that one was not. What is done once is not
+ * done again: by then it is the operator's. */
+static void test_back(void)
+{
+	for (size_t i = 0; i <= STEPS; i++) {
+		json_t *record = json_loads(record_text, 0, NULL);
+		char part = i < STEPS ? steps[i].part : 0;
+
+		fails = i < STEPS ? steps[i].step : NULL;
 		unit_case = fails ? fails : "nothing fails";
-		*said = '\0';
-		CHECK(ip_put_all_back(record, &outcome) == (fails ? -EIO : 0));
-		for (size_t k = 0; k < sizeof(steps) / sizeof(steps[0]); k++)
-			CHECK_THAT(strstr(said, steps[k]), "no \"%s\" in:\n%s", steps[k], said);
+		CHECK(back(record) == (fails ? -EIO : 0));
+		for (size_t k = 0; k < STEPS; k++)
+			CHECK_THAT(strstr(said, steps[k].step), "no \"%s\" in:\n%s", steps[k].step,
+				   said);
+		CHECK(strstr(said, "address delete 10.5.0.11/24"));
+		CHECK(strstr(said, "route delete 10.66.0.0/16"));
+		CHECK_THAT(!strstr(said, "gone0"), "%s", said);
+
+		for (unsigned again = 0; again < 3; again++) {
+			fails = again || i == STEPS ? NULL : steps[i].step;
+			CHECK(back(record) == (fails ? -EIO : 0));
+			for (size_t k = 0; k < STEPS; k++)
+				CHECK_THAT(!strstr(said, steps[k].step) ==
+						   (again > 1 || steps[k].part != part),
+					   "\"%s\", tried %u times again:\n%s", steps[k].step,
+					   again, said);
+			CHECK_THAT(!strstr(said, "address delete") && !strstr(said, "route delete"),
+				   "%s", said);
+		}
+		json_decref(record);
 	}
-	json_decref(record);
+}
+
+/* What could not be put back of one scheme is still known when the next one is taken back. */
+static void test_record(void)
+{
+	struct work *work = calloc(1, sizeof(*work));
+	json_t *links =
+		json_loads("[{\"interface\": \"eth0\", \"gateway\": \"10.9.0.3\"}]", 0, NULL);
+	struct outcome outcome = { 0 };
+
+	unit_case = "a route cannot be put back";
+	fails = "route replace 0.0.0.0/0 via 10.9.0.1";
+	tried = strdup(record_text);
+	CHECK(network_ip_take_back(NULL, &outcome) == -EIO && network_ip_tried(NULL));
+
+	unit_case = "nor before the next scheme is tried";
+	*said = '\0';
+	CHECK(network_ip_take_back(NULL, &outcome) == -EIO && network_ip_tried(NULL));
+	CHECK_THAT(!strcmp(said, "ip route replace 0.0.0.0/0 via 10.9.0.1 dev eth0 \n"), "%s",
+		   said);
+	CHECK(!network_ip_apply(work, links));
+
+	unit_case = "it can, when that one is taken back";
+	fails = NULL;
+	*said = '\0';
+	CHECK(!network_ip_take_back(NULL, &outcome) && !network_ip_tried(NULL));
+	CHECK_THAT(strstr(said, "route delete 0.0.0.0/0 via 10.9.0.3"), "%s", said);
+	CHECK_THAT(strstr(said, "route replace 0.0.0.0/0 via 10.9.0.1"), "%s", said);
+	CHECK_THAT(!strstr(said, "10.77.0.0/16"), "%s", said);
+	json_decref(links);
+	free(work);
+	free(tried);
 }
 
 int main(void)
 {
 	test_back();
+	test_record();
 	return unit_end();
 }

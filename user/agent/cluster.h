@@ -230,8 +230,8 @@ int config_put(struct node *node, const char *item, const char *path, const char
 	       unsigned mode, const char *owner, const char *group, struct outcome *outcome);
 #define NETWORK_DIRECTORY "/etc/systemd/network"
 int network_apply(struct work *work);
-/* From time to time, by the thread that installs: takes a scheme that failed back, while that has
- * not been done as a whole. */
+/* From time to time, by the thread that installs: takes back what is left of a scheme that failed,
+ * some times. */
 void network_settle(struct node *node);
 /* cluster_network_keep.c: our files as they are now, until they are let go or taken back. */
 int network_keep(struct node *node);

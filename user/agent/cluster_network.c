@@ -21,6 +21,8 @@
 
 #define FILE_TEXT 8192
 #define SETTLE_MS 60000
+#define TRIES	  10
+#define TRIES_KEY "network-tries" /* left, of what this agent could not take back */
 
 static const char *text(const json_t *object, const char *key)
 {
@@ -172,23 +174,32 @@ static int reconfigure(const json_t *links, struct outcome *outcome)
 	return err;
 }
 
-/* To what was before, as far as it can be; the first failure. Files stay kept until all is so. */
+/* To what was before, as far as it can be; the first failure. What is taken back is not so again:
+ * from then on it is others'. */
 static int go_back(struct node *node, struct outcome *outcome)
 {
 	int err = network_take_back(node), result;
 
 	if (!err && networkd_runs())
 		err = exec_words(outcome, "networkctl", "reload", NULL);
-	result = network_ip_take_back(node, outcome);
-	err = err ? err : result;
 	if (!err)
 		err = network_let_go(node);
+	result = network_ip_take_back(node, outcome);
+	err = err ? err : result;
 	fault_point("network-back");
 	if (err && !*outcome->why)
 		outcome_fail(outcome, err, "%s", strerror(-err));
 	if (err)
 		log_error("the network of before: %s", outcome->why);
 	return err;
+}
+
+static int set_tries(struct node *node, unsigned tries)
+{
+	char value[12];
+
+	snprintf(value, sizeof(value), "%u", tries);
+	return journal_set(node, TRIES_KEY, value);
 }
 
 /* err: why it did not come into force, told already; 0: it did, and cuts us off as reached says. */
@@ -205,6 +216,7 @@ static int take_back(struct work *work, int err, int reached)
 	else
 		log_error("the control machine %s: the network scheme is taken back", how);
 	failed = go_back(work->node, back);
+	set_tries(work->node, failed ? TRIES : 0);
 	if (!err)
 		err = outcome_fail(&work->outcome, reached,
 				   "with this network scheme the control machine %s: %s%.200s", how,
@@ -270,7 +282,7 @@ int network_apply(struct work *work)
 void network_settle(struct node *node)
 {
 	static int64_t next;
-	int64_t now = clock_ms(CLOCK_MONOTONIC);
+	int64_t now = clock_ms(CLOCK_MONOTONIC), tries;
 	struct journal_item item;
 	struct outcome *outcome;
 
@@ -281,9 +293,17 @@ void network_settle(struct node *node)
 	if (!journal_item(node, DESIRED_NETWORK, &item) || strcmp(item.state, "failed") != 0 ||
 	    !is_tried(node))
 		return;
+	/* Not what an agent left that did not try again: it may be as others want it by now. */
+	tries = journal_number(node, TRIES_KEY);
+	if (tries <= 0 || tries > TRIES || set_tries(node, (unsigned)tries - 1))
+		return;
 	outcome = calloc(1, sizeof(*outcome));
 	if (outcome && !go_back(node, outcome))
 		log_info("the network is what it was before the scheme that failed");
+	else if (tries == 1)
+		log_error("the network of before could not be put back in %d tries: the rest of it "
+			  "is left as it is; put that right by hand, then apply",
+			  TRIES);
 	free(outcome);
 }
 

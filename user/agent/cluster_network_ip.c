@@ -7,6 +7,7 @@
 #include "cluster_network_ip.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -377,28 +378,63 @@ static bool concerns(const json_t *links, const json_t *route)
 	return found;
 }
 
-int ip_put_all_back(const json_t *record, struct outcome *outcome)
+/* Those to put back: what could not be the last time, and what this record's links changed. */
+static json_t *routes_lost(const json_t *record)
 {
-	json_t *links = json_object_get(record, "links"), *entry, *now;
+	json_t *list = json_array(), *route;
+	size_t i;
+
+	json_array_foreach (json_object_get(record, "missing"), i, route)
+		json_array_append(list, route);
+	json_array_foreach (json_object_get(record, "routes"), i, route)
+		if (!ip_listed(list, route) && concerns(json_object_get(record, "links"), route))
+			json_array_append(list, route);
+	return list;
+}
+
+/* Leaves those that could not be in the list. */
+static int put_routes_back(json_t *list, struct outcome *outcome)
+{
+	json_t *now = ip_routes(), *route;
+	int err = 0, result;
+	size_t i = 0;
+
+	while ((route = json_array_get(list, i))) {
+		result = 0;
+		if (!ip_listed(now, route) && if_nametoindex(ip_text(route, "dev")))
+			result = change_route("replace", route, outcome);
+		if (result)
+			i++;
+		else
+			json_array_remove(list, i);
+		err = err ? err : result;
+	}
+	json_decref(now);
+	return err;
+}
+
+int ip_put_all_back(json_t *record, struct outcome *outcome)
+{
+	json_t *links = json_object_get(record, "links"), *lost = routes_lost(record), *entry;
 	const json_t *routes = json_object_get(record, "routes");
 	const char *interface;
 	int err = 0, result;
-	size_t i;
+	void *next;
 
 	/* VLANs go before what they are on. */
 	for (int there = 0; there <= 1; there++)
-		json_object_foreach (links, interface, entry) {
+		json_object_foreach_safe(links, next, interface, entry)
+		{
 			if ((json_object_get(entry, "was") != NULL) != there)
 				continue;
 			result = ip_put_back(interface, entry, routes, outcome);
 			err = err ? err : result;
+			json_array_clear(json_object_get(entry, "sets"));
+			if (!result)
+				json_object_del(links, interface);
 		}
-	now = ip_routes();
-	json_array_foreach (routes, i, entry)
-		if (!ip_listed(now, entry) && concerns(links, entry)) {
-			result = change_route("replace", entry, outcome);
-			err = err ? err : result;
-		}
-	json_decref(now);
-	return err;
+	result = put_routes_back(lost, outcome);
+	json_object_del(record, "routes");
+	json_object_set_new(record, "missing", lost);
+	return err ? err : result;
 }

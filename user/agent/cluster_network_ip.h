@@ -6,7 +6,9 @@
  *   {"links": {"eth1": {"was": {"mtu", "up", "addresses": […]}, "sets": [the document's link, …]}},
  *    "routes": [{"dst", "via", "dev", "metric"}, …]}
  *
- * An interface that was not there before has no "was". routes are those of before, of all.
+ * An interface that was not there before has no "was". routes are those of before, of all. Once
+ * it has been put back, a record has only what could not be: links without what they set, and
+ * routes as "missing".
  */
 #ifndef AGENT_CLUSTER_NETWORK_IP_H
 #define AGENT_CLUSTER_NETWORK_IP_H
@@ -32,7 +34,8 @@ int ip_reduce(const char *interface, const json_t *entry, const json_t *routes, 
 /* An interface as it was, as far as it can be; the first failure. What is gone already is none. */
 int ip_put_back(const char *interface, const json_t *entry, const json_t *routes,
 		struct outcome *outcome);
-/* All of a record, as far as it can be; the first failure. */
-int ip_put_all_back(const json_t *record, struct outcome *outcome);
+/* All of a record, as far as it can be; the first failure. What is put back leaves the record: what
+ * others set from then on is theirs. */
+int ip_put_all_back(json_t *record, struct outcome *outcome);
 
 #endif

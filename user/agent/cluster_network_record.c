@@ -54,7 +54,7 @@ static int keep_link(json_t *links, const char *interface, const json_t *link)
 
 static int keep_all(json_t *record, const json_t *held, const json_t *links)
 {
-	json_t *into = json_object_get(record, "links"), *entry, *routes;
+	json_t *into = json_object_get(record, "links"), *entry, *routes, *route;
 	const char *interface;
 	const json_t *link;
 	size_t i;
@@ -71,7 +71,14 @@ static int keep_all(json_t *record, const json_t *held, const json_t *links)
 	if (err || json_object_get(record, "routes"))
 		return err;
 	routes = ip_routes();
-	return routes ? json_object_set_new(record, "routes", routes) : -EIO;
+	if (!routes)
+		return -EIO;
+	/* Of a scheme that could not be taken back as a whole. */
+	json_array_foreach (json_object_get(record, "missing"), i, route)
+		if (!ip_listed(routes, route))
+			json_array_append(routes, route);
+	json_object_del(record, "missing");
+	return json_object_set_new(record, "routes", routes);
 }
 
 /* A try that was cut short knows better what was before than this one. */
@@ -152,14 +159,15 @@ int network_ip_hold(struct node *node, const json_t *links)
 	return err ? err : write_record(node, TRY, NULL);
 }
 
-/* Undoes what is recorded under the key, and forgets it. */
+/* Undoes what is recorded under the key, and forgets what is undone. */
 static int undo(struct node *node, const char *key, struct outcome *outcome)
 {
 	json_t *record = read_record(node, key);
 	int err = ip_put_all_back(record, outcome);
+	int result = write_record(node, key, err ? record : NULL);
 
 	json_decref(record);
-	return err ? err : write_record(node, key, NULL);
+	return err ? err : result;
 }
 
 bool network_ip_tried(struct node *node)
