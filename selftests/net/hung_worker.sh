@@ -36,12 +36,19 @@ start sluiced "$BUILD/sluiced" --config "$LAB/sluiced.yaml" --instance "$INSTANC
 called() { ss -Hxl | awk -v path="/run/sluice/$INSTANCE/workers/$hung" '$5 == path && $3 > 0 { n++ } END { exit !n }'; }
 wait_for 20 "the successor to call the worker that hangs" called
 hangs() { grep -q '^State:.T' "/proc/$hung/status" 2>/dev/null; }
-answered=
 # One in three new connections is for the worker that hangs.
+for i in {1..9}; do
+	start "new-$i" in_ns fd-vm curl -qsS --noproxy '*' -o /dev/null -w '%{http_code}\n' "$META/1024"
+done
+answered=
 while [ -z "$answered" ] && hangs; do
-	[ "$(vm_status fd --max-time 1 "$META/1024" || true)" != 200 ] || answered=1
+	! grep -qx 200 "$LAB"/new-*.log || answered=1
+	sleep 0.05
 done
 [ -n "$answered" ] || fail "nobody was served as long as a worker hung"
+for i in {1..9}; do
+	collect "new-$i" || true
+done
 
 wait_sluiced
 expect_document fd 1024 "afterwards"

@@ -219,23 +219,67 @@ static bool process_holds(const char *pid, const char *link)
 	return found;
 }
 
-/* own is a process's, as below /proc; NULL for none. */
-static bool is_of(const char *own, unsigned long inode)
-{
-	char link[64];
+/* The sockets of one process, in order; few are asked for often: a row of a table is one question.
+ */
+struct sockets {
+	unsigned long *inodes;
+	size_t count;
+};
 
-	snprintf(link, sizeof(link), "socket:[%lu]", inode);
-	return own && process_holds(own, link);
+static int compare(const void *a, const void *b)
+{
+	unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool has_socket(const struct sockets *sockets, unsigned long inode)
+{
+	return sockets && sockets->count &&
+	       bsearch(&inode, sockets->inodes, sockets->count, sizeof(inode), compare);
+}
+
+/* process: its name below /proc. What cannot be read counts as not there; free() ret->inodes. */
+static void read_sockets(const char *process, struct sockets *ret)
+{
+	char path[300], target[64];
+	struct dirent *entry;
+	DIR *dir;
+
+	*ret = (struct sockets){ 0 };
+	snprintf(path, sizeof(path), "/proc/%s/fd", process);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		ssize_t len = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+		unsigned long inode;
+		void *grown;
+
+		target[len > 0 ? len : 0] = '\0';
+		if (sscanf(target, "socket:[%lu]", &inode) != 1)
+			continue;
+		if (!(ret->count & (ret->count - 1))) { /* as many as there is room for */
+			grown = realloc(ret->inodes,
+					(ret->count ? 2 * ret->count : 1) * sizeof(inode));
+			if (!grown)
+				break;
+			ret->inodes = grown;
+		}
+		ret->inodes[ret->count++] = inode;
+	}
+	if (dir)
+		closedir(dir);
+	if (ret->count)
+		qsort(ret->inodes, ret->count, sizeof(*ret->inodes), compare);
 }
 
 /*
  * Reads /proc/net/tcp, tcp6 or udp (addresses are 32-bit words in host order, printed in hex) for
  * a socket in that state on one of the addresses, the wildcard behind the first; NULL: on any.
- * Sockets of process own do not count. Returns its inode, 0 for none.
+ * Those among own do not count. Returns its inode, 0 for none.
  */
 static unsigned long find_socket(const char *table, unsigned int wanted,
-				 const char *const *addresses, uint16_t port, const char *own,
-				 bool *ret_any)
+				 const char *const *addresses, uint16_t port,
+				 const struct sockets *own, bool *ret_any)
 {
 	unsigned long inode = 0;
 	char line[512];
@@ -256,7 +300,7 @@ static unsigned long find_socket(const char *table, unsigned int wanted,
 		if (!addresses)
 			inode = found;
 		for (int i = 0; addresses && addresses[i]; i++)
-			if (!strcmp(local, addresses[i]) && !is_of(own, found)) {
+			if (!strcmp(local, addresses[i]) && !has_socket(own, found)) {
 				inode = found;
 				*ret_any = i > 0;
 			}
@@ -298,7 +342,7 @@ static bool find_process(unsigned long inode, long *ret_pid, char *ret_command, 
 }
 
 /* Whose listener is in the way? As find_socket(). */
-static unsigned long find_listener(int family, uint16_t port, const char *own, bool *ret_any)
+static unsigned long find_among(int family, uint16_t port, const struct sockets *own, bool *ret_any)
 {
 	static const char *const ip4[] = { "FEA9FEA9", "00000000", NULL };
 	static const char *const ip6[] = { "000080FE0000000000000000FEA9FEA9",
@@ -315,6 +359,19 @@ static unsigned long find_listener(int family, uint16_t port, const char *own, b
 				    ret_any);
 		*ret_any = inode != 0;
 	}
+	return inode;
+}
+
+/* own: a process as below /proc, whose listeners do not count; NULL: all do. */
+static unsigned long find_listener(int family, uint16_t port, const char *own, bool *ret_any)
+{
+	struct sockets sockets = { 0 };
+	unsigned long inode;
+
+	if (own)
+		read_sockets(own, &sockets);
+	inode = find_among(family, port, &sockets, ret_any);
+	free(sockets.inodes);
 	return inode;
 }
 
