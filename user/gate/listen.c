@@ -219,8 +219,7 @@ static bool process_holds(const char *pid, const char *link)
 	return found;
 }
 
-/* The sockets of one process, in order; few are asked for often: a row of a table is one question.
- */
+/* The sockets of one process, in order: each row of a table asks for one. */
 struct sockets {
 	unsigned long *inodes;
 	size_t count;

@@ -223,9 +223,8 @@ static void remind(struct binder *binder, struct worker *worker)
 		worker_kill(worker, "takes no port bindings");
 		return;
 	}
-	log_warn("worker %s/%u (pid %d) has not taken the port bindings yet, for want of time, or "
-		 "of "
-		 "what its lines here say; what changed is kept out; it is sent them again",
+	log_warn("worker %s/%u (pid %d) has not taken the port bindings yet, for want of time, "
+		 "or of what its lines here say; what changed is kept out; it is sent them again",
 		 worker_role_name(worker->role), worker->index, worker->pid);
 	send_table(binder, worker);
 }
