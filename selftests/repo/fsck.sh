@@ -54,16 +54,20 @@ printf damaged >"$(blob "$f4")"
 "$REPO" upload "$LAB/f4.bin" >/dev/null
 expect_eq "$(api /files/f4.bin | sha256sum | cut -c 1-64)" "$f4" "a bad file of the right name is replaced"
 
-# A file that was damaged when fsck looked, and has been uploaded again when it repairs, is whole.
-printf damaged >"$(blob "$f4")"
-repo_stop
-SLUICE_FAULT_WAIT=fsck-judged:$LAB/go-on SLUICE_FAULT_LOG=$LAB/steps REPOD=$FAULTY repo_start
-"$REPO" fsck --repair >"$LAB/fsck.out" 2>&1 & fscking=$!
-wait_for 10 "fsck to have looked" grep -q fsck-judged "$LAB/steps"
-"$REPO" upload "$LAB/f4.bin" >/dev/null
-touch "$LAB/go-on"
-wait $fscking || fail "fsck has found something wrong: $(cat "$LAB/fsck.out")"
-expect_eq "$(api /files/f4.bin | sha256sum | cut -c 1-64)" "$f4" "what was uploaded while fsck ran"
+# A file that was damaged when fsck looked, and has been uploaded again since, is whole.
+for how in --repair ''; do
+	printf damaged >"$LAB/damaged"
+	mv "$LAB/damaged" "$(blob "$f4")"
+	repo_stop
+	rm -f "$LAB/go-on" "$LAB/steps"
+	SLUICE_FAULT_WAIT=fsck-judged:$LAB/go-on SLUICE_FAULT_LOG=$LAB/steps REPOD=$FAULTY repo_start
+	"$REPO" fsck ${how:+"$how"} >"$LAB/fsck.out" 2>&1 & fscking=$!
+	wait_for 10 "fsck to have looked" grep -q fsck-judged "$LAB/steps"
+	"$REPO" upload "$LAB/f4.bin" >/dev/null
+	touch "$LAB/go-on"
+	wait $fscking || fail "fsck has found something wrong: $(cat "$LAB/fsck.out")"
+	expect_eq "$(api /files/f4.bin | sha256sum | cut -c 1-64)" "$f4" "what was uploaded while fsck ran"
+done
 repo_stop
 repo_start
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Checks the database against the blobs and the published trees, and repairs what can be
- * repaired without guessing. Used by the API while the daemon runs and by
- * "sluice-repod --fsck" when it does not.
+ * repaired without guessing: what could not be looked at, or changes all the time, is reported and
+ * stays, and nothing is repaired by a damaged database. Used by the API while the daemon runs and
+ * by "sluice-repod --fsck" when it does not.
  */
 #ifndef REPO_FSCK_H
 #define REPO_FSCK_H

@@ -161,7 +161,7 @@ int store_blob_open(struct store *store, const char *sha256)
  * their own links to the old inode. The upload keeps its name until the row is committed:
  * a crash in between loses nothing that has arrived.
  */
-int store_blob_link(struct store *store, const char *upload_id, const char *sha256)
+static int link_blob(struct store *store, int from, const char *name, const char *sha256)
 {
 	char path[STORE_BLOB_PATH], temporary[STORE_BLOB_PATH + 8];
 	int fd, err;
@@ -171,7 +171,7 @@ int store_blob_link(struct store *store, const char *upload_id, const char *sha2
 	if (unlinkat(store->blobs, temporary, 0) && errno != ENOENT)
 		return -errno;
 	fault_point("blob-link");
-	if (linkat(store->uploads, upload_id, store->blobs, temporary, 0))
+	if (linkat(from, name, store->blobs, temporary, 0))
 		return -errno;
 	fault_point("blob-linked");
 	if (renameat(store->blobs, temporary, store->blobs, path)) {
@@ -189,6 +189,16 @@ int store_blob_link(struct store *store, const char *upload_id, const char *sha2
 	err = store_sync(fd, "blob-dir-sync");
 	close(fd);
 	return err;
+}
+
+int store_blob_link(struct store *store, const char *upload_id, const char *sha256)
+{
+	return link_blob(store, store->uploads, upload_id, sha256);
+}
+
+int store_blob_take(struct store *store, const char *path, const char *sha256)
+{
+	return link_blob(store, AT_FDCWD, path, sha256);
 }
 
 int store_blob_remove(struct store *store, const char *sha256)

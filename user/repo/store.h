@@ -48,6 +48,8 @@ void store_blob_path(const char *sha256, char ret_path[STORE_BLOB_PATH]);
 int store_blob_open(struct store *store, const char *sha256);
 /* Gives the synced upload file its blob name as well; the mutex must be held. */
 int store_blob_link(struct store *store, const char *upload_id, const char *sha256);
+/* The same for a synced file of a published tree, by its path. */
+int store_blob_take(struct store *store, const char *path, const char *sha256);
 /* Removes a blob that no row names any more; the mutex must be held. */
 int store_blob_remove(struct store *store, const char *sha256);
 
