@@ -18,6 +18,7 @@ echo one >"$LAB/tool/run"
 chmod 750 "$LAB/tool/run"
 chmod 775 "$LAB/tool/sub"
 mkdir -m 2750 "$LAB/tool/group"
+chmod 700 "$LAB/tool" # as mktemp makes them
 chmod 1777 "$LAB/tool/all"
 tar -C "$LAB/tool" -cf "$LAB/tool.tar" .
 first=$(sha256sum <"$LAB/tool.tar" | cut -d ' ' -f 1)
@@ -72,8 +73,9 @@ wait_for 30 "it waits for what the step started" waits_more
 on 1 touch /var/go
 collect apply || fail "apply: $(cat "$LAB/apply.log")"
 expect_eq "$(on 1 cat /var/slow | tr '\n' ' ')" "b e b e " "one step after the other"
-expect_eq "$(on 1 stat -c %a /opt/clt-app /opt/clt-app/run /opt/clt-app/sub /opt/clt-app/all | tr '\n' ' ')" \
-	"$(stat -c %a "$LAB/tool" "$LAB/tool/run" "$LAB/tool/sub" "$LAB/tool/all" | tr '\n' ' ')" "modes are the tarball's"
+expect_eq "$(on 1 stat -c %a /opt/clt-app/run /opt/clt-app/sub /opt/clt-app/all | tr '\n' ' ')" \
+	"$(stat -c %a "$LAB/tool/run" "$LAB/tool/sub" "$LAB/tool/all" | tr '\n' ' ')" "modes are the tarball's"
+expect_eq "$(on 1 stat -c %a /opt/clt-app)" 755 "the target's mode"
 expect_eq "$(on 1 stat -c %a /opt/clt-app/group)" 750 "a directory's mode, without its set-id bit"
 B=/var/lib/sluice-node/bundle/blobs/sha256
 on 1 test -e $B/"$first" || fail "the tarball's blob is there"

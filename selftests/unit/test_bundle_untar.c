@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Set-id bits in an item's tarball: refused by who makes a bundle, left out by who unpacks one. */
+/*
+ * Modes in an item's tarball: set-id bits are refused by who makes a bundle, and left out by who
+ * unpacks one; the target can be entered, also when it was packed from a directory of mktemp's.
+ */
 #include <archive.h>
 #include <archive_entry.h>
 #include <sys/stat.h>
@@ -18,6 +21,7 @@ static const struct {
 	bool made; /* may it go into a bundle? */
 } cases[] = {
 	{ "plain", { { ".", S_IFDIR | 0750 }, { "run", S_IFREG | 0755 } }, true },
+	{ "mktemp's", { { ".", S_IFDIR | 0700 }, { "sub", S_IFDIR | 0700 } }, true },
 	{ "setuid", { { "run", S_IFREG | 04755 } }, false },
 	{ "setgid", { { "sub", S_IFDIR | 0755 }, { "sub/run", S_IFREG | 02755 } }, false },
 	{ "group's directories",
@@ -52,6 +56,7 @@ int main(void)
 	struct bundle_unpacked unpacked;
 	struct bundle_error error = { "", "" };
 	struct stat status;
+	mode_t mode;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char directory[] = "/tmp/sluice-untar-XXXXXX", path[64];
@@ -66,9 +71,12 @@ int main(void)
 		CHECK_THAT(!bundle_untar(fd, directory, 1, &unpacked, &error), "%s", error.text);
 		for (unsigned n = 0; n < 3 && entries[n].name; n++) {
 			snprintf(path, sizeof(path), "%s/%s", directory, entries[n].name);
+			mode = entries[n].mode & ~06000U;
+			if (!strcmp(entries[n].name, "."))
+				mode |= 0555;
 			CHECK(!stat(path, &status));
-			CHECK_THAT(status.st_mode == (entries[n].mode & ~06000U), "%s: %o",
-				   entries[n].name, status.st_mode);
+			CHECK_THAT(status.st_mode == mode, "%s: %o", entries[n].name,
+				   status.st_mode);
 		}
 		for (unsigned n = 3; n--;) {
 			snprintf(path, sizeof(path), "%s/%s", directory,

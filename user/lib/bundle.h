@@ -195,8 +195,9 @@ struct bundle_unpacked {
  * target; NULL: only checks it. More than limit bytes (needs.space), the same name twice, paths or
  * links that lead out of the target, and devices are refused with -EBADMSG, and what is no
  * directory with a set-id bit when it is only checked; what was unpacked until then stays. Files
- * belong to the caller and keep their modes, without set-id bits. Changes the working directory
- * while it runs: of the calling thread alone, if that has unshare(CLONE_FS) behind it.
+ * belong to the caller and keep their modes, without set-id bits; the target itself can be entered
+ * and listed by all. Changes the working directory while it runs: of the calling thread alone, if
+ * that has unshare(CLONE_FS) behind it.
  */
 int bundle_untar(int fd, const char *target, uint64_t limit, struct bundle_unpacked *ret_unpacked,
 		 struct bundle_error *error);

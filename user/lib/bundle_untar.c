@@ -20,6 +20,7 @@
 #define ENTRIES_MAX 500000
 #define BLOCK_SIZE  (256 * 1024)
 #define MODE	    (S_ISVTX | S_IRWXU | S_IRWXG | S_IRWXO)
+#define ENTER	    0555
 
 struct untar {
 	struct archive *in, *out; /* out: NULL only checks */
@@ -183,7 +184,8 @@ static int take_all(struct untar *untar, char *buffer)
 		err = check_entry(untar, entry, path);
 		if (err)
 			return err;
-		if (!*path && untar->out && chmod(".", archive_entry_perm(entry)))
+		/* Who packs a directory of mktemp's does not mean to shut everybody out. */
+		if (!*path && untar->out && chmod(".", archive_entry_perm(entry) | ENTER))
 			return bundle_failed(untar->error, -errno, "the target: %s",
 					     strerror(errno));
 		if (!*path)
