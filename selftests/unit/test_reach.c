@@ -48,7 +48,7 @@ static const struct {
 	{ "it has a fault", 0, 1000, NEVER, 0, 0, 500 },
 };
 static size_t at;
-static int64_t now;
+static int64_t now, silent_from, silent_to; /* although it would answer */
 static unsigned tries;
 
 static int play_clock(clockid_t clock, struct timespec *ret_now)
@@ -78,7 +78,7 @@ long http_call(const struct http *http, const char *url, const char *body, char 
 	CHECK(!strcmp(url, "https://10.9.0.1:8443/v1/here"));
 	tries++;
 	*ret_body = *ret_why = NULL;
-	if (now >= cases[at].answers_at)
+	if (now >= cases[at].answers_at && (now < silent_from || now >= silent_to))
 		return cases[at].status ? cases[at].status : 204;
 	now += cases[at].try + (stands ? cases[at].stands : 0);
 	return -1;
@@ -99,6 +99,42 @@ static void test_schemes(void)
 	}
 }
 
+static size_t case_of(long status)
+{
+	size_t i = 0;
+
+	while (cases[i].status != status)
+		i++;
+	return i;
+}
+
+/* What was heard once is not yet what the scheme carries. */
+static void test_silence(void)
+{
+	static const struct {
+		const char *name;
+		long status;
+		int64_t from, to;
+		int reached;
+	} silences[] = {
+		{ "a fault, by the way of before, then nothing", 503, 1000, NEVER, -ENETUNREACH },
+		{ "a fault, and it begins anew at the end", 503, 50000, NEVER, 0 },
+		{ "refused, and a word is lost at the end", 403, 59000, NEVER, -EACCES },
+		{ "refused, then nothing", 403, 1000, NEVER, -ENETUNREACH },
+		{ "a fault, with a gap", 503, 5000, 40000, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(silences) / sizeof(silences[0]); i++) {
+		unit_case = silences[i].name;
+		at = case_of(silences[i].status);
+		silent_from = silences[i].from;
+		silent_to = silences[i].to;
+		now = 0;
+		CHECK(network_reaches(&node) == silences[i].reached);
+	}
+	silent_from = silent_to = 0;
+}
+
 static void test_end(void)
 {
 	unit_case = "the agent is to end";
@@ -108,8 +144,7 @@ static void test_end(void)
 	node.ending = true;
 	CHECK(network_reaches(&node));
 	CHECK_THAT(tries == 1, "%u tries", tries);
-	for (at = 0; cases[at].status != 503; at++)
-		;
+	at = case_of(503);
 	now = 0;
 	CHECK(network_reaches(&node));
 }
@@ -117,6 +152,7 @@ static void test_end(void)
 int main(void)
 {
 	test_schemes();
+	test_silence();
 	test_end();
 	return unit_end();
 }

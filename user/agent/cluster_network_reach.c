@@ -19,17 +19,18 @@
 #define TRY_SECONDS   10
 #define TRIES_LEAST   6
 #define PAUSE_SECONDS 1
+#define SILENT_MS     25000 /* after an answer: that one came before the scheme held */
 
 int network_reaches(const struct node *node)
 {
 	char paths[3][CLUSTER_PATH_MAX], url[160], *body, *why;
 	const int64_t look = (TRY_SECONDS + PAUSE_SECONDS) * 1000;
 	struct awake awake = { 0 };
-	int64_t begun = awake_ms(&awake, clock_ms(CLOCK_MONOTONIC), look);
-	bool answers = false;
+	const int64_t begun = awake_ms(&awake, clock_ms(CLOCK_MONOTONIC), look);
+	int64_t now = begun, heard = 0;
+	long status, answer = 0;
 	unsigned tries = 0;
 	struct http http;
-	long status;
 
 	node_http(node, &http, paths);
 	http.timeout = TRY_SECONDS;
@@ -41,14 +42,16 @@ int network_reaches(const struct node *node)
 		/* A control machine that is older knows this machine, and not the question. */
 		if (status == 204 || status == 404)
 			return 0;
-		answers |= status > 0;
+		if (status > 0) {
+			answer = status;
+			heard = now;
+		}
 		tries++;
 		sleep(PAUSE_SECONDS);
-	} while (!node->ending &&
-		 (awake_ms(&awake, clock_ms(CLOCK_MONOTONIC), look) - begun < REACH_MS ||
-		  tries < TRIES_LEAST));
-	if (status == 401 || status == 403)
-		return -EACCES;
-	/* What is wrong over there, such as a full disk, is not the scheme's fault. */
-	return answers && !node->ending ? 0 : -ENETUNREACH;
+		now = awake_ms(&awake, clock_ms(CLOCK_MONOTONIC), look);
+	} while (!node->ending && (now - begun < REACH_MS || tries < TRIES_LEAST));
+	if (!answer || now - heard > SILENT_MS || node->ending)
+		return -ENETUNREACH;
+	/* What else is wrong over there, such as a full disk, is not the scheme's fault. */
+	return answer == 401 || answer == 403 ? -EACCES : 0;
 }
