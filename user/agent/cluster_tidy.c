@@ -15,7 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../lib/clock.h"
 #include "../lib/log.h"
+
+#define RETRY_MS 60000
 
 static bool settled(struct node *node, const json_t *desired)
 {
@@ -91,6 +94,7 @@ static json_t *names_of(const struct bundle *bundle, const char *digest)
 
 bool node_tidy(struct node *node, const json_t *document)
 {
+	static int64_t next; /* one that cannot be read may be large */
 	struct outcome *outcome;
 	struct bundle *bundle;
 	struct bundle_blob blob;
@@ -102,6 +106,8 @@ bool node_tidy(struct node *node, const json_t *document)
 	json_array_foreach (json_object_get(document, "items"), i, desired)
 		if (!settled(node, desired))
 			return false;
+	if (clock_ms(CLOCK_MONOTONIC) < next)
+		return false;
 	outcome = calloc(1, sizeof(*outcome));
 	/*
 	 * Without its bundle nothing is known of what is of use. Held, so that nothing of the next
@@ -123,5 +129,8 @@ bool node_tidy(struct node *node, const json_t *document)
 	json_decref(named);
 	free(outcome);
 	/* Where another is, its own document comes, or nothing does. */
-	return !err || err == -ESTALE;
+	if (!err || err == -ESTALE)
+		return true;
+	next = clock_ms(CLOCK_MONOTONIC) + RETRY_MS;
+	return false;
 }
