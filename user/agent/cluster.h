@@ -284,6 +284,8 @@ void leftover_begin(pid_t pid, const char *program, unsigned timeout);
 void leftover_done(void);
 /* Until it has ended, in the time that it had. False: the agent ends before. */
 bool leftover_wait(const struct node *node);
+/* Which boot this is; "-": it cannot be told. */
+void boot_id(char *ret, size_t size);
 
 /* ---- cluster_facts.c ------------------------------------------------------------------------ */
 

@@ -91,7 +91,7 @@ static bool group_lives(int group)
 	return lives;
 }
 
-static void boot_id(char *ret, size_t size)
+void boot_id(char *ret, size_t size)
 {
 	char *text = NULL;
 
@@ -192,5 +192,8 @@ bool leftover_wait(const struct node *node)
 	/* A number is not given anew while there is a group of it. */
 	if (ended && (!start || start == note.start))
 		ended = wait_for_group(node, &note);
+	/* Services that stay in the group are not waited for by every agent from now on. */
+	if (ended)
+		leftover_done();
 	return ended;
 }
