@@ -15,7 +15,8 @@ static struct node node;
 static int64_t seconds = 5000;
 static bool kept, tried;  /* what the journal holds of a trial */
 static const char *state; /* of the item; NULL: it is not known */
-static int files_fail, ip_fails;
+static int files_fail, ip_fails, put_fails = -EIO, hold_fails;
+static bool fills, full; /* the disk, while it is taken back */
 static unsigned files_back, ip_back;
 static int64_t tries; /* as the journal has them */
 
@@ -39,6 +40,8 @@ int64_t journal_number(struct node *unused, const char *key)
 
 int journal_set(struct node *unused, const char *key, const char *value)
 {
+	if (full)
+		return -ENOSPC;
 	tries = strtoll(value, NULL, 10);
 	return 0;
 }
@@ -56,6 +59,7 @@ bool network_ip_tried(struct node *unused)
 int network_take_back(struct node *unused)
 {
 	files_back++;
+	full = fills;
 	return files_fail;
 }
 
@@ -107,12 +111,14 @@ int network_reaches(const struct node *unused)
 
 int network_ip_apply(struct work *work, const json_t *links)
 {
+	tried = true;
 	return 0;
 }
 
 int network_ip_hold(struct node *unused, const json_t *links)
 {
-	return 0;
+	tried &= hold_fails != 0;
+	return hold_fails;
 }
 
 int network_ip_remove(struct node *unused, struct outcome *outcome)
@@ -128,7 +134,7 @@ int config_restore(struct node *unused, const char *item, struct outcome *outcom
 int config_put(struct node *unused, const char *item, const char *path, const char *content,
 	       unsigned mode, const char *owner, const char *group, struct outcome *outcome)
 {
-	return -EIO;
+	return put_fails;
 }
 
 const json_t *ip_find(const json_t *links, const char *interface)
@@ -237,10 +243,47 @@ static void test_end(void)
 	CHECK(kept && tried);
 }
 
+static void test_trial(void)
+{
+	json_t *desired = json_pack("{s:[{s:s}]}", "links", "interface", "lo");
+	struct work *work = calloc(1, sizeof(*work));
+	unsigned before = files_back;
+
+	work->node = &node;
+	work->desired = desired;
+	unit_case = "the disk is full by the time it is taken back";
+	kept = tried = false;
+	tries = 0;
+	fills = true;
+	files_fail = ip_fails = -ENOSPC;
+	CHECK(network_apply(work) == -EIO);
+	CHECK_THAT(kept && tries == 10 && files_back == before + 1, "%d, %u times", (int)tries,
+		   files_back - before);
+	fills = full = false;
+	files_fail = ip_fails = 0;
+	state = "failed";
+	CHECK(settles() && !kept && !tried);
+
+	unit_case = "it cannot be kept that it holds";
+	put_fails = 0;
+	hold_fails = -ENOSPC;
+	before = ip_back;
+	CHECK(network_apply(work) == -ENOSPC);
+	CHECK(ip_back == before + 1 && !kept && !tried);
+
+	unit_case = "it holds";
+	hold_fails = 0;
+	CHECK(!network_apply(work));
+	CHECK(ip_back == before + 1 && !kept && !tried);
+	free(work);
+	json_decref(desired);
+}
+
 int main(void)
 {
 	test_missing_interface();
 	test_settle();
 	test_end();
+	test_trial();
 	return unit_end();
 }

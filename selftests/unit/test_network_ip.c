@@ -13,6 +13,14 @@
 static const char *fails; /* within a command */
 static char said[8192];	  /* commands, a line each */
 static char *tried;	  /* "network-try" */
+static bool full;	  /* the journal's disk */
+static bool mute;	  /* "ip" of interfaces */
+static const char *boot = "b1";
+
+void boot_id(char *ret, size_t size)
+{
+	snprintf(ret, size, "%s", boot);
+}
 
 char *journal_get(struct node *node, const char *key)
 {
@@ -21,6 +29,8 @@ char *journal_get(struct node *node, const char *key)
 
 int journal_set(struct node *node, const char *key, const char *value)
 {
+	if (full)
+		return -ENOSPC;
 	if (strcmp(key, TRY) != 0)
 		return 0;
 	free(tried);
@@ -47,6 +57,8 @@ char *exec_output(size_t max, const char *word, ...)
 	for (; word; word = va_arg(args, const char *))
 		routes |= !strcmp(word, "route");
 	va_end(args);
+	if (mute && !routes)
+		return NULL;
 	return strdup(routes ? "[]"
 			     : "[{\"ifname\": \"eth0\", \"mtu\": 1500, \"flags\": [\"UP\"],"
 			       " \"addr_info\": []}]");
@@ -161,6 +173,60 @@ static void test_record(void)
 	CHECK_THAT(!strstr(said, "10.77.0.0/16"), "%s", said);
 	json_decref(links);
 	free(work);
+}
+
+static void take(const char *record, int err)
+{
+	struct outcome outcome = { 0 };
+
+	if (record) {
+		free(tried);
+		tried = strdup(record);
+	}
+	*said = '\0';
+	CHECK(network_ip_take_back(NULL, &outcome) == err);
+	CHECK(network_ip_tried(NULL) == (err != 0));
+}
+
+static void test_not_yet(void)
+{
+	unit_case = "ip cannot be asked";
+	fails = NULL;
+	mute = true;
+	take(record_text, -EIO);
+	mute = false;
+	take(NULL, 0);
+	CHECK_THAT(strstr(said, "address replace 10.9.0.11/24"), "%s", said);
+	CHECK_THAT(strstr(said, "link delete v7"), "%s", said);
+
+	unit_case = "the journal's disk is full: it is taken back once";
+	full = true;
+	take(record_text, -ENOSPC);
+	CHECK_THAT(strstr(said, "address delete 10.5.0.11/24"), "%s", said);
+	take(NULL, -ENOSPC);
+	CHECK_THAT(!*said, "%s", said);
+	full = false;
+	take(NULL, 0);
+	CHECK_THAT(!*said, "%s", said);
+
+	unit_case = "the same, and not all can be";
+	full = true;
+	fails = "10.77.0.0/16";
+	take(record_text, -EIO);
+	full = false;
+	take(NULL, -EIO);
+	CHECK_THAT(!strcmp(said, "ip route replace 10.77.0.0/16 via 10.9.0.7 dev eth0 \n"), "%s",
+		   said);
+
+	unit_case = "a boot later";
+	fails = NULL;
+	boot = "b2";
+	take(NULL, 0);
+	CHECK_THAT(!*said, "%s", said);
+
+	unit_case = "a trial that a boot cut short";
+	take(record_text, 0);
+	CHECK_THAT(strstr(said, "address replace 10.9.0.11/24"), "%s", said);
 	free(tried);
 }
 
@@ -168,5 +234,6 @@ int main(void)
 {
 	test_back();
 	test_record();
+	test_not_yet();
 	return unit_end();
 }

@@ -258,6 +258,9 @@ int network_apply(struct work *work)
 	if (err)
 		return is_tried(work->node) ? take_back(work, err, 0) : err;
 	err = network_keep(work->node);
+	/* Now: a journal on a disk that is full by then takes no word of it. */
+	if (!err)
+		err = set_tries(work->node, TRIES);
 	if (!err)
 		err = remove_stale(work, links);
 	fault_point("network-kept");
@@ -268,11 +271,10 @@ int network_apply(struct work *work)
 	fault_point("network-set");
 	if (!err)
 		reached = network_reaches(work->node);
-	if (!err && !reached) {
-		if (by_hand)
-			err = network_ip_hold(work->node, links);
-		return err ? err : network_let_go(work->node);
-	}
+	if (!err && !reached && by_hand)
+		err = network_ip_hold(work->node, links);
+	if (!err && !reached)
+		return network_let_go(work->node);
 	/* Ended by a signal it goes on with it the next time. */
 	if (work->node->ending)
 		return err ? err : -EINTR;

@@ -336,6 +336,8 @@ int ip_put_back(const char *interface, const json_t *entry, const json_t *routes
 	int err = 0, result;
 	size_t i;
 
+	if (!is && if_nametoindex(interface))
+		return outcome_fail(outcome, -EIO, "ip does not say how %s is", interface);
 	if (!was || !is) {
 		json_decref(is);
 		return is ? exec_words(outcome, "ip", "link", "delete", interface, NULL) : 0;

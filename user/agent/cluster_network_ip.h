@@ -7,8 +7,8 @@
  *    "routes": [{"dst", "via", "dev", "metric"}, …]}
  *
  * An interface that was not there before has no "was". routes are those of before, of all. Once
- * it has been put back, a record has only what could not be: links without what they set, and
- * routes as "missing".
+ * it has been put back, a record has only what could not be: links without what they set, routes
+ * as "missing", and the "boot" in which that was.
  */
 #ifndef AGENT_CLUSTER_NETWORK_IP_H
 #define AGENT_CLUSTER_NETWORK_IP_H

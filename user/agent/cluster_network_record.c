@@ -15,13 +15,26 @@
 #define TRY  "network-try"
 #define HELD "network"
 
-/* An empty one when there is none. */
+/* What is left of a trial's record and the journal does not take: it must not be undone twice. */
+static json_t *unwritten;
+
+/* An empty one when there is none. What an undone one left is of its boot: the network is made anew
+ * by the next. */
 static json_t *read_record(struct node *node, const char *key)
 {
-	char *value = journal_get(node, key);
+	char *value = journal_get(node, key), boot[40];
 	json_t *record = value && *value ? json_loads(value, 0, NULL) : NULL;
 
 	free(value);
+	if (unwritten && !strcmp(key, TRY)) {
+		json_decref(record);
+		record = json_deep_copy(unwritten);
+	}
+	boot_id(boot, sizeof(boot));
+	if (*ip_text(record, "boot") && strcmp(ip_text(record, "boot"), boot) != 0) {
+		json_decref(record);
+		record = NULL;
+	}
 	return record ? record : json_pack("{s:{}}", "links");
 }
 
@@ -31,6 +44,10 @@ static int write_record(struct node *node, const char *key, const json_t *record
 	int err = value ? journal_set(node, key, value) : -ENOMEM;
 
 	free(value);
+	if (!err && !strcmp(key, TRY)) {
+		json_decref(unwritten);
+		unwritten = NULL;
+	}
 	return err;
 }
 
@@ -78,6 +95,7 @@ static int keep_all(json_t *record, const json_t *held, const json_t *links)
 		if (!ip_listed(routes, route))
 			json_array_append(routes, route);
 	json_object_del(record, "missing");
+	json_object_del(record, "boot");
 	return json_object_set_new(record, "routes", routes);
 }
 
@@ -163,9 +181,16 @@ int network_ip_hold(struct node *node, const json_t *links)
 static int undo(struct node *node, const char *key, struct outcome *outcome)
 {
 	json_t *record = read_record(node, key);
-	int err = ip_put_all_back(record, outcome);
-	int result = write_record(node, key, err ? record : NULL);
+	int err = ip_put_all_back(record, outcome), result;
+	char boot[40];
 
+	boot_id(boot, sizeof(boot));
+	json_object_set_new(record, "boot", json_string(boot));
+	result = write_record(node, key, err ? record : NULL);
+	if (result && !strcmp(key, TRY)) {
+		json_decref(unwritten);
+		unwritten = json_incref(record);
+	}
 	json_decref(record);
 	return err ? err : result;
 }
