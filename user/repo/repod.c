@@ -35,10 +35,10 @@
 #define JOB_THREADS   4
 #define SLOW_THREADS  4
 #define SWEEP_SECONDS 3600
-/* From SIGTERM on, five seconds together at most; a tick is 50 ms. */
-#define DRAIN_TICKS 40	/* what is under way may end, what arrives begin */
-#define END_TICKS   50	/* what is under way may end */
-#define JOIN_MS	    250 /* for each kind of job */
+/* From SIGTERM on, five seconds together at most. */
+#define DRAIN_MS 2000 /* what is under way may end, what arrives begin */
+#define END_MS	 2500 /* what is under way may end */
+#define JOIN_MS	 250  /* for each kind of job */
 
 struct options {
 	const char *config, *state;
@@ -126,7 +126,15 @@ static int run_fsck(struct repod *repod, bool repair)
 	return left ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* Until SIGTERM or SIGINT; once an hour broken uploads are cleared away. */
+static void sweep(void *arg)
+{
+	struct repod *repod = arg;
+
+	if (!atomic_load(&repod->stopping))
+		upload_sweep(repod->db, repod->store, repod->settings->limits.upload_expiry, false);
+}
+
+/* Until SIGTERM or SIGINT, which are heard while broken uploads are cleared away, once an hour. */
 static void wait_for_end(struct repod *repod, const sigset_t *signals)
 {
 	const struct timespec hour = { .tv_sec = SWEEP_SECONDS };
@@ -137,19 +145,27 @@ static void wait_for_end(struct repod *repod, const sigset_t *signals)
 		if (signal_number == SIGTERM || signal_number == SIGINT)
 			return;
 		if (signal_number < 0 && errno == EAGAIN)
-			upload_sweep(repod->db, repod->store, repod->settings->limits.upload_expiry,
-				     false);
+			jobs_add(repod->slow_jobs, sweep, repod);
 	}
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* Until all connections have ended, or that time is over; a second signal does not wait. */
-static void drain(const struct listener *listeners, unsigned count, int ticks,
+static void drain(const struct listener *listeners, unsigned count, int64_t milliseconds,
 		  const sigset_t *signals)
 {
 	const struct timespec tick = { .tv_nsec = 50 * 1000 * 1000 };
+	const int64_t until = now_ms() + milliseconds;
 	unsigned open;
 
-	for (int i = 0; i < ticks; i++) {
+	while (now_ms() < until) {
 		open = 0;
 		for (unsigned j = 0; j < count; j++)
 			open += http_connections(&listeners[j]);
@@ -167,12 +183,14 @@ static void end(struct repod *repod, struct listener *listeners, unsigned count,
 {
 	for (unsigned i = 0; i < count; i++)
 		http_quiesce(&listeners[i]);
-	drain(listeners, count, DRAIN_TICKS, signals);
+	/* From here on who connects is refused. */
+	log_info("stopping");
+	drain(listeners, count, DRAIN_MS, signals);
 	atomic_store(&repod->stopping, true);
 	spawn_stop();
 	jobs_close(repod->jobs);
 	jobs_close(repod->slow_jobs);
-	drain(listeners, count, END_TICKS, signals);
+	drain(listeners, count, END_MS, signals);
 }
 
 static int serve(struct repod *repod, const sigset_t *signals)
@@ -206,7 +224,6 @@ static int serve(struct repod *repod, const sigset_t *signals)
 	notify("READY=1");
 	wait_for_end(repod, signals);
 	notify("STOPPING=1");
-	log_info("stopping");
 	waiters_release(repod->waiters);
 	end(repod, listeners, count, signals);
 out:
