@@ -105,6 +105,13 @@ openssl genpkey -algorithm ed25519 -out "$LAB/operator.key" 2>/dev/null
 chmod 600 "$LAB/operator.key"
 openssl pkey -in "$LAB/operator.key" -pubout -out "$LAB/operator.pub"
 "$REPO" instruct-key trust "$LAB/operator.pub"
+# Those that cannot be read are not written over.
+mv "$STATE/instruct.pub" "$LAB/all.pub"
+ln -s instruct.pub "$STATE/instruct.pub"
+expect_exit 1 "one more while the others cannot be read" "$REPO" instruct-key trust "$LAB/operator.pub"
+[ -L "$STATE/instruct.pub" ] || fail "the others were written over"
+rm "$STATE/instruct.pub"
+mv "$LAB/all.pub" "$STATE/instruct.pub"
 "$REPO" instruct cancel --key "$LAB/operator.key" "$three" >/dev/null
 expect_eq "$(desired)" "" "nothing is left"
 curl -sS "$VM1/sluice/v1/desired?generation=0" | jq -r .payload | base64 -d >"$LAB/payload"

@@ -16,18 +16,27 @@
 
 #define KEYS_TEXT_MAX 4096 /* of whom somebody wants to trust */
 
-static char *read_key(struct store *store, const char *name)
+/* *ret_text is malloc'd, NULL where there is none. -errno: it could not be looked at. */
+static int read_key(struct store *store, const char *name, char **ret_text)
 {
-	int fd = openat(store->dir, name, O_RDONLY | O_CLOEXEC);
-	char *text = fd < 0 ? NULL : calloc(1, 8192);
+	int fd = openat(store->dir, name, O_RDONLY | O_CLOEXEC), err = 0;
+	char *text;
+	ssize_t n;
 
-	if (text && read(fd, text, 8191) <= 0) {
+	*ret_text = NULL;
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	text = calloc(1, 8192);
+	n = text ? read(fd, text, 8191) : -1;
+	if (n < 0)
+		err = text ? -errno : -ENOMEM;
+	if (n <= 0) {
 		free(text);
 		text = NULL;
 	}
-	if (fd >= 0)
-		close(fd);
-	return text;
+	close(fd);
+	*ret_text = text;
+	return err;
 }
 
 static int write_key(struct store *store, const char *name, const char *text, mode_t mode)
@@ -53,37 +62,51 @@ static pthread_mutex_t keys_lock = PTHREAD_MUTEX_INITIALIZER;
 
 char *instruct_key_secret(struct store *store)
 {
-	return read_key(store, "instruct.key");
+	char *secret;
+
+	read_key(store, "instruct.key", &secret);
+	return secret;
 }
 
-/* The public half of our own key, malloc'd; NULL: there is none. */
-static char *own_key(struct store *store)
+/* The public half of our own key, malloc'd; NULL: there is none. 0 or -errno. */
+static int own_key(struct store *store, char **ret_own)
 {
-	char *secret = instruct_key_secret(store), *own = NULL;
+	char *secret;
+	int err = read_key(store, "instruct.key", &secret);
 
+	*ret_own = NULL;
 	if (!secret)
-		return NULL;
-	if (signed_key_public(secret, &own))
-		own = NULL;
+		return err;
+	if (signed_key_public(secret, ret_own))
+		*ret_own = NULL;
 	explicit_bzero(secret, strlen(secret));
 	free(secret);
-	return own;
+	return 0;
 }
 
-char *instruct_key_public(struct store *store)
+/* All that may sign, as far as they can be read; -errno when that is not all. */
+static int all_keys(struct store *store, char **ret_keys)
 {
-	char *own = own_key(store), *all = read_key(store, "instruct.pub"), *both;
+	char *own, *all, *both;
+	int own_err = own_key(store, &own), err = read_key(store, "instruct.pub", &all);
 
 	/* Where trusting an operator took its place, as it once did, it is there all the same. */
 	if (own && all && !signed_keys_add(own, all, &both)) {
 		free(all);
 		all = both;
 	}
-	if (all) {
+	if (all)
 		free(own);
-		return all;
-	}
-	return own;
+	*ret_keys = all ? all : own;
+	return own_err ? own_err : err;
+}
+
+char *instruct_key_public(struct store *store)
+{
+	char *keys;
+
+	all_keys(store, &keys);
+	return keys;
 }
 
 static int write_public(struct store *store, const char *text)
@@ -100,16 +123,18 @@ static int too_many(struct problem *problem)
 
 static int create_key(struct store *store, struct problem *problem)
 {
-	char *private_pem, *public_pem, *trusted = instruct_key_public(store), *all = NULL;
+	char *private_pem, *public_pem, *trusted, *all = NULL;
 	int err;
 
-	if (!faccessat(store->dir, "instruct.key", F_OK, 0)) {
-		free(trusted);
+	if (!faccessat(store->dir, "instruct.key", F_OK, AT_SYMLINK_NOFOLLOW))
 		return problem_set(problem, 409, "exists",
 				   "agents would refuse what another key signs",
 				   "there is a key already");
-	}
-	err = signed_key_make(&private_pem, &public_pem);
+	if (errno != ENOENT)
+		return problem_errno(problem, -errno, "key");
+	err = all_keys(store, &trusted);
+	if (!err)
+		err = signed_key_make(&private_pem, &public_pem);
 	if (err) {
 		free(trusted);
 		return problem_errno(problem, err, "key");
@@ -155,8 +180,10 @@ int instruct_key_trust(struct store *store, const char *public_pem, struct probl
 	if (strlen(public_pem) > KEYS_TEXT_MAX)
 		return bad_key(problem);
 	pthread_mutex_lock(&keys_lock);
-	had = instruct_key_public(store);
-	err = signed_keys_add(had ? had : "", public_pem, &all);
+	/* What cannot be read must not be written over. */
+	err = all_keys(store, &had);
+	if (!err)
+		err = signed_keys_add(had ? had : "", public_pem, &all);
 	if (!err)
 		err = write_public(store, all);
 	pthread_mutex_unlock(&keys_lock);
@@ -171,9 +198,16 @@ int instruct_key_trust(struct store *store, const char *public_pem, struct probl
 
 static int distrust(struct store *store, const char *public_pem, struct problem *problem)
 {
-	char *had = instruct_key_public(store), *own = own_key(store), *left = NULL;
-	int err;
+	char *had, *own, *left = NULL;
+	int err = all_keys(store, &had);
 
+	if (err)
+		return problem_errno(problem, err, "key");
+	err = own_key(store, &own);
+	if (err) {
+		free(had);
+		return problem_errno(problem, err, "key");
+	}
 	err = own ? signed_keys_remove(own, public_pem, &left) : -ENOENT;
 	if (!err) {
 		problem_set(problem, 409, "own-key",
