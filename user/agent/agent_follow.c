@@ -107,20 +107,29 @@ static int end_operation(struct agent *agent, const char *id, struct agent_resul
 	return err;
 }
 
+/* It was begun, and then this agent was started again or its disk was full. */
+static bool begun(const struct agent *agent, const json_t *operation)
+{
+	return !strcmp(agent->state.running, json_string_value(json_object_get(operation, "id")));
+}
+
 static int do_operation(struct agent *agent, const json_t *operation)
 {
 	const char *id = json_string_value(json_object_get(operation, "id"));
-	bool resumed = !strcmp(agent->state.running, id);
-	char pid[24];
+	bool resumed = begun(agent, operation);
+	char before[sizeof(agent->state.running)], pid[24];
 	struct agent_result *result = malloc(sizeof(*result));
 	int err;
 
 	if (!result)
 		return -ENOMEM;
+	strcpy(before, agent->state.running);
 	strcpy(agent->state.running, id);
 	err = agent_state_save(&agent->state);
-	if (err)
+	if (err) {
+		strcpy(agent->state.running, before);
 		goto out;
+	}
 	log_info("operation %s: %s%s", id, json_string_value(json_object_get(operation, "action")),
 		 resumed ? ", again" : "");
 	agent->operation = id;
@@ -181,11 +190,16 @@ static int refuse_operation(struct agent *agent, const json_t *operation)
 	return err;
 }
 
-/* The document lasts as long as the last of its operations. */
-static bool expired(const json_t *document, const json_t *operation)
+/*
+ * The document lasts as long as the last of its operations. One that was begun in time is finished,
+ * however late that is.
+ */
+static bool expired(const struct agent *agent, const json_t *document, const json_t *operation)
 {
 	const json_t *expires = json_object_get(operation, "expires");
 
+	if (begun(agent, operation))
+		return false;
 	/* A repository before this one did not say when each expires. */
 	if (!expires)
 		expires = json_object_get(document, "expires");
@@ -235,8 +249,8 @@ static int follow_document(struct agent *agent, const json_t *document)
 			continue;
 		if (agent_ending)
 			return 0;
-		err = expired(document, operation) ? refuse_operation(agent, operation)
-						   : do_operation(agent, operation);
+		err = expired(agent, document, operation) ? refuse_operation(agent, operation)
+							  : do_operation(agent, operation);
 		agent->more = !err;
 		return err;
 	}

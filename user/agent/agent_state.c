@@ -169,7 +169,8 @@ int agent_state_end(struct agent_state *state, const json_t *operations, const c
 	if (!json)
 		return -ENOMEM;
 	make_room(state->ended, operations);
-	state->running[0] = '\0';
+	if (!strcmp(state->running, id))
+		state->running[0] = '\0';
 	return json_object_set_new(state->ended, id, json) ? -ENOMEM : agent_state_save(state);
 }
 
