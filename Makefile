@@ -235,7 +235,7 @@ FUZZ_WITH_conn := $(patsubst %,selftests/fuzz/lib/%.c,fake fake_ring peer) -Wl,-
 FUZZ_WITH_proto := $(patsubst %,user/sluiced/%.c,worker worker_start patience origins management mailbox loop) -Wl,--wrap=syscall,--wrap=connect
 # A web server under bundle/, libcurl's transfers played by the target.
 FUZZ_WITH_web := $(patsubst %,user/bundle/%.c,http web) -lcurl
-# What an agent in a VM reads; fuzz_agent.c includes agent_run.c itself.
+# What an agent in a VM reads; fuzz_agent.c includes agent_run.c and agent_dpkg.c itself.
 FUZZ_WITH_agent := user/agent/agent_state.c
 # The agent's swarm, its transfers, disk and clock played by the target.
 FUZZ_WITH_swarm := $(patsubst %,user/agent/%.c,swarm swarm_begin swarm_fetch swarm_source swarm_trust) selftests/fuzz/lib/fake_curl.c \

@@ -5,8 +5,11 @@
  *
  * The first byte says what the rest is. Lines come in pieces as short as the input says.
  */
+#include "../../user/agent/agent_dpkg.c"
 #include "../../user/agent/agent_run.c"
 #include "fuzz.h"
+
+volatile sig_atomic_t agent_ending;
 
 static unsigned told;
 
@@ -33,12 +36,12 @@ static void read_lines(const uint8_t *data, size_t size, void (*read)(struct run
 		len = 1 + data[0] % 61;
 		len = len < size ? len : size;
 		piece = fuzz_copy(data, len);
-		/* dpkg-query's output is its lines; others' is kept. */
+		/* dpkg-query's output comes as lines alone; others' is kept. */
 		if (read == read_torn)
 			take_status(piece, len, run);
 		else
 			take_output(piece, len, run);
-		if (read == read_status)
+		if (read == run_read_status)
 			take_status(piece, len, run);
 		free(piece);
 	}
@@ -48,7 +51,7 @@ static void read_lines(const uint8_t *data, size_t size, void (*read)(struct run
 	child_last_line(result->log, result->message, sizeof(result->message));
 	assert(strlen(result->message) <= AGENT_MESSAGE_MAX);
 	for (unsigned i = 0; i < run->torn_count; i++)
-		assert(*run->torn[i] && !strpbrk(run->torn[i], " \n"));
+		assert(torn_name_valid(run->torn[i].name));
 	free(run);
 	free(result);
 }
@@ -84,7 +87,8 @@ static void read_state(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const readers[])(struct run *, char *) = { read_status, read_dnf, read_torn };
+	static void (*const readers[])(struct run *, char *) = { run_read_status, read_dnf,
+								 read_torn };
 
 	if (!size)
 		return 0;

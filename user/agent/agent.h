@@ -8,6 +8,7 @@
  *   agent_http.c one GET or POST through libcurl
  *   agent_state.c what survives a crash: the highest generation seen, each operation's end
  *   agent_run.c  runs the package manager, turns its progress into percent
+ *   agent_dpkg.c has what dpkg was cut off in finished first
  */
 #ifndef AGENT_H
 #define AGENT_H

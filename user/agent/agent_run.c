@@ -4,9 +4,9 @@
  * repository alone. The percentage comes from apt's Status-Fd, and from the lines of dnf, which
  * has nothing of that kind; downloading is its first half.
  * Nothing of an instruction but checked package names gets onto a command line, and no
- * shell is involved.
+ * shell is involved. What was cut short before is agent_dpkg.c's to finish.
  */
-#include "agent.h"
+#include "agent_run.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,30 +17,10 @@
 #include "../lib/child.h"
 #include "../lib/instruction.h"
 
-#define WORDS_MAX    (INSTRUCTION_PACKAGES_MAX + 48)
-#define TORN_MAX     32
 #define SILENCE	     (30 * 60) /* seconds; then the package manager is taken for stuck */
 #define LOCK_SECONDS "300"
 
-struct run {
-	const char *argv[WORDS_MAX];
-	unsigned argc;
-	char room[12][320]; /* words that had to be made */
-	unsigned made;
-	void (*tell)(unsigned percent, void *arg);
-	void *arg;
-	struct agent_result *result;
-	unsigned percent;
-	char line[512]; /* of Status-Fd, or of dnf's output, as far as it has come */
-	size_t line_len;
-	void (*read)(struct run *run, char *line);
-	bool dnf;
-	char torn[TORN_MAX][128];
-	unsigned torn_count;
-	char error[AGENT_MESSAGE_MAX + 1];
-};
-
-static void add(struct run *run, const char *word)
+void run_add(struct run *run, const char *word)
 {
 	if (run->argc + 1 < WORDS_MAX)
 		run->argv[run->argc++] = word;
@@ -54,8 +34,8 @@ static void add_option(struct run *run, const char *name, const char *value)
 		return;
 	run->made++;
 	snprintf(word, sizeof(run->room[0]), "%s=%s", name, value);
-	add(run, "-o");
-	add(run, word);
+	run_add(run, "-o");
+	run_add(run, word);
 }
 
 static void set_percent(struct run *run, unsigned percent)
@@ -69,7 +49,7 @@ static void set_percent(struct run *run, unsigned percent)
 }
 
 /* "dlstatus:1:37.5:text", "pmstatus:nginx:62.1:text", "pmerror:nginx:62:text" */
-static void read_status(struct run *run, char *line)
+void run_read_status(struct run *run, char *line)
 {
 	char *kind = strtok(line, ":"), *what = strtok(NULL, ":"), *number = strtok(NULL, ":");
 	char *text = strtok(NULL, "");
@@ -105,16 +85,6 @@ static void read_dnf(struct run *run, char *line)
 		set_percent(run, half + (unsigned)((uint64_t)done * 50 / total));
 }
 
-/* "reinstreq half-installed nginx": what dpkg was cut off in while it unpacked that. */
-static void read_torn(struct run *run, char *line)
-{
-	char flag[16], state[24], name[sizeof(run->torn[0])];
-
-	if (sscanf(line, "%15s %23s %127s", flag, state, name) == 3 && run->torn_count < TORN_MAX &&
-	    (strcmp(flag, "ok") != 0 || !strcmp(state, "half-installed")))
-		strcpy(run->torn[run->torn_count++], name);
-}
-
 static void take_lines(struct run *run, const char *data, size_t len)
 {
 	for (; len; data++, len--) {
@@ -144,14 +114,13 @@ static void take_output(const char *data, size_t len, void *arg)
 }
 
 /* 0 when the program ended with 0. read gets the lines of what it says as its status. */
-static int execute(struct run *run, void (*read)(struct run *run, char *line))
+int run_execute(struct run *run, void (*read)(struct run *run, char *line))
 {
 	const struct child child = {
 		.argv = run->argv,
 		.input = -1,
 		.silence = SILENCE,
-		/* dpkg-query's output is all of it for us. */
-		.output = read == read_torn ? take_status : take_output,
+		.output = take_output,
 		.status = take_status,
 		.arg = run,
 	};
@@ -169,14 +138,20 @@ static int execute(struct run *run, void (*read)(struct run *run, char *line))
 	return status;
 }
 
-static void apt_begin(struct run *run, const struct agent_options *options, bool progress)
+void run_note(struct run *run, const char *text)
+{
+	take_output(text, strlen(text), run);
+	take_output("\n", 1, run);
+}
+
+void run_apt_begin(struct run *run, const struct agent_options *options, bool progress)
 {
 	char root[280];
 
 	run->argc = run->made = 0;
-	add(run, "apt-get");
-	add(run, "-q");
-	add(run, "-y");
+	run_add(run, "apt-get");
+	run_add(run, "-q");
+	run_add(run, "-y");
 	add_option(run, "Dir::Etc::sourcelist", options->sources);
 	add_option(run, "Dir::Etc::sourceparts", "-");
 	add_option(run, "DPkg::Lock::Timeout", LOCK_SECONDS);
@@ -197,66 +172,20 @@ static void apt_begin(struct run *run, const struct agent_options *options, bool
 	add_option(run, "DPkg::Options::", root);
 }
 
-static void dpkg_begin(struct run *run, const struct agent_options *options, const char *program)
-{
-	char *word = run->room[0];
-
-	run->argc = run->made = 0;
-	add(run, program);
-	if (!options->root)
-		return;
-	snprintf(word, sizeof(run->room[0]), "--root=%s", options->root);
-	add(run, word);
-}
-
-/*
- * What a kill or a power loss left half-configured, dpkg finishes first. Whatever was cut short,
- * another operation or somebody else's: apt-get would refuse every one from then on.
- */
-static void recover(struct run *run, const struct agent_options *options)
-{
-	dpkg_begin(run, options, "dpkg");
-	if (options->root) {
-		add(run, "--force-not-root");
-		snprintf(run->room[1], sizeof(run->room[1]), "--log=%s/var/log/dpkg.log",
-			 options->root);
-		add(run, run->room[1]);
-	}
-	add(run, "--force-confold");
-	add(run, "--configure");
-	add(run, "-a");
-	if (execute(run, read_status))
-		take_output("dpkg --configure -a failed\n", 27, run);
-}
-
-/*
- * What was cut off while it was unpacked, apt-get takes for installed, and dpkg does not remove.
- * One that is of another repository stays as it is.
- */
-static void unpack_again(struct run *run, const struct agent_options *options)
-{
-	dpkg_begin(run, options, "dpkg-query");
-	add(run, "-W");
-	add(run, "-f=${db:Status-Eflag} ${db:Status-Status} ${Package}\n");
-	execute(run, read_torn);
-	if (!run->torn_count)
-		return;
-	apt_begin(run, options, false);
-	add(run, "install");
-	add(run, "--reinstall");
-	for (unsigned i = 0; i < run->torn_count; i++)
-		add(run, run->torn[i]);
-	if (execute(run, read_status))
-		take_output("apt-get install --reinstall failed\n", 35, run);
-}
-
-static void add_packages(struct run *run, const json_t *operation)
+/* How many, without those that dpkg_mend() has removed. */
+static unsigned add_packages(struct run *run, const json_t *operation)
 {
 	const json_t *package;
+	unsigned count = 0;
 	size_t i;
 
-	json_array_foreach (json_object_get(operation, "packages"), i, package)
-		add(run, json_string_value(package));
+	json_array_foreach (json_object_get(operation, "packages"), i, package) {
+		if (dpkg_is_gone(run, json_string_value(package)))
+			continue;
+		run_add(run, json_string_value(package));
+		count++;
+	}
+	return count;
 }
 
 static int run_apt(struct run *run, const struct agent_options *options, const json_t *operation,
@@ -264,21 +193,23 @@ static int run_apt(struct run *run, const struct agent_options *options, const j
 {
 	int err;
 
-	recover(run, options);
+	dpkg_recover(run, options);
 	run->error[0] = '\0';
-	apt_begin(run, options, false);
-	add(run, "update");
+	run_apt_begin(run, options, false);
+	run_add(run, "update");
 	/* Without this, apt-get update ends with 0 when no server answers. */
-	add(run, "--error-on=any");
-	err = execute(run, read_status);
+	run_add(run, "--error-on=any");
+	err = run_execute(run, run_read_status);
 	if (err && strcmp(action, "remove") != 0)
 		return err;
-	unpack_again(run, options);
+	dpkg_mend(run, options, operation, action);
 	run->error[0] = '\0';
-	apt_begin(run, options, true);
-	add(run, action);
-	add_packages(run, operation);
-	return execute(run, read_status);
+	run_apt_begin(run, options, true);
+	run_add(run, action);
+	/* apt-get knows no name any more that is in no repository. */
+	if (!add_packages(run, operation) && !strcmp(action, "remove"))
+		return 0;
+	return run_execute(run, run_read_status);
 }
 
 /* With an installroot, dnf reads that root's own configuration and repositories. */
@@ -286,19 +217,19 @@ static int run_dnf(struct run *run, const struct agent_options *options, const j
 		   const char *action)
 {
 	run->dnf = true;
-	add(run, "dnf");
-	add(run, "-y");
-	add(run, "--disablerepo=*");
-	add(run, "--enablerepo=sluice");
+	run_add(run, "dnf");
+	run_add(run, "-y");
+	run_add(run, "--disablerepo=*");
+	run_add(run, "--enablerepo=sluice");
 	/* What another program refreshed an hour ago may lack what is to be installed. */
-	add(run, "--refresh");
+	run_add(run, "--refresh");
 	if (options->root) {
-		add(run, "--installroot");
-		add(run, options->root);
+		run_add(run, "--installroot");
+		run_add(run, options->root);
 	}
-	add(run, action);
+	run_add(run, action);
 	add_packages(run, operation);
-	return execute(run, read_dnf);
+	return run_execute(run, read_dnf);
 }
 
 static bool has_apt(void)
@@ -312,6 +243,7 @@ void agent_run(const struct agent_options *options, const json_t *operation,
 {
 	const char *action = json_string_value(json_object_get(operation, "action"));
 	struct run *run = calloc(1, sizeof(*run));
+	size_t len;
 	int err;
 
 	memset(ret_result, 0, sizeof(*ret_result));
@@ -335,5 +267,9 @@ void agent_run(const struct agent_options *options, const json_t *operation,
 	else if (err)
 		/* Nothing better is known. */
 		child_last_line(ret_result->log, ret_result->message, sizeof(ret_result->message));
+	len = strlen(ret_result->message);
+	if (*run->left)
+		snprintf(ret_result->message + len, sizeof(ret_result->message) - len, "%s%s",
+			 len ? "; " : "", run->left);
 	free(run);
 }

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What an agent in a VM has dpkg and apt-get do around an order, by what they say of what was found
+ * half done. Both are scripts here, which note how they were called.
+ */
+#include <sys/stat.h>
+
+#include "../../user/agent/agent_dpkg.c"
+#include "../../user/agent/agent_run.c"
+#include "unit.h"
+
+volatile sig_atomic_t agent_ending;
+
+static char directory[] = "/tmp/test_agent_run-XXXXXX";
+
+#define CONFIGURE "dpkg --configure -a\n"
+#define WHOLE	  CONFIGURE LOOK "apt-get update\n"
+#define AGAIN	  "apt-get install --reinstall "
+#define LOOK	  "dpkg-query\n"
+#define APP	  "apt-get install app\n"
+#define LOCKED	  "dpkg: error: dpkg frontend lock was locked by another process with pid 7"
+
+static const struct {
+	const char *name, *action, *package;
+	const char *configure, *query; /* shell */
+	const char *refused;	       /* what apt-get does not do */
+	const char *calls, *message;
+	bool failed;
+} cases[] = {
+	{ "all is whole", "install", "app", "", "echo install installed ok bash", "", WHOLE APP, "",
+	  false },
+	{ "half unpacked", "install", "app", "",
+	  "echo install half-installed ok one; echo hold unpacked reinstreq two", "",
+	  WHOLE AGAIN "one\n" AGAIN "two\n" LOOK APP, "", false },
+	{ "one that is nowhere keeps no other back", "install", "app", "",
+	  "echo install half-installed reinstreq one; echo install half-installed reinstreq two",
+	  "one", WHOLE AGAIN "one\n" AGAIN "two\n" LOOK APP, "", false },
+	{ "the version that is ordered", "install", "app=1.0", "",
+	  "echo install half-installed reinstreq app; echo install half-installed ok app-data", "",
+	  WHOLE AGAIN "app=1.0\n" AGAIN "app-data\n" LOOK "apt-get install app=1.0\n", "", false },
+	{ "of another architecture", "install", "app", "",
+	  "echo install half-installed reinstreq libc6:i386", "",
+	  WHOLE AGAIN "libc6:i386\n" LOOK APP, "", false },
+	{ "what dpkg-query complains of is no package", "install", "app", "",
+	  "echo install half-installed reinstreq one >&2", "", WHOLE APP, "", false },
+	{ "other words", "install", "app", "",
+	  "echo ok half-installed one; echo install not-half-installed ok one;"
+	  "echo install installed reinstreq-no one; echo want half-installed ok one;"
+	  "echo install half-installed ok; echo install half-installed ok one two;"
+	  "echo install half-installed ok o/e; echo install half-installed ok -one;"
+	  "echo install half-installed ok one-; echo install half-installed ok one+; echo",
+	  "", WHOLE APP, "", false },
+	{ "what is to go is not put there again", "install", "app", "",
+	  "echo deinstall half-installed ok one; echo purge half-installed reinstreq two", "",
+	  WHOLE LOOK APP, "", false },
+	{ "unless that is ordered", "install", "one", "",
+	  "echo deinstall half-installed ok one; echo deinstall half-installed ok two", "",
+	  WHOLE AGAIN "one\n" LOOK "apt-get install one\n", "", false },
+	{ "what is half unpacked is whole before it goes", "remove", "one", "",
+	  "echo install half-installed reinstreq one", "",
+	  WHOLE AGAIN "one\n" LOOK "apt-get remove one\n", "", false },
+	{ "what cannot be whole goes as it is", "remove", "one", "",
+	  "echo install half-installed reinstreq one", "one",
+	  WHOLE AGAIN "one\n" LOOK "dpkg --force-remove-reinstreq --remove one\n", "", false },
+	{ "and what apt-get ends well on, without having done it", "remove", "lost=1", "",
+	  "echo install unpacked reinstreq lost", "",
+	  WHOLE AGAIN "lost=1\n" LOOK "dpkg --force-remove-reinstreq --remove lost\n", "", false },
+	{ "another architecture's is not what is to go", "remove", "one", "",
+	  "echo deinstall half-installed reinstreq one:i386", "", WHOLE LOOK "apt-get remove one\n",
+	  "", false },
+	{ "what was to go before goes as it is", "remove", "one", "",
+	  "echo deinstall half-installed reinstreq one; echo purge half-installed reinstreq two",
+	  "", WHOLE LOOK "dpkg --force-remove-reinstreq --remove one\n", "", false },
+	{ "dpkg cannot go on", "install", "app", "echo 'Errors in:'; echo ' broken'; exit 1",
+	  "echo install half-installed reinstreq one", "", CONFIGURE "apt-get update\n" APP,
+	  "dpkg --configure -a failed: broken", false },
+	{ "nor can apt-get", "install", "app", "echo ' broken'; exit 1",
+	  "echo install half-installed reinstreq one", "app", CONFIGURE "apt-get update\n" APP,
+	  "E: no; dpkg --configure -a failed: broken", true },
+	{ "another dpkg is at it", "install", "app",
+	  "[ -e $d/tried ] || { touch $d/tried; echo '" LOCKED "' >&2; exit 2; }",
+	  "echo install half-installed reinstreq one", "", CONFIGURE WHOLE AGAIN "one\n" LOOK APP,
+	  "", false },
+	{ "dpkg-query fails", "install", "app", "", "echo no >&2; exit 2", "", WHOLE APP, "",
+	  false },
+};
+
+static FILE *open_in(const char *name, const char *mode)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	return fopen(path, mode);
+}
+
+static void write_script(const char *name, const char *text, const char *more)
+{
+	char path[64];
+	FILE *file = open_in(name, "w");
+
+	CHECK(file && fprintf(file, "#!/bin/sh\nd=%s\n%s%s\n", directory, text, more) > 0);
+	if (file)
+		fclose(file);
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	CHECK(!chmod(path, 0755));
+}
+
+static void remove_in(const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	unlink(path);
+}
+
+static void on_percent(unsigned percent, void *arg)
+{
+}
+
+static void test_case(size_t i)
+{
+	const struct agent_options options = { .sources = "/nowhere", .manager = "apt" };
+	json_t *operation =
+		json_pack("{s:s, s:[s]}", "action", cases[i].action, "packages", cases[i].package);
+	struct agent_result *result = calloc(1, sizeof(*result));
+	char calls[600] = "", query[600], refuse[200];
+	FILE *file;
+
+	write_script("dpkg",
+		     "echo dpkg $(echo \"$*\" | sed 's/--force-confold //') >>$d/calls\n"
+		     "case $* in *--configure*) ;; *) exit 0 ;; esac\n",
+		     cases[i].configure);
+	snprintf(query, sizeof(query), "{ %s\n} >$d/said\ngrep -v -f $d/whole $d/said\nexit 0\n",
+		 *cases[i].query ? cases[i].query : ":");
+	write_script("dpkg-query", "echo dpkg-query >>$d/calls\ntouch $d/whole\n", query);
+	snprintf(refuse, sizeof(refuse),
+		 "case $* in *' %s') echo E: no; exit 100 ;; *' lost=1') ;;\n"
+		 "*reinstall*) echo \" ${4%%%%=*}\\$\" >>$d/whole ;; esac",
+		 *cases[i].refused ? cases[i].refused : "nothing");
+	write_script(
+		"apt-get",
+		"set -- $(echo \"$*\" | sed 's/-o [^ ]* *//g; s/-[qy] //g; s/ --error-on=any//')\n"
+		"echo apt-get \"$@\" >>$d/calls\nset -- x \"$@\"\n",
+		refuse);
+	if (!CHECK(operation && result))
+		return;
+	agent_run(&options, operation, on_percent, NULL, result);
+	file = open_in("calls", "r");
+	if (CHECK(file)) {
+		calls[fread(calls, 1, sizeof(calls) - 1, file)] = '\0';
+		fclose(file);
+	}
+	CHECK_THAT(!strcmp(calls, cases[i].calls), "what was called:\n%s%s", calls, result->log);
+	CHECK_THAT(!strcmp(result->message, cases[i].message), "it says: %s", result->message);
+	CHECK(result->failed == cases[i].failed);
+	remove_in("calls");
+	remove_in("tried");
+	remove_in("said");
+	remove_in("whole");
+	json_decref(operation);
+	free(result);
+}
+
+int main(void)
+{
+	char path[100];
+
+	if (!mkdtemp(directory))
+		return 1;
+	snprintf(path, sizeof(path), "%s:/usr/bin:/bin", directory);
+	setenv("PATH", path, 1);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unit_case = cases[i].name;
+		test_case(i);
+	}
+	remove_in("dpkg");
+	remove_in("dpkg-query");
+	remove_in("apt-get");
+	rmdir(directory);
+	return unit_end();
+}
