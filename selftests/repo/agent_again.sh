@@ -10,17 +10,18 @@
 . "$(dirname "$0")/lib/agent.sh"
 repo_begin
 make_key
-"$REPO" upload "$(make_deb app 1.0)" "$(make_deb third 1.0)" "$(make_deb fourth 1.0)" >/dev/null
+"$REPO" upload "$(make_deb app 1.0)" "$(make_deb third 1.0)" "$(make_deb fourth 1.0)" "$(make_deb slow 2.0)" >/dev/null
 # Their script says that it is there, and waits to be let go on.
-for name in slow late; do
-	deb=$(make_deb $name 1.0)
+for script in slow:preinst late:preinst leaving:postrm; do
+	name=${script%:*}
+	deb=$(make_deb "$name" 1.0)
 	dpkg-deb -R "$deb" "$LAB/$name"
-	cat >"$LAB/$name/DEBIAN/preinst" <<-SCRIPT
+	cat >"$LAB/$name/DEBIAN/${script#*:}" <<-SCRIPT
 		#!/bin/sh
 		touch $LAB/unpacking
 		until [ -e $LAB/go ]; do sleep 0.1; done
 	SCRIPT
-	chmod 755 "$LAB/$name/DEBIAN/preinst"
+	chmod 755 "$LAB/$name/DEBIAN/${script#*:}"
 	dpkg-deb -Znone --root-owner-group -b "$LAB/$name" "$deb" >/dev/null
 	"$REPO" upload "$deb" >/dev/null
 done
@@ -33,54 +34,115 @@ echo 'DPkg::Options { "--force-script-chrootless"; };' >>"$LAB/apt.conf"
 once() { "$AGENT" "${agent_args[@]}" --once >"$LAB/once.out" 2>&1 || fail "$1: $(cat "$LAB/once.out")"; }
 state_of() { "$REPO" instructions --json | jq -r --arg id "$1" '.[] | select(.id == $id).state'; }
 order() { instruct --json "$@" | jq -r .id; }
+# dpkg_says PACKAGE: wanted, state, flag
+dpkg_says() { dpkg-query --admindir="$dir/root/var/lib/dpkg" -W -f '${db:Status-Want} ${db:Status-Status} ${db:Status-Eflag}' "$1" 2>/dev/null || echo none; }
 descendants() {
 	local child
 	for child in $(children_of "$1"); do
-		descendants "$child"
 		echo "$child"
+		descendants "$child"
 	done
 }
+gone() {
+	local pid
+	for pid; do ! alive "$pid" || return 1; done
+}
 
-# cut_off: power is lost while dpkg unpacks slow; sets $torn, the operation
-cut_off() {
-	local pid pids
+# begin ORDER…: an agent is at it, and in the package's script; sets $torn, the operation
+begin() {
 	rm -f "$LAB/unpacking" "$LAB/go"
-	torn=$(order install slow)
+	torn=$(order "$@")
 	start agent "$AGENT" "${agent_args[@]}"
 	wait_for 60 "the script of the package" test -e "$LAB/unpacking"
+}
+# cut_off ORDER…: power is lost meanwhile
+cut_off() {
+	local pid pids
+	begin "$@"
 	pid=$(pid_of agent)
-	# The agent first, so that it does not report what becomes of the others.
 	kill -STOP "$pid"
 	mapfile -t pids < <(descendants "$pid")
-	kill -KILL "$pid" "${pids[@]}"
-	wait "$pid" 2>/dev/null || true
+	# Each before what it started, of whose end it would make something. A sleep may have ended by itself.
+	for pid in "$pid" "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
+	wait "$(pid_of agent)" 2>/dev/null || true
 	forget agent
+	wait_for 60 "they have ended" gone "${pids[@]}"
 	touch "$LAB/go"
 	expect_ne "$(ls "$dir/root/var/lib/dpkg/updates")" "" "what dpkg was cut off in"
-	expect_eq "$(state_of "$torn") $(installed slow)" "running none" "what was begun"
+	expect_eq "$(state_of "$torn")" running "what was begun"
 }
 
 say "power is lost while dpkg unpacks, and the operator orders something else"
-cut_off
+cut_off install slow=1.0
 "$REPO" instruct cancel --force "$torn" >/dev/null
 other=$(order install app)
 once "an order after dpkg was cut off"
 expect_eq "$(state_of "$other") $(installed app)" "done 1.0" "$(cat "$LAB/once.out"): the next order"
-expect_eq "$(installed slow)" 1.0 "what was half unpacked is whole again"
+expect_eq "$(installed slow)" 2.0 "what was half unpacked is whole again"
 order remove slow >/dev/null
 once "it is removed"
 
-say "power is lost while dpkg unpacks, and the agent goes on"
-cut_off
+say "power is lost while dpkg unpacks, and the agent goes on, later than others may begin it"
+cut_off install slow=1.0
+repo_stop
+sqlite3 "$STATE/repo.db" "UPDATE operations SET expires = 1 WHERE id = '$torn'"
+repo_start
+other=$(order remove app) # a new document
 once "after dpkg was cut off"
-expect_eq "$(state_of "$torn") $(installed slow)" "done 1.0" "what was gone on with"
+expect_eq "$(state_of "$torn") $(installed slow)" "done 1.0" "$(cat "$LAB/once.out"): what was gone on with"
+expect_eq "$(state_of "$other") $(installed app)" "done none" "what came later"
 order remove slow >/dev/null
 once "it is removed"
-cut_off
+
+say "power is lost while dpkg unpacks what is to be removed"
+cut_off install slow=1.0
 "$REPO" instruct cancel --force "$torn" >/dev/null
 other=$(order remove slow)
 once "what is half unpacked is removed"
-expect_eq "$(state_of "$other") $(dpkg-query --admindir="$dir/root/var/lib/dpkg" -W -f '${db:Status-Status}' slow 2>/dev/null)" "done " "$(cat "$LAB/once.out"): removed"
+expect_eq "$(state_of "$other") $(dpkg_says slow)" "done none" "$(cat "$LAB/once.out"): removed"
+
+say "of what is half unpacked, another repository has one"
+cut_off install slow=1.0
+printf 'Package: alien\nStatus: install reinstreq half-installed\nArchitecture: all\nMaintainer: Test\nDescription: test\n\n' \
+	>>"$dir/root/var/lib/dpkg/status"
+"$REPO" instruct cancel --force "$torn" >/dev/null
+other=$(order install app)
+once "one that cannot be installed again"
+expect_eq "$(state_of "$other") $(dpkg_says slow)" "done install installed ok" "$(cat "$LAB/once.out"): it does not keep the other from being whole"
+other=$(order remove alien)
+once "it is removed"
+expect_eq "$(state_of "$other") $(dpkg_says alien)" "done none" "$(cat "$LAB/once.out"): removed as it was"
+order remove slow >/dev/null
+once "and the other"
+
+say "power is lost while dpkg removes"
+order install leaving >/dev/null
+once "it is installed"
+cut_off remove leaving
+"$REPO" instruct cancel --force "$torn" >/dev/null
+other=$(order install app)
+once "an order after dpkg was cut off"
+expect_eq "$(state_of "$other") $(installed app)" "done 1.0" "$(cat "$LAB/once.out"): the next order"
+expect_eq "$(grep -c ' install leaving' "$dir/root/var/log/dpkg.log") $(installed leaving)" "1 none" "what was to go is not put there again"
+order install leaving >/dev/null
+once "it is installed again"
+cut_off remove leaving
+"$REPO" instruct cancel --force "$torn" >/dev/null
+other=$(order install leaving)
+once "it is wanted after all"
+expect_eq "$(state_of "$other") $(dpkg_says leaving) $(installed leaving)" "done install installed ok 1.0" "$(cat "$LAB/once.out"): it is whole"
+
+say "the agent alone is killed, and dpkg goes on"
+begin install slow=1.0
+kill -KILL "$(pid_of agent)"
+wait "$(pid_of agent)" 2>/dev/null || true
+forget agent
+: >"$LAB/agent.log"
+start agent "$AGENT" "${agent_args[@]}" --once
+wait_for 60 "the next one is at it" grep -q "$torn: install, again" "$LAB/agent.log"
+touch "$LAB/go"
+collect agent || fail "the next one: $(cat "$LAB/agent.log")"
+expect_eq "$(state_of "$torn") $(installed slow)" "done 1.0" "$(cat "$LAB/agent.log"): what was gone on with"
 
 say "nobody takes the report of its end"
 rm -f "$LAB/unpacking" "$LAB/go"
