@@ -51,6 +51,12 @@ expect_exit 1 "fsck of a strange name" "$REPO" fsck --json
 expect_has "$(what)" "does not belong into blobs/" "what is said"
 "$REPO" fsck --repair >/dev/null || fail "it was not repaired"
 
+say "two files of one name"
+echo a >"$STATE/blobs/00/junk"
+echo b >"$STATE/blobs/01/junk"
+"$REPO" fsck --repair >/dev/null || fail "they were not taken away"
+expect_eq "$(cat "$STATE"/quarantine/junk* | sort | tr -d '\n')" ab "what quarantine/ has"
+
 say "the database's index lost the package"
 repo_stop
 sqlite3 "$STATE/repo.db" ".dbconfig defensive off" \

@@ -137,9 +137,15 @@ static int still_that(struct store *store, const char *path, int fd)
 	return seen.st_dev == now.st_dev && seen.st_ino == now.st_ino ? 0 : -EAGAIN;
 }
 
+/* Beside what is there under that name: it may be the better one. With the mutex. */
 static bool quarantine(struct store *store, const char *path, const char *name)
 {
-	return !renameat(store->blobs, path, store->quarantine, name);
+	char target[300];
+
+	snprintf(target, sizeof(target), "%s", name);
+	for (int i = 1; !faccessat(store->quarantine, target, F_OK, AT_SYMLINK_NOFOLLOW); i++)
+		snprintf(target, sizeof(target), "%.240s.%d", name, i);
+	return errno == ENOENT && !renameat(store->blobs, path, store->quarantine, target);
 }
 
 /* 1: these are the row's bytes, synced; 0: something else; -errno. */
