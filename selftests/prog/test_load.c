@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -228,8 +229,39 @@ static void test_layouts(void)
 	free(why);
 }
 
+#define SPENT_MAX 64
+
+static int spent[SPENT_MAX];
+static unsigned nspent;
+static struct rlimit descriptors;
+
+/* All but so many. */
+static void spend_descriptors(unsigned left)
+{
+	struct rlimit few;
+
+	getrlimit(RLIMIT_NOFILE, &descriptors);
+	few = (struct rlimit){ SPENT_MAX, descriptors.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &few);
+	for (nspent = 0; nspent < SPENT_MAX; nspent++) {
+		spent[nspent] = dup(STDERR_FILENO);
+		if (spent[nspent] < 0)
+			break;
+	}
+	for (; left && nspent; left--)
+		close(spent[--nspent]);
+}
+
+static void return_descriptors(void)
+{
+	while (nspent)
+		close(spent[--nspent]);
+	setrlimit(RLIMIT_NOFILE, &descriptors);
+}
+
 static void test_two_instances(void)
 {
+	const uint32_t ifindex = if_nametoindex(VETH);
 	struct sl_iface iface = prog_iface();
 	struct gate_load *other = NULL;
 	char name[40], *why = NULL;
@@ -253,6 +285,23 @@ static void test_two_instances(void)
 			   gate_load_attached_tc(prog_load, if_nametoindex(VETH)) == 1,
 		   "nor detach it");
 	free(why);
+	why = NULL;
+	/* With no descriptor it sees no filter, with one not whose it is. */
+	for (unsigned left = 0; left < 2; left++) {
+		int looked, taken;
+
+		spend_descriptors(left);
+		looked = gate_load_attached_tc(other, ifindex);
+		taken = gate_load_detach_tc(other, ifindex);
+		err = gate_load_attach_tc(other, ifindex, &made, &why);
+		return_descriptors();
+		prog_check(looked == -EMFILE && taken == -EMFILE && err == -EMFILE &&
+				   gate_load_attached_tc(prog_load, ifindex) == 1,
+			   "%u descriptors: looked %d, detached %d, attached %d (%s)", left, looked,
+			   taken, err, why ? why : "");
+		free(why);
+		why = NULL;
+	}
 	gate_load_unpin(other);
 	gate_load_close(other);
 	prog_check(access(gate_load_pin_dir(prog_load), F_OK) == 0, "one goes, the other stays");

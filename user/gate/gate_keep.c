@@ -66,10 +66,12 @@ static int follow_links(const struct gate *gate, const struct gate_spec *spec,
 static int put_filters_back(const struct gate *gate, struct gate_load *load, char *why)
 {
 	char *tc_why = NULL;
-	int err;
+	int err = gate_load_attached_tc(load, gate->key.ifindex);
 
-	if (gate_load_attached_tc(load, gate->key.ifindex))
-		return 0;
+	if (err < 0)
+		snprintf(why, GATE_WHY_MAX, "its filters cannot be looked at: %s", strerror(-err));
+	if (err)
+		return err < 0 ? err : 0;
 	err = gate_load_attach_tc(load, gate->key.ifindex, NULL, &tc_why);
 	if (err)
 		snprintf(why, GATE_WHY_MAX, "%s", tc_why ? tc_why : strerror(-err));

@@ -34,14 +34,19 @@
 
 enum owner { NOBODY, OURS, FOREIGN };
 
-/* The pinned "ifaces" of any instance? Then a program that uses it is that instance's. */
-static bool pinned_somewhere(uint32_t map_id)
+/*
+ * The pinned "ifaces" of any instance? Then a program that uses it is that instance's. 1, 0 or
+ * -errno.
+ */
+static int pinned_somewhere(uint32_t map_id)
 {
 	struct dirent *entry;
-	bool found = false;
+	int found = 0;
 	DIR *dir = opendir(LOAD_PINS);
 
-	while (dir && !found && (entry = readdir(dir))) {
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while (!found && (entry = readdir(dir))) {
 		struct bpf_map_info info = { 0 };
 		__u32 len = sizeof(info);
 		char path[PATH_MAX];
@@ -52,57 +57,69 @@ static bool pinned_somewhere(uint32_t map_id)
 		snprintf(path, sizeof(path), LOAD_PINS "/%s/maps/%s", entry->d_name,
 			 load_map_names[LOAD_IFACES]);
 		fd = bpf_obj_get(path);
-		if (fd < 0)
+		if (fd == -ENOENT || fd == -ENOTDIR)
 			continue;
-		found = !bpf_obj_get_info_by_fd(fd, &info, &len) && info.id == map_id;
-		close(fd);
+		found = fd < 0 ? fd : bpf_obj_get_info_by_fd(fd, &info, &len);
+		if (fd >= 0)
+			close(fd);
+		if (!found)
+			found = info.id == map_id;
 	}
-	if (dir)
-		closedir(dir);
+	closedir(dir);
 	return found;
 }
 
-static bool is_named_ifaces(uint32_t map_id)
+/* 1, 0 or -errno. */
+static int is_named_ifaces(uint32_t map_id)
 {
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info);
-	int fd = bpf_map_get_fd_by_id(map_id);
-	bool named;
+	int err, fd = bpf_map_get_fd_by_id(map_id);
 
 	if (fd < 0)
-		return false;
-	named = !bpf_obj_get_info_by_fd(fd, &info, &len) &&
-		strcmp(info.name, load_map_names[LOAD_IFACES]) == 0;
+		return fd == -ENOENT ? 0 : fd;
+	err = bpf_obj_get_info_by_fd(fd, &info, &len);
 	close(fd);
-	return named;
+	return err ? err : strcmp(info.name, load_map_names[LOAD_IFACES]) == 0;
 }
 
-static enum owner program_owner(const struct gate_load *load, uint32_t prog_id,
-				enum load_prog expected, char *ret_name, size_t size)
+/* Has the instance whose "ifaces" this is gone without a trace? 1, 0 or -errno. */
+static int is_left_over(uint32_t map_id)
+{
+	int named = is_named_ifaces(map_id), pinned;
+
+	if (named != 1)
+		return named;
+	pinned = pinned_somewhere(map_id);
+	return pinned < 0 ? pinned : !pinned;
+}
+
+/* An enum owner, or -errno: whose it is could not be seen. */
+static int program_owner(const struct gate_load *load, uint32_t prog_id, enum load_prog expected,
+			 char *ret_name, size_t size)
 {
 	__u32 maps[PROGRAM_MAPS] = { 0 };
 	struct bpf_prog_info info = { .map_ids = (uintptr_t)maps, .nr_map_ids = PROGRAM_MAPS };
 	__u32 len = sizeof(info);
-	enum owner owner = FOREIGN;
-	int fd = bpf_prog_get_fd_by_id(prog_id);
+	int left_over = 0, err, fd = bpf_prog_get_fd_by_id(prog_id);
 
-	snprintf(ret_name, size, "program %u", prog_id);
+	/* Replaced since it was met. */
+	if (fd == -ENOENT)
+		return -EAGAIN;
 	if (fd < 0)
-		return FOREIGN;
-	if (bpf_obj_get_info_by_fd(fd, &info, &len)) {
-		close(fd);
-		return FOREIGN;
-	}
+		return fd;
+	err = bpf_obj_get_info_by_fd(fd, &info, &len);
 	close(fd);
+	if (err)
+		return err;
 	snprintf(ret_name, size, "program %u (%s)", prog_id, info.name);
 	for (__u32 i = 0; i < info.nr_map_ids && i < PROGRAM_MAPS; i++) {
 		if (maps[i] == load->ifaces_id)
 			return OURS;
-		if (strcmp(info.name, load_prog_names[expected]) == 0 && is_named_ifaces(maps[i]) &&
-		    !pinned_somewhere(maps[i]))
-			owner = OURS;
+		if (!left_over && !strcmp(info.name, load_prog_names[expected]))
+			left_over = is_left_over(maps[i]);
 	}
-	return owner;
+	return left_over < 0 ? left_over : left_over ? OURS : FOREIGN;
 }
 
 static struct bpf_tc_hook ingress(uint32_t ifindex)
@@ -114,16 +131,26 @@ static struct bpf_tc_hook ingress(uint32_t ifindex)
 	};
 }
 
-/* Who has this place? *ret_id is the program there. */
-static enum owner filter_owner(const struct gate_load *load, uint32_t ifindex, __u32 priority,
-			       __u32 handle, enum load_prog expected, uint32_t *ret_id,
-			       char *ret_name, size_t size)
+/* The kernel was not asked, or could not answer. */
+static bool is_shortage(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS ||
+	       err == -EAGAIN || err == -EINTR;
+}
+
+/* Who has this place? As program_owner(); *ret_id is the program there. */
+static int filter_owner(const struct gate_load *load, uint32_t ifindex, __u32 priority,
+			__u32 handle, enum load_prog expected, uint32_t *ret_id, char *ret_name,
+			size_t size)
 {
 	struct bpf_tc_hook hook = ingress(ifindex);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = priority);
+	int err = bpf_tc_query(&hook, &opts);
 
+	if (is_shortage(err))
+		return err;
 	/* No qdisc, no chain, no filter and no device all mean: nobody. */
-	if (bpf_tc_query(&hook, &opts))
+	if (err)
 		return NOBODY;
 	*ret_id = opts.prog_id;
 	return program_owner(load, opts.prog_id, expected, ret_name, size);
@@ -145,19 +172,16 @@ static int attach_filter(struct gate_load *load, uint32_t ifindex, __u32 priorit
 		    .prog_fd = load->prog[which], .flags = BPF_TC_F_REPLACE);
 	char name[64];
 	uint32_t id;
-	int err;
+	int err = filter_owner(load, ifindex, priority, handle, which, &id, name, sizeof(name));
 
-	switch (filter_owner(load, ifindex, priority, handle, which, &id, name, sizeof(name))) {
-	case FOREIGN:
+	if (err < 0)
+		return load_fail(ret_why, err, "the program at TC ingress priority %u: %s",
+				 priority, strerror(-err));
+	if (err == FOREIGN)
 		return load_fail(ret_why, -EBUSY, "TC ingress priority %u is taken by %s", priority,
 				 name);
-	case OURS:
-		if (id == program_id(load->prog[which]))
-			return 0;
-		break;
-	case NOBODY:
-		break;
-	}
+	if (err == OURS && id == program_id(load->prog[which]))
+		return 0;
 	load_complaint_clear();
 	err = bpf_tc_attach(&hook, &opts);
 	/* Another kind of filter (flower, u32) holds the priority. */
@@ -177,10 +201,10 @@ static int detach_filter(struct gate_load *load, uint32_t ifindex, __u32 priorit
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = priority);
 	char name[64];
 	uint32_t id;
-	int err;
+	int err = filter_owner(load, ifindex, priority, handle, which, &id, name, sizeof(name));
 
-	if (filter_owner(load, ifindex, priority, handle, which, &id, name, sizeof(name)) != OURS)
-		return 0;
+	if (err != OURS)
+		return err < 0 ? err : 0;
 	err = bpf_tc_detach(&hook, &opts);
 	return err ? err : 1;
 }
@@ -225,7 +249,7 @@ int gate_load_attach_tc(struct gate_load *load, uint32_t ifindex, bool *ret_made
 	bool made;
 	uint32_t id;
 	char name[64];
-	int err;
+	int err, owner = OURS;
 
 	if (ret_why)
 		*ret_why = NULL;
@@ -235,8 +259,13 @@ int gate_load_attach_tc(struct gate_load *load, uint32_t ifindex, bool *ret_made
 	if (err && err != -EEXIST)
 		return load_fail(ret_why, err, "cannot add a clsact qdisc to interface %u: %s (%s)",
 				 ifindex, strerror(-err), load_complaint());
-	made = !err || filter_owner(load, ifindex, STEER_PRIORITY, STEER_HANDLE_MADE, LOAD_STEER,
-				    &id, name, sizeof(name)) == OURS;
+	if (err)
+		owner = filter_owner(load, ifindex, STEER_PRIORITY, STEER_HANDLE_MADE, LOAD_STEER,
+				     &id, name, sizeof(name));
+	if (owner < 0)
+		return load_fail(ret_why, owner, "the program at TC ingress priority %u: %s",
+				 STEER_PRIORITY, strerror(-owner));
+	made = owner == OURS;
 	err = attach_filter(load, ifindex, GUARD_PRIORITY, GUARD_HANDLE, LOAD_GUARD_TC, ret_why);
 	if (!err) {
 		err = attach_filter(load, ifindex, STEER_PRIORITY,
@@ -275,14 +304,18 @@ int gate_load_attached_tc(struct gate_load *load, uint32_t ifindex)
 {
 	char name[64];
 	uint32_t id;
+	int owner = filter_owner(load, ifindex, GUARD_PRIORITY, GUARD_HANDLE, LOAD_GUARD_TC, &id,
+				 name, sizeof(name));
 
-	if (filter_owner(load, ifindex, GUARD_PRIORITY, GUARD_HANDLE, LOAD_GUARD_TC, &id, name,
-			 sizeof(name)) != OURS)
+	if (owner == OURS)
+		owner = filter_owner(load, ifindex, STEER_PRIORITY, STEER_HANDLE_MADE, LOAD_STEER,
+				     &id, name, sizeof(name));
+	else if (owner >= 0)
 		return 0;
-	return filter_owner(load, ifindex, STEER_PRIORITY, STEER_HANDLE_MADE, LOAD_STEER, &id, name,
-			    sizeof(name)) == OURS ||
-	       filter_owner(load, ifindex, STEER_PRIORITY, STEER_HANDLE_FOUND, LOAD_STEER, &id,
-			    name, sizeof(name)) == OURS;
+	if (owner >= 0 && owner != OURS)
+		owner = filter_owner(load, ifindex, STEER_PRIORITY, STEER_HANDLE_FOUND, LOAD_STEER,
+				     &id, name, sizeof(name));
+	return owner < 0 ? owner : owner == OURS;
 }
 
 static void link_path(const struct gate_load *load, const struct sl_iface_key *key,
@@ -334,15 +367,13 @@ static int renew_link(struct gate_load *load, const char *path)
 	if (fd < 0)
 		return fd;
 	err = link_ifindex(fd, &ifindex);
-	if (!err && ifindex)
-		err = bpf_link_update(fd, load->prog[LOAD_GUARD_XDP], NULL);
+	if (!err && ifindex && bpf_link_update(fd, load->prog[LOAD_GUARD_XDP], NULL))
+		ifindex = 0;
 	close(fd);
-	if (err || !ifindex) {
-		/* A zombie, or not what it should be: made anew. */
-		err = drop_link(path);
+	if (err && err != -EPROTO)
 		return err;
-	}
-	return 1;
+	/* A zombie, or not what it should be: made anew. */
+	return err || !ifindex ? drop_link(path) : 1;
 }
 
 int gate_load_attach_xdp(struct gate_load *load, const struct sl_iface_key *key,
