@@ -3,8 +3,9 @@
 # timeout: 120
 #
 # A tenant attached by the pid of a process in its namespace, as one does with containers, goes with
-# that process: whoever gets the number later is not served in its name, over a crash neither. A
-# namespace whose name is a number is not taken for a process.
+# that process: whoever gets the number later is not served in its name, over a crash neither, whether
+# it was attached then or not. Who is in the configuration is served by whoever has the number at a
+# reload. A namespace whose name is a number is not taken for a process.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -63,6 +64,42 @@ start_sluiced
 wait_for 15 "the tenant to be gone after a crash" gone
 untouched "what another process's interface carries after a crash"
 stop holder
+
+by_pid
+ns_ip blue link set qr0 down
+ns_ip blue link set qr0 name was0
+failed() { saved_state | jq -e '.tenants[] | select(.want.name == "blue" and .gate == null)'; }
+wait_for 15 "an interface that is gone to be saved" failed
+kill_sluiced all
+pass_on
+start_sluiced
+wait_for 15 "a tenant without a gate to be gone after a crash" gone
+untouched "what another process's interface carries after that"
+stop_sluiced
+stop holder
+ns_ip blue link set was0 name qr0
+ns_ip blue link set qr0 up
+ns_ip blue-vm route replace default via "$GATEWAY_IP"
+
+hold blue
+number=$(pid_of holder)
+wait_for 5 "a process in blue" in_space "$number" blue
+TENANTS_YAML="- {name: blue, netns: /proc/$number/ns/net, interface: qr0}"
+start_sluiced
+expect_document blue 1024 "a process of the configuration"
+pass_on
+ns_ip blue link set qr0 alias looked-again
+another() { tenant blue '"\(.state) \(.reason)"' | grep -q "failed .*another process"; }
+wait_for 15 "its end to be noticed" another
+untouched "what another process's interface carries before a reload"
+sluice reload >"$LAB/reload.log" || fail "reload"
+expect_eq "$(tenant blue .state)" attached "after a reload, of whoever has the number"
+expect_document green 1024 "after a reload, of whoever has the number"
+stop_sluiced
+untouched "what is left in green"
+stop holder
+TENANTS_YAML=''
+start_sluiced
 
 digits=1${SL_ID//[!0-9]/}
 digits=${digits:0:9}

@@ -24,6 +24,7 @@ static struct tenant *make_tenant(uint32_t id, uint32_t slot, const char *name)
 	tenant->id = id;
 	tenant->slot = slot;
 	tenant->gate.tenant = id;
+	tenant->cookie = id % 2 ? 0 : 2000 + id; /* earlier parents wrote none */
 	tenant->gate.attached = true;
 	tenant->gate.key.netns_cookie = 1000 + id;
 	tenant->gate.key.ifindex = tenant->gate.l3_ifindex = 2;
@@ -158,6 +159,9 @@ static void check_reads(const struct file *file, size_t len, const struct state 
 	CHECK_THAT(first && second && first_len == second_len && !memcmp(first, second, first_len),
 		   "%zu bytes: wanted %.*s got %.*s", len, (int)first_len, first, (int)second_len,
 		   second);
+	for (unsigned i = 0; i < wanted->ntenants && i < got->ntenants; i++)
+		CHECK_THAT(got->tenants[i]->cookie == wanted->tenants[i]->cookie,
+			   "%zu bytes: tenant %u has another cookie", len, i);
 	free(first);
 	free(second);
 	state_free(got);

@@ -231,7 +231,7 @@ void state_free_tenant(struct tenant *tenant)
 struct tenant *state_read_tenant(json_t *object)
 {
 	struct tenant *tenant = calloc(1, sizeof(*tenant));
-	json_int_t id, slot, state, hook, raised, lowered;
+	json_int_t id, slot, state, hook, raised, lowered, cookie = 0;
 	int from_conf, discovered, raised_now;
 	json_t *want, *gate, *retired;
 	const char *reason;
@@ -239,17 +239,19 @@ struct tenant *state_read_tenant(json_t *object)
 
 	if (!tenant ||
 	    json_unpack(object,
-			"{s:I, s:I, s:b, s:b, s:I, s:s, s:o, s:o, s:{s:b, s:I, s:I, s:I !}, s:o !}",
+			"{s:I, s:I, s:b, s:b, s:I, s:s, s:o, s:o, s:{s:b, s:I, s:I, s:I !}, s:o,"
+			" s?I !}",
 			"id", &id, "slot", &slot, "from_conf", &from_conf, "discovered",
 			&discovered, "state", &state, "reason", &reason, "want", &want, "gate",
 			&gate, "guard", "raised_now", &raised_now, "hook", &hook, "raised", &raised,
-			"lowered", &lowered, "retired", &retired))
+			"lowered", &lowered, "retired", &retired, "cookie", &cookie))
 		goto fail;
 	tenant->id = (uint32_t)state_bounded(id, 1, UINT32_MAX, &bad);
 	tenant->slot = (uint32_t)state_bounded(slot, 0, STATE_TENANTS_MAX - 1, &bad);
 	tenant->from_conf = from_conf;
 	tenant->discovered = discovered;
 	tenant->state = (enum tenant_state)state_bounded(state, 0, TENANT_FAILED, &bad);
+	tenant->cookie = U64(cookie, &bad);
 	tenant->guard.raised_now = raised_now;
 	tenant->guard.hook =
 		(enum gate_load_xdp)state_bounded(hook, 0, GATE_LOAD_XDP_GENERIC, &bad);

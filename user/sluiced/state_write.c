@@ -93,7 +93,11 @@ static json_t *pack_retired(const struct sl_relay *relay)
 
 static json_t *pack_tenant(const struct tenant *tenant, bool fds)
 {
-	return json_pack("{s:I, s:I, s:b, s:b, s:i, s:s, s:o, s:o, s:{s:b, s:i, s:I, s:I}, s:o}",
+	/* Earlier versions refuse keys that they do not know: only where it is needed. */
+	json_t *cookie = tenant->cookie ? json_integer((json_int_t)tenant->cookie) : NULL;
+
+	return json_pack("{s:I, s:I, s:b, s:b, s:i, s:s, s:o, s:o, s:{s:b, s:i, s:I, s:I}, s:o,"
+			 " s:o*}",
 			 "id", (json_int_t)tenant->id, "slot", (json_int_t)tenant->slot,
 			 "from_conf", (int)tenant->from_conf, "discovered", (int)tenant->discovered,
 			 "state", (int)tenant->state, "reason", tenant->reason, "want",
@@ -101,7 +105,7 @@ static json_t *pack_tenant(const struct tenant *tenant, bool fds)
 			 "raised_now", (int)tenant->guard.raised_now, "hook",
 			 (int)tenant->guard.hook, "raised", (json_int_t)tenant->guard.raised,
 			 "lowered", (json_int_t)tenant->guard.lowered, "retired",
-			 pack_retired(&tenant->retired));
+			 pack_retired(&tenant->retired), "cookie", cookie);
 }
 
 json_t *state_layout(void)

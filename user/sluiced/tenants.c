@@ -242,10 +242,15 @@ static void apply_one(struct tenants *tenants, const struct conf_tenant *wish)
 	if (!tenant->from_conf)
 		handover_tenant(tenants->sluiced->handover, tenant);
 	tenant->from_conf = true;
-	if (tenant->gate.attached)
+	if (tenant->gate.attached) {
 		tenants_resize(tenants, tenant);
-	else
-		tenants_try(tenants, tenant);
+		return;
+	}
+	/* The configuration means whoever has the process's number now. */
+	if (tenant->cookie)
+		handover_tenant(tenants->sluiced->handover, tenant);
+	tenant->cookie = 0;
+	tenants_try(tenants, tenant);
 	return;
 fail:
 	log_error("tenant %s: no room for it (limits.tenants is %u)", wish->name,

@@ -89,7 +89,7 @@ int tenants_adopt(struct tenants *tenants, struct tenant *tenant)
 	tenants_enter(tenants, tenant);
 	if (!gate->attached)
 		return 0;
-	if (netns_of_process(tenant->want.netns))
+	if (!tenant->cookie && netns_of_process(tenant->want.netns))
 		tenant->cookie = gate->key.netns_cookie;
 	if (workers) {
 		supervise_adopt_listeners(tenants->sluiced->supervise, workers);

@@ -143,8 +143,9 @@ int tenants_try(struct tenants *tenants, struct tenant *tenant)
 	char why[GATE_WHY_MAX];
 	int err;
 
-	if (!tenant->cookie && netns_of_process(tenant->want.netns))
-		netns_cookie_of(tenant->want.netns, &tenant->cookie);
+	if (!tenant->cookie && netns_of_process(tenant->want.netns) &&
+	    !netns_cookie_of(tenant->want.netns, &tenant->cookie))
+		handover_tenant(tenants->sluiced->handover, tenant);
 	spec = tenants_spec(tenants, tenant);
 	spec.blame = may_blame(tenant);
 	err = gate_attach(&tenant->gate, tenants->sluiced->load, &spec, why);
