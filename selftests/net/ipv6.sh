@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The same service at fe80::a9fe:a9fe: a VM finds it by neighbour discovery, on both ports, and
-# gets everything whole over each engine and bridge.
+# gets everything whole over each engine and bridge. It comes to a gate that stands once its address can
+# be had: until then IPv4 goes on as it was, which "failed" tells.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -28,8 +29,21 @@ start_sluiced
 attach "$vm" --bridge "$vm"
 families() { [ "$(tenant "$vm" '[.listeners[].family] | unique | join(" ")')" = "$1" ]; }
 families 4 || fail "IPv6 on an interface that has none"
+cookies() { tenant "$vm" '[.listeners[].socket_cookie] | sort | join(" ")'; }
+before=$(cookies)
+start squatter in_ns "$vm" "$PYTHON" -c 'import socket, time
+s = socket.create_server(("::", 80), family=socket.AF_INET6)
+time.sleep(6000)'
+squatted() { in_ns "$vm" ss -Hltn6 | grep -q ':80 '; }
+wait_for 10 "somebody to listen" squatted
 in_ns "$vm" sysctl -qw net.ipv6.conf.qr0.disable_ipv6=0
 ns_ip "$vm" link set qr0 alias looked-at
+named() { tenant "$vm" '"\(.state) \(.reason)"' | grep -qF "failed no IPv6: $(cat "/proc/$(pid_of squatter)/comm") (pid $(pid_of squatter))"; }
+wait_for 15 "the one who has the address to be named" named
+expect_eq "$(cookies)" "$before" "listeners of IPv4"
+expect_document "$vm" 1024 "IPv4 while IPv6 cannot be had"
+stop squatter
 wait_for 15 "IPv6 to be served" families "4 6"
+expect_eq "$(tenant "$vm" .state)" attached "the state with IPv6"
 expect_document "$vm" 1024 "IPv6 after it was enabled" "http://[fe80::a9fe:a9fe%25eth0]/"
 expect_document "$vm" 1024 "IPv4 after IPv6 was enabled"

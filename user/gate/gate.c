@@ -60,6 +60,34 @@ int gate_open_one(const struct gate *gate, struct gate_load *load, const struct 
 	return 0;
 }
 
+static int open_or_say(const struct gate *gate, struct gate_load *load,
+		       const struct gate_spec *spec, struct gate_listener *listener, bool claim,
+		       char *why)
+{
+	int family = listener->family == 6 ? AF_INET6 : AF_INET;
+	int err = gate_open_one(gate, load, spec, listener, claim);
+
+	if (err && (err != -EADDRINUSE ||
+		    !listen_holder(family, listener->port, spec->blame, why, GATE_WHY_MAX)))
+		snprintf(why, GATE_WHY_MAX, "cannot listen on port %u of %s: %s", listener->port,
+			 gate->l3_interface, strerror(-err));
+	return err;
+}
+
+int gate_try_claim(const struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+		   uint8_t family, char *why)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < spec->nports; i++) {
+		struct gate_listener listener = { -1, family, 0, spec->ports[i], 0 };
+
+		err = open_or_say(gate, load, spec, &listener, true, why);
+		gate_close_listener(&listener);
+	}
+	return err;
+}
+
 static int open_listeners(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
 			  char *why)
 {
@@ -75,17 +103,10 @@ static int open_listeners(struct gate *gate, struct gate_load *load, const struc
 			.worker = (uint8_t)(i % spec->nworkers),
 			.port = spec->ports[i / spec->nworkers % spec->nports],
 		};
-		int family = listener.family == 6 ? AF_INET6 : AF_INET;
-		int err = gate_open_one(gate, load, spec, &listener, listener.worker == 0);
+		int err = open_or_say(gate, load, spec, &listener, listener.worker == 0, why);
 
-		if (err == -EADDRINUSE &&
-		    listen_holder(family, listener.port, spec->blame, why, GATE_WHY_MAX))
+		if (err)
 			return err;
-		if (err) {
-			snprintf(why, GATE_WHY_MAX, "cannot listen on port %u of %s: %s",
-				 listener.port, gate->l3_interface, strerror(-err));
-			return err;
-		}
 		gate->listeners[gate->nlisteners++] = listener;
 	}
 	return 0;

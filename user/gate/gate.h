@@ -109,7 +109,9 @@ void gate_publish_worker(const struct gate *gate, struct gate_load *load, unsign
  *   -ENOENT  the namespace has no longer the name it had: let it go
  *   -ENODEV  the interface is gone, or another one has its name: let it go
  *   -EBUSY   somebody else's filters are in the place of ours, and nobody polices: let it go
- *   -ESTALE  its address belongs on another interface now, or IPv6 came: attach it anew
+ *   -ESTALE  its address belongs on another interface now, or IPv6 came and its address can be
+ *            had: attach it anew
+ *   -EADDRINUSE  IPv6 came, and somebody else serves its address: it stands without
  *   -EAGAIN, -EMFILE, -ENFILE, -ENOMEM  nothing could be seen
  * or another -errno: it stands, and something that it needs could not be put back.
  */

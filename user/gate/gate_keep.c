@@ -36,31 +36,49 @@ static void keep_route(const struct gate *gate, int family, bool *ours)
 		*ours = true;
 }
 
-/* In the tenant's namespace: are they where they were? */
-static int follow_links(const struct gate *gate, const struct gate_spec *spec,
+/* In the tenant's namespace: are they where they were? *now is how it would be attached. */
+static int follow_links(const struct gate *gate, const struct gate_spec *spec, struct gate *now,
 			struct link_info *ret_l3, char *why)
 {
-	struct gate now = { 0 };
-	int err = gate_find_links(&now, spec, ret_l3, why);
+	int err = gate_find_links(now, spec, ret_l3, why);
 
-	if (err == -EILSEQ || (!err && now.key.ifindex != gate->key.ifindex)) {
+	if (err == -EILSEQ || (!err && now->key.ifindex != gate->key.ifindex)) {
 		if (!err)
 			snprintf(why, GATE_WHY_MAX, "another interface is called %s now",
 				 gate->interface);
 		return -ENODEV;
 	}
+	/* What could not be seen is not gone: netlink tells EIO of whatever it has no word for. */
 	if (err)
-		return err;
-	if (now.l3_ifindex != gate->l3_ifindex || strcmp(now.l3_interface, gate->l3_interface)) {
+		return err == -ENODEV ? err : -EAGAIN;
+	/* Listeners on the one that it left reach nobody: there is nothing to be kept. */
+	if (now->l3_ifindex != gate->l3_ifindex || strcmp(now->l3_interface, gate->l3_interface)) {
 		snprintf(why, GATE_WHY_MAX, "its address belongs on %s now, not on %s",
-			 now.l3_interface, gate->l3_interface);
-		return -ESTALE;
-	}
-	if (now.ipv6 && !gate->ipv6) {
-		snprintf(why, GATE_WHY_MAX, "%s has IPv6 now", gate->l3_interface);
+			 now->l3_interface, gate->l3_interface);
 		return -ESTALE;
 	}
 	return 0;
+}
+
+/*
+ * In the tenant's namespace: IPv6 takes a gate attached anew. What stands is not let go for an
+ * address that could not be had.
+ */
+static int follow_ipv6(const struct gate *gate, const struct gate *now, struct gate_load *load,
+		       const struct gate_spec *spec, char *why)
+{
+	char claim_why[GATE_WHY_MAX] = "";
+	int err;
+
+	if (!now->ipv6 || gate->ipv6)
+		return 0;
+	err = gate_try_claim(now, load, spec, 6, claim_why);
+	if (err)
+		snprintf(why, GATE_WHY_MAX, "no IPv6: %.240s", claim_why);
+	else
+		snprintf(why, GATE_WHY_MAX, "%s has IPv6 now", gate->l3_interface);
+	/* The interface went meanwhile: the next look tells. */
+	return !err ? -ESTALE : err == -ENODEV ? -EAGAIN : err;
 }
 
 static int put_filters_back(const struct gate *gate, struct gate_load *load, char *why)
@@ -82,22 +100,29 @@ static int put_filters_back(const struct gate *gate, struct gate_load *load, cha
 /* In the tenant's namespace: puts back what others took away. */
 static int mend(struct gate *gate, struct gate_load *load, const struct gate_spec *spec, char *why)
 {
-	char rules_why[GATE_WHY_MAX] = "";
+	char ipv6_why[GATE_WHY_MAX] = "", rules_why[GATE_WHY_MAX] = "";
+	struct gate now = { 0 };
 	struct link_info l3;
-	int rules_err, err = follow_links(gate, spec, &l3, why);
+	int ipv6_err, rules_err, err = follow_links(gate, spec, &now, &l3, why);
 
 	if (!err)
 		err = follow_mac(gate, load, &l3);
 	if (err)
 		return err;
+	ipv6_err = follow_ipv6(gate, &now, load, spec, ipv6_why);
+	if (ipv6_err == -ESTALE) {
+		strcpy(why, ipv6_why);
+		return ipv6_err;
+	}
 	rules_err = gate_fit_filter(gate, load, rules_why);
 	keep_route(gate, AF_INET, &gate->route4);
 	if (gate->ipv6)
 		keep_route(gate, AF_INET6, &gate->route6);
 	err = put_filters_back(gate, load, why);
-	if (!err && rules_err)
-		snprintf(why, GATE_WHY_MAX, "%s", rules_why);
-	return err ? err : rules_err;
+	if (err)
+		return err;
+	strcpy(why, rules_err ? rules_why : ipv6_why);
+	return rules_err ? rules_err : ipv6_err;
 }
 
 int gate_check(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,

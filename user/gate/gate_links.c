@@ -21,17 +21,27 @@ static bool carries_addresses(const char *kind)
 	return !strcmp(kind, "bridge") || !strcmp(kind, "bond") || !strcmp(kind, "team");
 }
 
+static int find_named(const char *name, const struct gate_spec *spec, struct link_info *ret,
+		      char *why)
+{
+	int err = link_find(name, ret);
+
+	if (err == -ENODEV)
+		snprintf(why, GATE_WHY_MAX, "no interface %s in namespace %s", name, spec->netns);
+	else if (err)
+		snprintf(why, GATE_WHY_MAX, "interface %s cannot be looked at: %s", name,
+			 strerror(-err));
+	return err;
+}
+
 int gate_find_links(struct gate *gate, const struct gate_spec *spec, struct link_info *ret_l3,
 		    char *why)
 {
 	struct link_info port, l3;
-	int err = link_find(spec->interface, &port);
+	int err = find_named(spec->interface, spec, &port, why);
 
-	if (err) {
-		snprintf(why, GATE_WHY_MAX, "no interface %s in namespace %s", spec->interface,
-			 spec->netns);
+	if (err)
 		return err;
-	}
 	/* What it sends it gets itself: no VM's packet ever arrives there. */
 	if (port.ifindex == LOOPBACK) {
 		snprintf(why, GATE_WHY_MAX, "%s is the loopback: VMs' packets arrive at another",
@@ -40,10 +50,7 @@ int gate_find_links(struct gate *gate, const struct gate_spec *spec, struct link
 	}
 	l3 = port;
 	if (spec->l3_interface) {
-		err = link_find(spec->l3_interface, &l3);
-		if (err)
-			snprintf(why, GATE_WHY_MAX, "no interface %s in namespace %s",
-				 spec->l3_interface, spec->netns);
+		err = find_named(spec->l3_interface, spec, &l3, why);
 	} else if (port.master) {
 		struct link_info master;
 
@@ -51,7 +58,10 @@ int gate_find_links(struct gate *gate, const struct gate_spec *spec, struct link
 		if (err)
 			snprintf(why, GATE_WHY_MAX, "the bridge of %s cannot be read: %s",
 				 spec->interface, strerror(-err));
-		else if (carries_addresses(master.kind))
+		/* It went meanwhile: who looks again sees whole links. */
+		if (err == -ENODEV)
+			err = -EAGAIN;
+		else if (!err && carries_addresses(master.kind))
 			l3 = master;
 	}
 	/* The state file and what the control socket says are UTF-8. */

@@ -25,6 +25,12 @@ struct listen_spec gate_listen_spec(const struct gate *gate, struct gate_load *l
 /* In the tenant's namespace: a listener's socket; claim: the first of its group. */
 int gate_open_one(const struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
 		  struct gate_listener *listener, bool claim);
+/*
+ * In the tenant's namespace: could each port of the family be claimed now? Nothing is kept. 0 or
+ * -errno with why.
+ */
+int gate_try_claim(const struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
+		   uint8_t family, char *why);
 /* Whether its listeners are lone, as gate_load_listener_put() means it. */
 bool gate_is_lone(const struct gate *gate);
 int gate_put_listener(const struct gate *gate, struct gate_load *load,

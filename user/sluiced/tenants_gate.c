@@ -215,13 +215,22 @@ static bool stands(struct tenants *tenants, struct tenant *tenant)
 	struct gate *gate = &tenant->gate;
 	bool route4 = gate->route4, route6 = gate->route6;
 	char why[GATE_WHY_MAX];
-	int err = gate_check(gate, tenants->sluiced->load, &spec, why);
+	int err;
 
+	/* Who keeps IPv6 from it is named when it is looked for again. */
+	spec.blame = tenant->state == TENANT_FAILED && may_blame(tenant);
+	err = gate_check(gate, tenants->sluiced->load, &spec, why);
 	if (gate->route4 != route4 || gate->route6 != route6)
 		note_gate(tenants, gate);
 	switch (err) {
 	case 0:
+		tenant->blamed_ms = 0;
 		set_state(tenants, tenant, TENANT_ATTACHED, "");
+		return true;
+	case -EADDRINUSE:
+		/* As in tenants_try(). */
+		if (tenant->state != TENANT_FAILED || spec.blame)
+			set_state(tenants, tenant, TENANT_FAILED, why);
 		return true;
 	case -EAGAIN:
 	case -EMFILE:
