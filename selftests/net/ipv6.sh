@@ -3,7 +3,7 @@
 #
 # The same service at fe80::a9fe:a9fe: a VM finds it by neighbour discovery, on both ports, and
 # gets everything whole over each engine and bridge. It comes to a gate that stands once its address can
-# be had: until then IPv4 goes on as it was, which "failed" tells.
+# be had: until then IPv4 goes on as it was, which "failed" tells, and doctor, who looks inside all the same.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -42,6 +42,13 @@ named() { tenant "$vm" '"\(.state) \(.reason)"' | grep -qF "failed no IPv6: $(ca
 wait_for 15 "the one who has the address to be named" named
 expect_eq "$(cookies)" "$before" "listeners of IPv4"
 expect_document "$vm" 1024 "IPv4 while IPv6 cannot be had"
+sluice doctor "$vm" --json >"$LAB/doctor.json" || true # nobody serves "odd"
+said() { jq -r --arg l "$1" --arg s "$2" '.checks[] | select(.link == $l and .state == $s) | .found + " " + .fix' "$LAB/doctor.json"; }
+expect_has "$(said attach warning)" "pid $(pid_of squatter)" "what doctor says of it"
+expect_has "$(said attach warning)" "tenant show $vm" "the next step"
+expect_has "$(said filters ok)" "guard and steer are on qr0" "doctor's look inside"
+expect_has "$(said probe ok)" "GET / (service web)" "doctor's probe"
+expect_eq "$(said listener failed)$(said route failed)" "" "what of IPv4 is broken"
 stop squatter
 wait_for 15 "IPv6 to be served" families "4 6"
 expect_eq "$(tenant "$vm" .state)" attached "the state with IPv6"

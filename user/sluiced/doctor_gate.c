@@ -31,6 +31,11 @@ static bool look_at_link(struct doctor *doctor, const struct doctor_gate *gate, 
 {
 	int err = link_find_index(ifindex, ret_link);
 
+	if (err && err != -ENODEV) {
+		doctor_say(doctor, gate->name, "interface", DOCTOR_SKIPPED, NULL, NULL,
+			   "interface number %u cannot be looked at: %s", ifindex, strerror(-err));
+		return false;
+	}
 	if (err) {
 		doctor_say(doctor, gate->name, "interface", DOCTOR_FAIL,
 			   "the tenant's network is no longer here; sluiced lets it go at its next "
@@ -82,7 +87,13 @@ static bool look_at_filters(struct doctor *doctor, const struct doctor_gate *gat
 	int there = gate_load_attached_tc(doctor->load, gate->key.ifindex);
 	struct sl_iface iface;
 
-	if (there != 1) {
+	if (there < 0) {
+		doctor_say(doctor, gate->name, "filters", DOCTOR_SKIPPED, NULL, NULL,
+			   "the filters on %s cannot be looked at: %s", port->name,
+			   strerror(-there));
+		return false;
+	}
+	if (!there) {
 		doctor_say(doctor, gate->name, "filters", DOCTOR_FAIL,
 			   "nobody polices or steers packets for the metadata address; sluiced "
 			   "puts the filters back at its next look",
@@ -115,7 +126,12 @@ static bool look_at_xdp(struct doctor *doctor, const struct doctor_gate *gate,
 		query.prog_id = query.skb_prog_id = query.drv_prog_id = 0;
 	if (gate_load_iface_get(doctor->load, &gate->key, &iface))
 		return false;
-	if (iface.guard_at == SL_GUARD_AT_XDP && ours != 1) {
+	if (ours < 0) {
+		doctor_say(doctor, gate->name, "xdp", DOCTOR_SKIPPED, NULL, NULL,
+			   "XDP on %s cannot be looked at: %s", port->name, strerror(-ours));
+		return false;
+	}
+	if (iface.guard_at == SL_GUARD_AT_XDP && !ours) {
 		doctor_say(doctor, gate->name, "xdp", DOCTOR_FAIL,
 			   "TC leaves the budgets to XDP, which is not there: floods come through",
 			   doctor_text("sluice --instance %s tenant detach %s   # and attach again",

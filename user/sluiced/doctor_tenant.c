@@ -98,6 +98,31 @@ static void explain_unattached(struct doctor *doctor, const json_t *tenant)
 			   "%s", reason && *reason ? reason : "not attached");
 }
 
+/* It serves, but for what the reason names. */
+static void explain_wanting(struct doctor *doctor, const json_t *tenant)
+{
+	const char *name = text(tenant, "name"), *reason = text(tenant, "reason");
+
+	doctor_say(doctor, name, "attach", DOCTOR_WARN,
+		   "all else is served on; sluiced looks again every 3 s",
+		   doctor_text("sluice --instance %s tenant show %s   # once what the reason names "
+			       "is mended: attached",
+			       doctor_word(doctor->instance), doctor_word(name)),
+		   "%s", reason && *reason ? reason : "not whole");
+}
+
+/* Not seen is not gone. */
+static void explain_unseen(struct doctor *doctor, const struct doctor_gate *gate, int err)
+{
+	doctor_say(doctor, gate->name, "namespace", DOCTOR_SKIPPED, NULL, NULL,
+		   "namespace %s cannot be entered: %s", gate->netns, strerror(-err));
+}
+
+static bool is_gone(int err)
+{
+	return err == -ENOENT || err == -ESRCH || err == -EINVAL;
+}
+
 /* Enters and has a look; the namespace stays open for the probe in *ret_ns. */
 static bool look_inside(struct doctor *doctor, const struct doctor_gate *gate, int *ret_ns)
 {
@@ -108,6 +133,10 @@ static bool look_inside(struct doctor *doctor, const struct doctor_gate *gate, i
 	bool whole;
 
 	*ret_ns = ns;
+	if (err && !is_gone(err)) {
+		explain_unseen(doctor, gate, err);
+		return false;
+	}
 	if (err) {
 		doctor_say(
 			doctor, gate->name, "namespace", DOCTOR_FAIL,
@@ -193,19 +222,34 @@ static void look_at_dhcp(struct doctor *doctor, const struct doctor_gate *gate)
 		explain_dhcp(doctor, gate, conf);
 }
 
+static bool serves(const json_t *listeners, int family)
+{
+	json_t *listener;
+	size_t i;
+
+	json_array_foreach (listeners, i, listener)
+		if (json_integer_value(json_object_get(listener, "family")) == family)
+			return true;
+	return false;
+}
+
 static void look_at(struct doctor *doctor, const json_t *tenant, bool probe)
 {
 	const char *state = text(tenant, "state");
+	json_t *listeners = json_object_get(tenant, "listeners");
 	struct doctor_gate gate;
 	char netns[4096];
 	int ns = -1;
 	bool whole;
 
-	if (!state || strcmp(state, "attached")) {
+	if (!json_array_size(listeners)) {
 		explain_unattached(doctor, tenant);
 		return;
 	}
+	if (!state || strcmp(state, "attached"))
+		explain_wanting(doctor, tenant);
 	from_report(tenant, netns, sizeof(netns), &gate);
+	gate.ipv6 = serves(listeners, 6);
 	look_at_dhcp(doctor, &gate);
 	if (!doctor->load) {
 		doctor_say(doctor, gate.name, "filters", DOCTOR_SKIPPED, NULL, NULL,
