@@ -31,16 +31,21 @@ static int play_clock(clockid_t clock, struct timespec *ret_now)
 
 static int play_poll(struct pollfd *fds, nfds_t count, int ms)
 {
+	siginfo_t status;
+
 	/* Of the leader, which runs or does not. */
 	if (count)
 		return poll(fds, count, 0);
 	now += ms;
 	if (++looks != ends_at)
 		return 0;
-	if (agent_ends)
+	if (agent_ends) {
 		node.ending = true;
-	else
-		kill(member, SIGKILL); /* a zombie from then on */
+		return 0;
+	}
+	kill(member, SIGKILL);
+	/* It stays a zombie. */
+	CHECK(!waitid(P_PID, (id_t)member, &status, WEXITED | WNOWAIT));
 	return 0;
 }
 
