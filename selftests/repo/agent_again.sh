@@ -31,7 +31,20 @@ agent_begin
 echo 'DPkg::Options { "--force-script-chrootless"; };' >>"$LAB/apt.conf"
 "$REPO" instruct-key create
 "$REPO" instruct-key show >"$LAB/agent.pub"
-once() { "$AGENT" "${agent_args[@]}" --once >"$LAB/once.out" 2>&1 || fail "$1: $(cat "$LAB/once.out")"; }
+# The repository hears 40 reports in each ten seconds of the clock; what is put off is not told when an agent ends.
+window=0 posted=0
+fresh() { [ $(($(date +%s) / 10)) -ne $window ]; }
+paced() {
+	local now
+	now=$(grep -c '^posted' "$LAB/relay-bluevm-1.log") || true
+	fresh || [ $((now - posted)) -lt 15 ] || wait_for 15 "ten other seconds" fresh
+	! fresh || posted=$now
+	window=$(($(date +%s) / 10))
+}
+once() {
+	paced
+	"$AGENT" "${agent_args[@]}" --once >"$LAB/once.out" 2>&1 || fail "$1: $(cat "$LAB/once.out")"
+}
 state_of() { "$REPO" instructions --json | jq -r --arg id "$1" '.[] | select(.id == $id).state'; }
 order() { instruct --json "$@" | jq -r .id; }
 # dpkg_says PACKAGE: wanted, state, flag
@@ -50,6 +63,7 @@ gone() {
 
 # begin ORDER…: an agent is at it, and in the package's script; sets $torn, the operation
 begin() {
+	paced
 	rm -f "$LAB/unpacking" "$LAB/go"
 	torn=$(order "$@")
 	start agent "$AGENT" "${agent_args[@]}"
@@ -145,6 +159,7 @@ collect agent || fail "the next one: $(cat "$LAB/agent.log")"
 expect_eq "$(state_of "$torn") $(installed slow)" "done 1.0" "$(cat "$LAB/agent.log"): what was gone on with"
 
 say "nobody takes the report of its end"
+paced
 rm -f "$LAB/unpacking" "$LAB/go"
 lost=$(order install late)
 start agent "$AGENT" "${agent_args[@]}" --once
