@@ -83,8 +83,11 @@ expect_exit 3 "a node that fails" ctl apply --file "$LAB/cluster.yaml" --json
 expect_has "$(jq -r '.nodes[1].why' "$LAB/expect.out")" "clt-bad" "the reason"
 expect_eq "$(version_on 3 clt-bad)" 1.0 "others go on"
 expect_exit 3 "status says so" ctl status
-# A control machine that never heard the report hears the reason with the node's facts.
+# A control machine that never heard the report hears the reason with the node's facts: those of an agent
+# that begins, since one that goes on tells what it told already only when something has changed.
 sqlite3 "$LAB/state/cluster.db" "DELETE FROM items WHERE node = 'n2' AND name = 'bad'"
+agent_kill 2
+agent_start 2
 ctl plan --wait 30 >"$LAB/plan.log" 2>&1 || true
 expect_exit 3 "status says so, by facts alone" ctl status
 expect_has "$(grep ' bad ' "$LAB/expect.out")" "clt-bad" "the reason, by facts alone"
