@@ -26,6 +26,8 @@ int netlink_errno(int result)
 		return -ERANGE;
 	case NLE_AF_NOSUPPORT:
 		return -EAFNOSUPPORT;
+	case NLE_PROTO_MISMATCH:
+		return -EPROTONOSUPPORT;
 	case NLE_OPNOTSUPP:
 		return -EOPNOTSUPP;
 	case NLE_BUSY:

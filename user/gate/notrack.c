@@ -1,69 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reads the ruleset as libnftables prints it in JSON; iptables-nft's rules are in there too.
- *
  * Notrack needs no more than a table of our own, before conntrack. Accepting does: in nftables a
  * verdict "accept" ends one chain, and the next one at the hook can still drop. So the rule goes
  * to the head of the chain that would drop, with a comment by which it is found again.
  */
 #include "notrack.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
-#include <nftables/libnftables.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "../../bpf/abi.h"
+#include "ruleset.h"
 
 #define FIRST_GENERATION 1 /* of a namespace whose ruleset nobody ever changed */
 #define TAG_MAX		 32
 #define CHAINS_MAX	 64 /* chains that drop by policy */
 #define DEPTH_MAX	 32
 #define EXCEPTIONS	 2 /* rules of write_table() */
-#define TRIES		 5 /* while others change the ruleset */
-
-/* The number of the ruleset; every transaction raises it. 0 or -errno. */
-static int read_generation(uint32_t *ret)
-{
-	struct {
-		struct nlmsghdr head;
-		struct nfgenmsg body;
-	} request = { .head = { .nlmsg_len = sizeof(request),
-				.nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN,
-				.nlmsg_flags = NLM_F_REQUEST } };
-	char buffer[4096] __attribute__((aligned(NLMSG_ALIGNTO)));
-	const struct nlmsghdr *answer = (const void *)buffer;
-	const struct nlattr *id = (const void *)(buffer + sizeof(request));
-	int sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-	uint32_t generation;
-	ssize_t len = -1;
-	int err = 0;
-
-	if (sock < 0)
-		return -errno;
-	if (send(sock, &request, sizeof(request), 0) < 0 ||
-	    (len = recv(sock, buffer, sizeof(buffer), 0)) < 0)
-		err = -errno;
-	close(sock);
-	if (err)
-		return err;
-	if (NLMSG_OK(answer, (size_t)len) && answer->nlmsg_type == NLMSG_ERROR)
-		return ((const struct nlmsgerr *)NLMSG_DATA(answer))->error;
-	if ((size_t)len < sizeof(request) + NLA_HDRLEN + sizeof(generation) ||
-	    id->nla_type != NFTA_GEN_ID)
-		return -EPROTO;
-	memcpy(&generation, (const char *)id + NLA_HDRLEN, sizeof(generation));
-	*ret = ntohl(generation);
-	return 0;
-}
 
 /* iptables of old has its tables elsewhere. */
 static bool legacy_nat(void)
@@ -77,61 +33,6 @@ static bool legacy_nat(void)
 	if (file)
 		fclose(file);
 	return found;
-}
-
-/* ---- libnftables ------------------------------------------------------------------------- */
-
-static struct nft_ctx *open_nft(bool json)
-{
-	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
-
-	if (!nft)
-		return NULL;
-	if (nft_ctx_buffer_output(nft) || nft_ctx_buffer_error(nft)) {
-		nft_ctx_free(nft);
-		return NULL;
-	}
-	if (json)
-		nft_ctx_output_set_flags(nft, NFT_CTX_OUTPUT_JSON);
-	return nft;
-}
-
-/* Runs commands as one transaction. */
-static int run(const char *commands, char *why)
-{
-	struct nft_ctx *nft = open_nft(false);
-	const char *said;
-	int err = 0;
-
-	if (!nft)
-		return -ENOMEM;
-	if (nft_run_cmd_from_buffer(nft, commands)) {
-		err = -EIO;
-		said = nft_ctx_get_error_buffer(nft);
-		/* Further lines show the command and where in it. */
-		if (why)
-			snprintf(why, NOTRACK_WHY_MAX, "nftables: %.*s", (int)strcspn(said, "\n"),
-				 said);
-	}
-	nft_ctx_free(nft);
-	return err;
-}
-
-/* The ruleset's list of objects: a new reference, or NULL. */
-static json_t *list_ruleset(void)
-{
-	struct nft_ctx *nft = open_nft(true);
-	json_t *root, *list = NULL;
-
-	if (!nft)
-		return NULL;
-	if (!nft_run_cmd_from_buffer(nft, "list ruleset")) {
-		root = json_loads(nft_ctx_get_output_buffer(nft), 0, NULL);
-		list = json_incref(json_object_get(root, "nftables"));
-		json_decref(root);
-	}
-	nft_ctx_free(nft);
-	return list;
 }
 
 /* ---- what is there --------------------------------------------------------------------------- */
@@ -199,10 +100,9 @@ static void examine(const json_t *list, struct finding *finding)
 	json_array_foreach (list, i, entry) {
 		const json_t *chain = json_object_get(entry, "chain");
 		const json_t *rule = json_object_get(entry, "rule");
-		const json_t *table = json_object_get(entry, "table");
 		const json_t *any = chain ? chain : rule;
 
-		if (table && !strcmp(word(table, "name"), finding->tag))
+		if (chain && !strcmp(word(chain, "table"), finding->tag))
 			finding->ours = true;
 		if (rule && !strcmp(word(rule, "table"), finding->tag))
 			finding->nexceptions++;
@@ -296,7 +196,7 @@ static int bring_to(const struct finding *finding, bool needed, char *why)
 	if (fclose(commands))
 		err = -ENOMEM;
 	else if (len)
-		err = run(text, why);
+		err = ruleset_change(text, why);
 	free(text);
 	return err;
 }
@@ -314,11 +214,9 @@ static int update_from(struct notrack *notrack, uint32_t generation, uint32_t ta
 		return 0;
 	snprintf(name, sizeof(name), "sluice_%u", tag);
 	if (generation != FIRST_GENERATION) {
-		list = list_ruleset();
-		if (!list) {
-			snprintf(why, NOTRACK_WHY_MAX, "nftables: the ruleset cannot be read");
+		list = ruleset_list(why);
+		if (!list)
 			return -EIO;
-		}
 		examine(list, &finding);
 		needed |= finding.tracking || finding.ndropping;
 	}
@@ -336,8 +234,8 @@ int notrack_update(struct notrack *notrack, uint32_t tag, char why[NOTRACK_WHY_M
 {
 	uint32_t generation, again;
 
-	for (unsigned tries = 0; tries < TRIES; tries++) {
-		int err = read_generation(&generation);
+	for (unsigned tries = 0; tries < RULESET_TRIES; tries++) {
+		int err = ruleset_generation(&generation);
 
 		/* No nf_tables in this kernel, and then no rules of it. */
 		if (err == -EPROTONOSUPPORT || err == -EINVAL || err == -EOPNOTSUPP)
@@ -348,7 +246,7 @@ int notrack_update(struct notrack *notrack, uint32_t tag, char why[NOTRACK_WHY_M
 		}
 		err = update_from(notrack, generation, tag, why);
 		/* It may fail for what somebody changed meanwhile. */
-		if (!err || read_generation(&again) || again == generation)
+		if (!err || ruleset_generation(&again) || again == generation)
 			return err;
 	}
 	snprintf(why, NOTRACK_WHY_MAX, "nftables: the ruleset is changed all the time");
@@ -363,7 +261,7 @@ int notrack_check(uint32_t tag, char missing[NOTRACK_WHY_MAX])
 	int whole = 1;
 
 	snprintf(name, sizeof(name), "sluice_%u", tag);
-	list = list_ruleset();
+	list = ruleset_list(NULL);
 	if (!list)
 		return -EIO;
 	examine(list, &finding);
@@ -385,21 +283,30 @@ int notrack_check(uint32_t tag, char missing[NOTRACK_WHY_MAX])
 	return whole;
 }
 
+/* What is ours goes by handles, which are true for as long as nobody else changes something. */
+static int try_remove(const char *tag)
+{
+	struct finding finding = { .tag = tag };
+	json_t *list = ruleset_list(NULL);
+	int err;
+
+	if (!list)
+		return -EIO;
+	examine(list, &finding);
+	err = bring_to(&finding, false, NULL);
+	json_decref(list);
+	return err;
+}
+
 void notrack_remove(struct notrack *notrack, uint32_t tag)
 {
 	char name[TAG_MAX];
-	struct finding finding = { .tag = name };
 	uint32_t generation;
-	json_t *list;
 
 	snprintf(name, sizeof(name), "sluice_%u", tag);
 	*notrack = (struct notrack){ 0 };
-	if (read_generation(&generation) || generation == FIRST_GENERATION)
+	if (ruleset_generation(&generation) || generation == FIRST_GENERATION)
 		return;
-	list = list_ruleset();
-	if (!list)
-		return;
-	examine(list, &finding);
-	bring_to(&finding, false, NULL);
-	json_decref(list);
+	for (unsigned tries = 0; tries < RULESET_TRIES && try_remove(name); tries++)
+		;
 }

@@ -11,7 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define NOTRACK_WHY_MAX 256
+#include "ruleset.h"
+
+#define NOTRACK_WHY_MAX RULESET_WHY_MAX
 
 struct notrack {
 	bool needed;	     /* packets are marked, the table is there */
