@@ -7,7 +7,8 @@
 #include "notrack.h"
 
 #include <errno.h>
-#include <jansson.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,8 @@
 #define FIRST_GENERATION 1 /* of a namespace whose ruleset nobody ever changed */
 #define TAG_MAX		 32
 #define CHAINS_MAX	 64 /* chains that drop by policy */
-#define DEPTH_MAX	 32
-#define EXCEPTIONS	 2 /* rules of write_table() */
+#define EXCEPTIONS	 2  /* rules of write_table() */
+#define TRIES		 5  /* while others change the ruleset */
 
 /* iptables of old has its tables elsewhere. */
 static bool legacy_nat(void)
@@ -37,88 +38,87 @@ static bool legacy_nat(void)
 
 /* ---- what is there --------------------------------------------------------------------------- */
 
-static const char *word(const json_t *object, const char *key)
-{
-	const char *value = json_string_value(json_object_get(object, key));
-
-	return value ? value : "";
-}
-
-static bool tracks(const json_t *value, int depth)
-{
-	const char *key;
-	json_t *entry;
-	size_t i;
-
-	if (depth > DEPTH_MAX)
-		return false;
-	if (json_is_object(value)) {
-		json_object_foreach ((json_t *)value, key, entry)
-			if (!strncmp(key, "ct", 2) || tracks(entry, depth + 1) ||
-			    (!strcmp(key, "name") && json_is_string(entry) &&
-			     (!strcmp(json_string_value(entry), "conntrack") ||
-			      !strcmp(json_string_value(entry), "state"))))
-				return true;
-	} else if (json_is_array(value)) {
-		json_array_foreach (value, i, entry)
-			if (tracks(entry, depth + 1))
-				return true;
-	}
-	return false;
-}
-
-static bool drops_ours(const json_t *chain)
-{
-	static const char *const hooks[] = { "prerouting", "input", "output", "postrouting" };
-
-	if (strcmp(word(chain, "policy"), "drop") ||
-	    (strcmp(word(chain, "family"), "ip") && strcmp(word(chain, "family"), "ip6") &&
-	     strcmp(word(chain, "family"), "inet")))
-		return false;
-	for (size_t i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++)
-		if (!strcmp(word(chain, "hook"), hooks[i]))
-			return true;
-	return false;
-}
+struct place {
+	char family[8], table[NAME_MAX + 1], chain[NAME_MAX + 1];
+	uint64_t handle; /* of a rule of ours there */
+};
 
 struct finding {
 	const char *tag;
 	bool tracking;	      /* NAT or connection states */
 	bool ours;	      /* our table is there */
 	unsigned nexceptions; /* rules in it */
-	const json_t *dropping[CHAINS_MAX];
+	struct place dropping[CHAINS_MAX];
 	unsigned ndropping;
-	const json_t *rules[CHAINS_MAX]; /* that we put into chains of others */
+	struct place rules[CHAINS_MAX]; /* that we put into chains of others */
 	unsigned nrules;
+	struct place closed; /* drops, and nobody but its owner may add to it; no name: none does */
 };
 
-static void examine(const json_t *list, struct finding *finding)
+/* What a command may say without quotes; iptables-nft and nft(8) write no others. */
+static bool sayable(const char *name)
 {
-	json_t *entry;
-	size_t i;
+	return name[0] && name[0] != '-' &&
+	       !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "0123456789_-./\\")];
+}
 
-	json_array_foreach (list, i, entry) {
-		const json_t *chain = json_object_get(entry, "chain");
-		const json_t *rule = json_object_get(entry, "rule");
-		const json_t *any = chain ? chain : rule;
+static void put_place(struct place *place, const char *family, const char *table, const char *chain)
+{
+	snprintf(place->family, sizeof(place->family), "%s", family);
+	snprintf(place->table, sizeof(place->table), "%s", table);
+	snprintf(place->chain, sizeof(place->chain), "%s", chain);
+}
 
-		if (chain && !strcmp(word(chain, "table"), finding->tag))
-			finding->ours = true;
-		if (rule && !strcmp(word(rule, "table"), finding->tag))
-			finding->nexceptions++;
-		/* Tables of ours are no reason to have one. */
-		if (!any || !strncmp(word(any, "table"), "sluice_", strlen("sluice_")))
-			continue;
-		if (chain && !strcmp(word(chain, "type"), "nat"))
-			finding->tracking = true;
-		if (chain && drops_ours(chain) && finding->ndropping < CHAINS_MAX)
-			finding->dropping[finding->ndropping++] = chain;
-		if (rule && !strcmp(word(rule, "comment"), finding->tag) &&
-		    finding->nrules < CHAINS_MAX)
-			finding->rules[finding->nrules++] = rule;
-		else if (rule && tracks(json_object_get(rule, "expr"), 0))
-			finding->tracking = true;
+/* Tables of ours are no reason to have one. */
+static bool is_another_gates(const char *table)
+{
+	return !strncmp(table, "sluice_", strlen("sluice_"));
+}
+
+static void on_chain(const struct ruleset_chain *chain, void *arg)
+{
+	struct finding *finding = arg;
+	struct place *place = &finding->closed;
+
+	if (!strcmp(chain->table, finding->tag) && !strcmp(chain->family, "inet"))
+		finding->ours = true;
+	if (is_another_gates(chain->table) || chain->dormant)
+		return;
+	finding->tracking |= chain->nat;
+	if (!chain->drops)
+		return;
+	if (!chain->owned && sayable(chain->table) && sayable(chain->name)) {
+		if (finding->ndropping == CHAINS_MAX)
+			return;
+		place = &finding->dropping[finding->ndropping++];
 	}
+	put_place(place, chain->family, chain->table, chain->name);
+}
+
+static void on_rule(const struct ruleset_rule *rule, void *arg)
+{
+	struct finding *finding = arg;
+	struct place *place;
+
+	if (!strcmp(rule->table, finding->tag) && !strcmp(rule->family, "inet"))
+		finding->nexceptions++;
+	if (is_another_gates(rule->table))
+		return;
+	if (strcmp(rule->comment, finding->tag) != 0) {
+		finding->tracking |= rule->tracks;
+		return;
+	}
+	if (finding->nrules == CHAINS_MAX || !sayable(rule->table) || !sayable(rule->chain))
+		return;
+	place = &finding->rules[finding->nrules++];
+	put_place(place, rule->family, rule->table, rule->chain);
+	place->handle = rule->handle;
+}
+
+static int find(struct finding *finding)
+{
+	return ruleset_read(on_chain, on_rule, finding);
 }
 
 /* It may have been flushed. */
@@ -127,12 +127,12 @@ static bool is_whole(const struct finding *finding)
 	return finding->ours && finding->nexceptions >= EXCEPTIONS;
 }
 
-static bool has_rule(const struct finding *finding, const json_t *chain)
+static bool has_rule(const struct finding *finding, const struct place *chain)
 {
 	for (unsigned i = 0; i < finding->nrules; i++)
-		if (!strcmp(word(finding->rules[i], "family"), word(chain, "family")) &&
-		    !strcmp(word(finding->rules[i], "table"), word(chain, "table")) &&
-		    !strcmp(word(finding->rules[i], "chain"), word(chain, "name")))
+		if (!strcmp(finding->rules[i].family, chain->family) &&
+		    !strcmp(finding->rules[i].table, chain->table) &&
+		    !strcmp(finding->rules[i].chain, chain->chain))
 			return true;
 	return false;
 }
@@ -155,12 +155,12 @@ static void write_removal(FILE *commands, const struct finding *finding)
 {
 	if (finding->ours)
 		fprintf(commands, "delete table inet %s\n", finding->tag);
-	for (unsigned i = 0; i < finding->nrules; i++)
-		fprintf(commands, "delete rule %s %s %s handle %lld\n",
-			word(finding->rules[i], "family"), word(finding->rules[i], "table"),
-			word(finding->rules[i], "chain"),
-			(long long)json_integer_value(
-				json_object_get(finding->rules[i], "handle")));
+	for (unsigned i = 0; i < finding->nrules; i++) {
+		const struct place *rule = &finding->rules[i];
+
+		fprintf(commands, "delete rule %s %s %s handle %" PRIu64 "\n", rule->family,
+			rule->table, rule->chain, rule->handle);
+	}
 }
 
 static void write_needs(FILE *commands, const struct finding *finding)
@@ -170,13 +170,14 @@ static void write_needs(FILE *commands, const struct finding *finding)
 			fprintf(commands, "delete table inet %s\n", finding->tag);
 		write_table(commands, finding->tag);
 	}
-	for (unsigned i = 0; i < finding->ndropping; i++)
-		if (!has_rule(finding, finding->dropping[i]))
+	for (unsigned i = 0; i < finding->ndropping; i++) {
+		const struct place *chain = &finding->dropping[i];
+
+		if (!has_rule(finding, chain))
 			fprintf(commands,
 				"insert rule %s %s %s meta mark 0x%x accept comment \"%s\"\n",
-				word(finding->dropping[i], "family"),
-				word(finding->dropping[i], "table"),
-				word(finding->dropping[i], "name"), SL_MARK, finding->tag);
+				chain->family, chain->table, chain->chain, SL_MARK, finding->tag);
+	}
 }
 
 /* Makes the ruleset have what is needed, or nothing of ours. */
@@ -202,29 +203,34 @@ static int bring_to(const struct finding *finding, bool needed, char *why)
 }
 
 /* As notrack_update(), for this generation of the ruleset. */
-static int update_from(struct notrack *notrack, uint32_t generation, uint32_t tag, char *why)
+static int update_from(struct notrack *notrack, uint32_t generation, struct finding *finding,
+		       char *why)
 {
-	char name[TAG_MAX];
-	struct finding finding = { .tag = name };
 	bool legacy = legacy_nat(), needed = legacy;
-	json_t *list = NULL;
-	int err;
+	int err = 0;
 
 	if (generation == notrack->generation && (notrack->needed || !legacy))
 		return 0;
-	snprintf(name, sizeof(name), "sluice_%u", tag);
-	if (generation != FIRST_GENERATION) {
-		list = ruleset_list(why);
-		if (!list)
-			return -EIO;
-		examine(list, &finding);
-		needed |= finding.tracking || finding.ndropping;
+	if (generation != FIRST_GENERATION)
+		err = find(finding);
+	if (err) {
+		snprintf(why, NOTRACK_WHY_MAX, "nftables: the ruleset cannot be read: %s",
+			 strerror(-err));
+		return err;
 	}
-	err = bring_to(&finding, needed, why);
-	json_decref(list);
+	needed |= finding->tracking || finding->ndropping;
+	err = bring_to(finding, needed, why);
 	if (err)
 		return err;
 	notrack->needed = needed;
+	if (finding->closed.family[0]) {
+		snprintf(why, NOTRACK_WHY_MAX,
+			 "nftables: chain %.50s of table %s %.50s drops by policy, and only the "
+			 "process that owns it can accept mark 0x%x there",
+			 finding->closed.chain, finding->closed.family, finding->closed.table,
+			 SL_MARK);
+		return -EACCES;
+	}
 	/* A change of our own raised it; one of others in between is then seen as such. */
 	notrack->generation = generation;
 	return 0;
@@ -233,8 +239,11 @@ static int update_from(struct notrack *notrack, uint32_t generation, uint32_t ta
 int notrack_update(struct notrack *notrack, uint32_t tag, char why[NOTRACK_WHY_MAX])
 {
 	uint32_t generation, again;
+	char name[TAG_MAX];
 
-	for (unsigned tries = 0; tries < RULESET_TRIES; tries++) {
+	snprintf(name, sizeof(name), "sluice_%u", tag);
+	for (unsigned tries = 0; tries < TRIES; tries++) {
+		struct finding finding = { .tag = name };
 		int err = ruleset_generation(&generation);
 
 		/* No nf_tables in this kernel, and then no rules of it. */
@@ -244,9 +253,10 @@ int notrack_update(struct notrack *notrack, uint32_t tag, char why[NOTRACK_WHY_M
 			snprintf(why, NOTRACK_WHY_MAX, "nftables: %s", strerror(-err));
 			return err;
 		}
-		err = update_from(notrack, generation, tag, why);
+		err = update_from(notrack, generation, &finding, why);
 		/* It may fail for what somebody changed meanwhile. */
-		if (!err || ruleset_generation(&again) || again == generation)
+		if (!err || err == -EACCES ||
+		    (err != -EAGAIN && (ruleset_generation(&again) || again == generation)))
 			return err;
 	}
 	snprintf(why, NOTRACK_WHY_MAX, "nftables: the ruleset is changed all the time");
@@ -257,45 +267,40 @@ int notrack_check(uint32_t tag, char missing[NOTRACK_WHY_MAX])
 {
 	char name[TAG_MAX];
 	struct finding finding = { .tag = name };
-	json_t *list;
-	int whole = 1;
+	const struct place *chain = NULL;
+	int err = -EAGAIN;
 
 	snprintf(name, sizeof(name), "sluice_%u", tag);
-	list = ruleset_list(NULL);
-	if (!list)
-		return -EIO;
-	examine(list, &finding);
+	for (unsigned tries = 0; err == -EAGAIN && tries < TRIES; tries++) {
+		finding = (struct finding){ .tag = name };
+		err = find(&finding);
+	}
+	if (err)
+		return err;
 	if ((finding.tracking || finding.ndropping || legacy_nat()) && !is_whole(&finding)) {
 		snprintf(missing, NOTRACK_WHY_MAX, "table inet %s", name);
-		whole = 0;
+		return 0;
 	}
-	for (unsigned i = 0; whole && i < finding.ndropping; i++) {
-		const json_t *chain = finding.dropping[i];
-
-		if (has_rule(&finding, chain))
-			continue;
-		snprintf(missing, NOTRACK_WHY_MAX,
-			 "the rule with comment %s in %.40s %.80s %.80s, which drops", name,
-			 word(chain, "family"), word(chain, "table"), word(chain, "name"));
-		whole = 0;
-	}
-	json_decref(list);
-	return whole;
+	for (unsigned i = 0; !chain && i < finding.ndropping; i++)
+		if (!has_rule(&finding, &finding.dropping[i]))
+			chain = &finding.dropping[i];
+	if (!chain && finding.closed.family[0])
+		chain = &finding.closed;
+	if (!chain)
+		return 1;
+	snprintf(missing, NOTRACK_WHY_MAX,
+		 "the rule with comment %s in %s %.80s %.80s, which drops", name, chain->family,
+		 chain->table, chain->chain);
+	return 0;
 }
 
 /* What is ours goes by handles, which are true for as long as nobody else changes something. */
 static int try_remove(const char *tag)
 {
 	struct finding finding = { .tag = tag };
-	json_t *list = ruleset_list(NULL);
-	int err;
+	int err = find(&finding);
 
-	if (!list)
-		return -EIO;
-	examine(list, &finding);
-	err = bring_to(&finding, false, NULL);
-	json_decref(list);
-	return err;
+	return err ? err : bring_to(&finding, false, NULL);
 }
 
 void notrack_remove(struct notrack *notrack, uint32_t tag)
@@ -307,6 +312,6 @@ void notrack_remove(struct notrack *notrack, uint32_t tag)
 	*notrack = (struct notrack){ 0 };
 	if (ruleset_generation(&generation) || generation == FIRST_GENERATION)
 		return;
-	for (unsigned tries = 0; tries < RULESET_TRIES && try_remove(name); tries++)
+	for (unsigned tries = 0; tries < TRIES && try_remove(name); tries++)
 		;
 }

@@ -23,7 +23,8 @@ struct notrack {
 /*
  * In the tenant's namespace: looks at the ruleset if it is another one than last time, and puts
  * down, adds to or takes away what is ours. tag tells gates of one namespace apart. 0 or -errno
- * with why; -EAGAIN: others change it all the while.
+ * with why; -EAGAIN: others change it all the while; -EACCES: all is done but for a chain that
+ * drops and that nobody may add to.
  */
 int notrack_update(struct notrack *notrack, uint32_t tag, char why[NOTRACK_WHY_MAX]);
 /*

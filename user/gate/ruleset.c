@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ruleset is read as libnftables prints it in JSON; iptables-nft's rules are in there too.
- *
- * Before 1.0.10 (Debian 12 has 1.0.6) libnftables uses memory that it has freed when it prints a
- * table with one flag, "owner" or "dormant". So tables are asked for their flags first, and of
- * those that have some only chains are listed.
+ * Read by netlink (net/netfilter/nf_tables_api.c): tables for their flags, chains, rules. As JSON
+ * libnftables would say the same, but before 1.0.10 (Debian 12 has 1.0.6) it uses memory that it
+ * has freed when a table has one flag.
  */
 #include "ruleset.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <netlink/msg.h>
@@ -23,7 +23,7 @@
 
 #include "netlink.h"
 
-/* ---- netlink --------------------------------------------------------------------------------- */
+#define COMMENT 0 /* the type of a rule's user data: libnftnl/udata.h */
 
 /* Sends one request of nf_tables; on_answer is called for what comes. 0 or -errno. */
 static int ask(int type, int flags, nl_recvmsg_msg_cb_t on_answer, void *arg)
@@ -36,13 +36,19 @@ static int ask(int type, int flags, nl_recvmsg_msg_cb_t on_answer, void *arg)
 		return -ENOMEM;
 	nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, on_answer, arg);
 	nl_socket_disable_auto_ack(sock); /* an answer or an error */
-	err = nl_connect(sock, NETLINK_NETFILTER);
-	if (!err)
-		err = nl_send_simple(sock, NFNL_SUBSYS_NFTABLES << 8 | type, flags, &body,
-				     sizeof(body));
+	errno = 0;
+	/* libnl has no word for too many open files. */
+	if (nl_connect(sock, NETLINK_NETFILTER)) {
+		err = errno ? -errno : -EIO;
+		nl_socket_free(sock);
+		return err;
+	}
+	err = nl_send_simple(sock, NFNL_SUBSYS_NFTABLES << 8 | type, flags, &body, sizeof(body));
 	if (err >= 0)
 		err = nl_recvmsgs_default(sock);
 	nl_socket_free(sock);
+	if (err == -NLE_DUMP_INTR)
+		return -EAGAIN;
 	return err < 0 ? netlink_errno(err) : 0;
 }
 
@@ -69,6 +75,23 @@ int ruleset_generation(uint32_t *ret)
 	return err;
 }
 
+/* ---- reading --------------------------------------------------------------------------------- */
+
+/* A table with flags. */
+struct table {
+	uint8_t family;
+	uint32_t flags;
+	char *name;
+};
+
+struct reading {
+	void (*on_chain)(const struct ruleset_chain *chain, void *arg);
+	void (*on_rule)(const struct ruleset_rule *rule, void *arg);
+	void *arg;
+	struct table *tables;
+	size_t ntables;
+};
+
 static const char *family_name(unsigned int family)
 {
 	switch (family) {
@@ -89,179 +112,230 @@ static const char *family_name(unsigned int family)
 	}
 }
 
-/* Adds {family, name, flags} to an array. */
+static uint8_t family_of(struct nl_msg *message)
+{
+	return ((const struct nfgenmsg *)nlmsg_data(nlmsg_hdr(message)))->nfgen_family;
+}
+
+static bool parse(struct nl_msg *message, struct nlattr **attributes, int max)
+{
+	return !nlmsg_parse(nlmsg_hdr(message), sizeof(struct nfgenmsg), attributes, max, NULL);
+}
+
+/* A string that ends, or NULL. */
+static const char *string(const struct nlattr *attribute)
+{
+	if (!attribute || !memchr(nla_data(attribute), '\0', (size_t)nla_len(attribute)))
+		return NULL;
+	return nla_data(attribute);
+}
+
+static uint32_t number(const struct nlattr *attribute, uint32_t otherwise)
+{
+	return attribute && nla_len(attribute) == sizeof(uint32_t) ? ntohl(nla_get_u32(attribute))
+								   : otherwise;
+}
+
 static int on_table(struct nl_msg *message, void *arg)
 {
 	struct nlattr *attributes[NFTA_TABLE_MAX + 1];
-	const struct nfgenmsg *body = nlmsg_data(nlmsg_hdr(message));
-	const char *family;
-	json_t *table;
+	struct reading *reading = arg;
+	struct table *grown, new = { .family = family_of(message) };
 
-	if (nlmsg_parse(nlmsg_hdr(message), sizeof(*body), attributes, NFTA_TABLE_MAX, NULL) ||
-	    !attributes[NFTA_TABLE_NAME] || !attributes[NFTA_TABLE_FLAGS])
+	if (!parse(message, attributes, NFTA_TABLE_MAX) || !string(attributes[NFTA_TABLE_NAME]))
 		return NL_SKIP;
-	family = family_name(body->nfgen_family);
-	if (!family)
+	new.flags = number(attributes[NFTA_TABLE_FLAGS], 0);
+	if (!new.flags)
+		return NL_OK;
+	new.name = strdup(string(attributes[NFTA_TABLE_NAME]));
+	grown = realloc(reading->tables, (reading->ntables + 1) * sizeof(*grown));
+	if (grown)
+		reading->tables = grown;
+	if (!grown || !new.name) {
+		free(new.name);
+		return -NLE_NOMEM;
+	}
+	reading->tables[reading->ntables++] = new;
+	return NL_OK;
+}
+
+static uint32_t flags_of(const struct reading *reading, uint8_t family, const char *table)
+{
+	for (size_t i = 0; i < reading->ntables; i++)
+		if (reading->tables[i].family == family && !strcmp(reading->tables[i].name, table))
+			return reading->tables[i].flags;
+	return 0;
+}
+
+/* Of packets to or from this host. */
+static bool is_ours(uint8_t family, struct nlattr *hook)
+{
+	struct nlattr *attributes[NFTA_HOOK_MAX + 1];
+
+	if ((family != NFPROTO_IPV4 && family != NFPROTO_IPV6 && family != NFPROTO_INET) || !hook ||
+	    nla_parse_nested(attributes, NFTA_HOOK_MAX, hook, NULL))
+		return false;
+	switch (number(attributes[NFTA_HOOK_HOOKNUM], NF_INET_NUMHOOKS)) {
+	case NF_INET_PRE_ROUTING:
+	case NF_INET_LOCAL_IN:
+	case NF_INET_LOCAL_OUT:
+	case NF_INET_POST_ROUTING:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int on_chain(struct nl_msg *message, void *arg)
+{
+	struct nlattr *attributes[NFTA_CHAIN_MAX + 1];
+	const struct reading *reading = arg;
+	uint8_t family = family_of(message);
+	struct ruleset_chain chain = { .family = family_name(family) };
+	const char *type;
+	uint32_t flags;
+
+	if (!chain.family || !parse(message, attributes, NFTA_CHAIN_MAX))
 		return NL_SKIP;
-	table = json_pack("{s:s, s:s, s:I}", "family", family, "name",
-			  nla_get_string(attributes[NFTA_TABLE_NAME]), "flags",
-			  (json_int_t)ntohl(nla_get_u32(attributes[NFTA_TABLE_FLAGS])));
-	return table && !json_array_append_new(arg, table) ? NL_OK : -NLE_NOMEM;
+	chain.table = string(attributes[NFTA_CHAIN_TABLE]);
+	chain.name = string(attributes[NFTA_CHAIN_NAME]);
+	if (!chain.table || !chain.name)
+		return NL_SKIP;
+	type = string(attributes[NFTA_CHAIN_TYPE]);
+	chain.nat = type && !strcmp(type, "nat");
+	chain.drops = number(attributes[NFTA_CHAIN_POLICY], NF_ACCEPT) == NF_DROP &&
+		      is_ours(family, attributes[NFTA_CHAIN_HOOK]);
+	flags = flags_of(reading, family, chain.table);
+	chain.owned = flags & NFT_TABLE_F_OWNER;
+	chain.dormant = flags & NFT_TABLE_F_DORMANT;
+	reading->on_chain(&chain, reading->arg);
+	return NL_OK;
 }
 
-/* ---- libnftables ----------------------------------------------------------------------------- */
-
-static struct nft_ctx *open_nft(bool json)
+static bool starts(const char *text, const char *with)
 {
-	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
-
-	if (!nft)
-		return NULL;
-	if (nft_ctx_buffer_output(nft) || nft_ctx_buffer_error(nft)) {
-		nft_ctx_free(nft);
-		return NULL;
-	}
-	if (json)
-		nft_ctx_output_set_flags(nft, NFT_CTX_OUTPUT_JSON);
-	return nft;
+	return text && !strncmp(text, with, strlen(with));
 }
 
-/* 0 or -errno with the first line of what it says; further ones show where in the command. */
-static int run(struct nft_ctx *nft, const char *commands, char *why)
+/* By an expression of nf_tables, or a match or target of iptables in one. */
+static bool expression_tracks(struct nlattr *expression)
 {
-	const char *said;
+	struct nlattr *attributes[NFTA_EXPR_MAX + 1], *data[NFTA_MATCH_MAX + 1];
+	const char *kind, *name = NULL;
 
-	if (!nft_run_cmd_from_buffer(nft, commands))
-		return 0;
-	said = nft_ctx_get_error_buffer(nft);
-	if (why)
-		snprintf(why, RULESET_WHY_MAX, "nftables: %.*s", (int)strcspn(said, "\n"), said);
-	return -EIO;
-}
-
-int ruleset_change(const char *commands, char why[RULESET_WHY_MAX])
-{
-	struct nft_ctx *nft = open_nft(false);
-	int err = nft ? run(nft, commands, why) : -ENOMEM;
-
-	if (nft)
-		nft_ctx_free(nft);
-	return err;
-}
-
-/* Lists what is named by an object of libnftables-json(5), a reference it takes. */
-static json_t *list(struct nft_ctx *nft, json_t *object, char *why)
-{
-	/* As JSON: names need no quotes, and none is taken for a word of the language. */
-	json_t *request = json_pack("{s:[{s:o}]}", "nftables", "list", object), *answer = NULL;
-	char *text = request ? json_dumps(request, 0) : NULL;
-	json_t *objects;
-
-	json_decref(request);
-	if (text && !run(nft, text, why))
-		answer = json_loads(nft_ctx_get_output_buffer(nft), 0, NULL);
-	free(text);
-	objects = json_incref(json_object_get(answer, "nftables"));
-	json_decref(answer);
-	return objects;
-}
-
-/* Takes more's reference; false: there is none, or no memory. */
-static bool append(json_t *all, json_t *more)
-{
-	bool done = more && !json_array_extend(all, more);
-
-	json_decref(more);
-	return done;
-}
-
-/* The chains of a table, and their rules, one after the other: no object is the table. */
-static bool list_chains(struct nft_ctx *nft, const json_t *table, json_t *all, char *why)
-{
-	json_t *family = json_object_get(table, "family"), *name = json_object_get(table, "name");
-	json_t *chains = list(nft, json_pack("{s:{s:O}}", "chains", "family", family), why);
-	json_t *entry;
-	bool done = chains != NULL;
-	size_t i;
-
-	json_array_foreach (chains, i, entry) {
-		const json_t *chain = json_object_get(entry, "chain");
-
-		if (!chain || !json_equal(json_object_get(chain, "table"), name) ||
-		    !json_equal(json_object_get(chain, "family"), family))
-			continue;
-		done = append(all,
-			      list(nft,
-				   json_pack("{s:{s:O, s:O, s:O}}", "chain", "family", family,
-					     "table", name, "name", json_object_get(chain, "name")),
-				   why));
-		if (!done)
-			break;
-	}
-	json_decref(chains);
-	return done;
-}
-
-static bool list_tables(struct nft_ctx *nft, const json_t *tables, json_t *all, char *why)
-{
-	json_t *table;
-	size_t i;
-
-	json_array_foreach (tables, i, table) {
-		bool done;
-
-		if (json_integer_value(json_object_get(table, "flags")))
-			done = list_chains(nft, table, all, why);
-		else
-			done = append(all, list(nft,
-						json_pack("{s:{s:O, s:O}}", "table", "family",
-							  json_object_get(table, "family"), "name",
-							  json_object_get(table, "name")),
-						why));
-		if (!done)
-			return false;
-	}
-	return true;
-}
-
-static bool any_flagged(const json_t *tables)
-{
-	json_t *table;
-	size_t i;
-
-	json_array_foreach (tables, i, table)
-		if (json_integer_value(json_object_get(table, "flags")))
+	if (nla_parse_nested(attributes, NFTA_EXPR_MAX, expression, NULL))
+		return false;
+	kind = string(attributes[NFTA_EXPR_NAME]);
+	if (!kind)
+		return false;
+	if (!strcmp(kind, "ct") || !strcmp(kind, "connlimit") || !strcmp(kind, "synproxy") ||
+	    !strcmp(kind, "flow_offload"))
+		return true;
+	/* What they look at names what they need: "ct helper set" is an object's name. */
+	if (!attributes[NFTA_EXPR_DATA] ||
+	    nla_parse_nested(data, NFTA_MATCH_MAX, attributes[NFTA_EXPR_DATA], NULL))
+		return false;
+	if (!strcmp(kind, "objref"))
+		switch (number(data[NFTA_OBJREF_IMM_TYPE], NFT_OBJECT_UNSPEC)) {
+		case NFT_OBJECT_CT_HELPER:
+		case NFT_OBJECT_CT_TIMEOUT:
+		case NFT_OBJECT_CT_EXPECT:
 			return true;
+		default:
+			return false;
+		}
+	if (!strcmp(kind, "match") || !strcmp(kind, "target"))
+		name = string(data[NFTA_MATCH_NAME]);
+	return starts(name, "conn") || starts(name, "CONN") ||
+	       (name && (!strcmp(name, "state") || !strcmp(name, "helper") || !strcmp(name, "CT")));
+}
+
+static bool rule_tracks(struct nlattr *expressions)
+{
+	struct nlattr *expression;
+	int left;
+
+	if (expressions)
+		nla_for_each_nested(expression, expressions,
+				    left) if (expression_tracks(expression)) return true;
 	return false;
 }
 
-static json_t *try_list(char *why)
+/* Pieces of a type, a length, and so many bytes. */
+static const char *comment_in(const struct nlattr *userdata)
 {
-	json_t *tables = json_array(), *all = json_array();
-	struct nft_ctx *nft = open_nft(true);
-	bool done = false;
+	const unsigned char *at = userdata ? nla_data(userdata) : NULL;
+	size_t left = userdata ? (size_t)nla_len(userdata) : 0, len;
 
-	if (tables && all && nft && !ask(NFT_MSG_GETTABLE, NLM_F_DUMP, on_table, tables))
-		done = any_flagged(tables)
-			       ? list_tables(nft, tables, all, why)
-			       : append(all, list(nft, json_pack("{s:n}", "ruleset"), why));
-	if (nft)
-		nft_ctx_free(nft);
-	json_decref(tables);
-	if (done)
-		return all;
-	json_decref(all);
-	return NULL;
+	for (; left >= 2; at += 2 + len, left -= 2 + len) {
+		len = at[1];
+		if (len > left - 2)
+			break;
+		if (at[0] == COMMENT && len && !at[1 + len])
+			return (const char *)at + 2;
+	}
+	return "";
 }
 
-json_t *ruleset_list(char why[RULESET_WHY_MAX])
+static int on_rule(struct nl_msg *message, void *arg)
 {
-	json_t *all = NULL;
+	struct nlattr *attributes[NFTA_RULE_MAX + 1], *handle;
+	const struct reading *reading = arg;
+	struct ruleset_rule rule = { .family = family_name(family_of(message)) };
 
-	if (why)
-		snprintf(why, RULESET_WHY_MAX, "nftables: the ruleset cannot be read");
-	/* It may not be readable while somebody changes it. */
-	for (unsigned tries = 0; !all && tries < RULESET_TRIES; tries++)
-		all = try_list(why);
-	return all;
+	if (!rule.family || !parse(message, attributes, NFTA_RULE_MAX))
+		return NL_SKIP;
+	rule.table = string(attributes[NFTA_RULE_TABLE]);
+	rule.chain = string(attributes[NFTA_RULE_CHAIN]);
+	handle = attributes[NFTA_RULE_HANDLE];
+	if (!rule.table || !rule.chain || !handle || nla_len(handle) != sizeof(rule.handle))
+		return NL_SKIP;
+	rule.handle = be64toh(nla_get_u64(handle));
+	rule.comment = comment_in(attributes[NFTA_RULE_USERDATA]);
+	rule.tracks = rule_tracks(attributes[NFTA_RULE_EXPRESSIONS]);
+	reading->on_rule(&rule, reading->arg);
+	return NL_OK;
+}
+
+int ruleset_read(void (*chain)(const struct ruleset_chain *chain, void *arg),
+		 void (*rule)(const struct ruleset_rule *rule, void *arg), void *arg)
+{
+	struct reading reading = { .on_chain = chain, .on_rule = rule, .arg = arg };
+	uint32_t before, after;
+	int err = ruleset_generation(&before);
+
+	if (!err)
+		err = ask(NFT_MSG_GETTABLE, NLM_F_DUMP, on_table, &reading);
+	if (!err)
+		err = ask(NFT_MSG_GETCHAIN, NLM_F_DUMP, on_chain, &reading);
+	if (!err)
+		err = ask(NFT_MSG_GETRULE, NLM_F_DUMP, on_rule, &reading);
+	if (!err)
+		err = ruleset_generation(&after);
+	if (!err && after != before)
+		err = -EAGAIN;
+	for (size_t i = 0; i < reading.ntables; i++)
+		free(reading.tables[i].name);
+	free(reading.tables);
+	return err;
+}
+
+/* ---- changing -------------------------------------------------------------------------------- */
+
+int ruleset_change(const char *commands, char why[RULESET_WHY_MAX])
+{
+	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	const char *said;
+	int err = -ENOMEM;
+
+	if (nft && !nft_ctx_buffer_output(nft) && !nft_ctx_buffer_error(nft))
+		err = nft_run_cmd_from_buffer(nft, commands) ? -EIO : 0;
+	if (err && why) {
+		said = err == -EIO ? nft_ctx_get_error_buffer(nft) : strerror(-err);
+		/* Further lines show the command and where in it. */
+		snprintf(why, RULESET_WHY_MAX, "nftables: %.*s", (int)strcspn(said, "\n"), said);
+	}
+	if (nft)
+		nft_ctx_free(nft);
+	return err;
 }

@@ -361,14 +361,17 @@ static bool look_at_rp_filter(struct doctor *doctor, const struct doctor_gate *g
 /* Where packets are marked, rules of ours keep tracking and dropping away from them. */
 static bool look_at_nftables(struct doctor *doctor, const struct doctor_gate *gate)
 {
-	char missing[NOTRACK_WHY_MAX] = "the ruleset cannot be read";
+	char missing[NOTRACK_WHY_MAX] = "";
 	struct sl_iface iface;
-	bool whole;
+	int whole;
 
 	if (gate_load_iface_get(doctor->load, &gate->key, &iface) || !iface.mark)
 		return true;
-	whole = notrack_check(gate->key.ifindex, missing) == 1;
-	if (whole)
+	whole = notrack_check(gate->key.ifindex, missing);
+	if (whole < 0)
+		doctor_say(doctor, gate->name, "nftables", DOCTOR_SKIPPED, NULL, NULL,
+			   "the ruleset cannot be read: %s", strerror(-whole));
+	else if (whole)
 		doctor_say(doctor, gate->name, "nftables", DOCTOR_OK, NULL, NULL,
 			   "the namespace filters packets; table sluice_%u excepts ours",
 			   gate->key.ifindex);
@@ -377,7 +380,7 @@ static bool look_at_nftables(struct doctor *doctor, const struct doctor_gate *ga
 			   "rules that translate, track or drop meet VMs' packets; sluiced puts "
 			   "back what is gone at its next look",
 			   reload(doctor), "not there: %s", missing);
-	return whole;
+	return whole != 0;
 }
 
 bool doctor_gate(struct doctor *doctor, const struct doctor_gate *gate)
