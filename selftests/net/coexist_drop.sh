@@ -71,15 +71,24 @@ for tenant in nft ipt; do
 	done
 done
 
-# Rules that take none of ours cut VMs off: that is told as long as it is so.
+# Rules that take none of ours cut VMs off: that is told as long as it is so, whoever was first.
 detach ipt
-start owner in_ns nft bash -c 'exec nft -i < <(
+own() {
+	start "owner-$1" in_ns "$1" bash -c 'exec nft -i < <(
 	echo "add table inet theirs { flags owner; }"
 	echo "add chain inet theirs in { type filter hook input priority 0; policy drop; }"
 	exec sleep 6000)'
-told() { tenant nft '"\(.state): \(.reason)"' | grep -q "^$1"; }
-wait_for 15 "rules that cannot be added to" told "failed: nftables: "
-expect_eq "$(grep -c 'tenant nft: failed: nftables: ' "$LAB/sluiced.log")" 1 "lines in the log"
-stop owner
-wait_for 15 "the rules to be as they shall" told attached
-expect_document nft 1024 "after the rules were gone"
+}
+told() { tenant "$1" '"\(.state): \(.reason)"' | grep -q "^$2"; }
+owned() { in_ns ipt nft list chain inet theirs in >/dev/null 2>&1; }
+own ipt
+wait_for 15 "a table with an owner" owned
+attach ipt
+own nft
+for tenant in nft ipt; do
+	wait_for 15 "rules that cannot be added to" told $tenant "failed: nftables: chain in of table inet theirs drops"
+	expect_eq "$(grep -c "tenant $tenant: failed: nftables: " "$LAB/sluiced.log")" 1 "lines in the log"
+	stop owner-$tenant
+	wait_for 15 "the rules to be as they shall" told $tenant attached
+	expect_document $tenant 1024 "after the rules were gone"
+done
