@@ -351,21 +351,20 @@ static int each_name(int parent, const char *directory, struct fsck *fsck,
 	return err;
 }
 
-static int check_blobs(struct fsck *fsck)
+static void check_blobs(struct fsck *fsck)
 {
 	char directory[3];
-	int err = 0;
+	int err;
 
-	for (int i = 0; i < 256 && !err; i++) {
+	for (int i = 0; i < 256; i++) {
 		snprintf(directory, sizeof(directory), "%02x", i);
 		err = each_name(fsck->store->blobs, directory, fsck, check_blob);
-		if (err == -ENOENT) {
+		if (err == -ENOENT)
 			report(fsck, "a directory of blobs/ is missing: start sluice-repod again",
 			       directory, NULL);
-			err = 0;
-		}
+		else if (err)
+			report_unsure(fsck, "a directory of blobs/ cannot be read", directory, err);
 	}
-	return err;
 }
 
 /* ---- the published trees: does "current" lead to a tree with a signed index? ---- */
@@ -381,9 +380,12 @@ static void check_view(struct fsck *fsck, const char *directory, const char *nam
 		report(fsck, "nothing readable is published: publish again", name, NULL);
 }
 
-static int check_published(struct fsck *fsck)
+static void check_published(struct fsck *fsck)
 {
-	return each_name(fsck->store->published, ".", fsck, check_view);
+	int err = each_name(fsck->store->published, ".", fsck, check_view);
+
+	if (err)
+		report_unsure(fsck, "the published trees cannot be listed", "published", err);
 }
 
 json_t *fsck_run(struct db *db, struct store *store, const char *who, bool repair,
@@ -400,16 +402,15 @@ json_t *fsck_run(struct db *db, struct store *store, const char *who, bool repai
 
 	if (!err)
 		err = check_rows(&fsck);
-	if (!err)
-		err = check_blobs(&fsck);
-	if (!err)
-		err = check_published(&fsck);
 	if (err) {
 		json_decref(fsck.problems);
 		problem_errno(problem, err, "fsck");
 		return NULL;
 	}
-	if (json_array_size(fsck.problems) && repair)
+	/* From here on there may be repairs to tell of: what fails is one problem more. */
+	check_blobs(&fsck);
+	check_published(&fsck);
+	if (json_array_size(fsck.problems) && fsck.repair)
 		db_audit_alone(db, who, "fsck", "repair", NULL);
 	return json_pack("{s:{s:I, s:I}, s:o}", "checked", "packages", (json_int_t)fsck.packages,
 			 "files", (json_int_t)fsck.blobs, "problems", fsck.problems);
