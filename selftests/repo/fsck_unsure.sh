@@ -42,8 +42,27 @@ mv "${blob%/*}" "$LAB/away"
 expect_exit 1 "a repair without the directory" timeout 300 "$REPO" fsck --repair --json
 expect_eq "$(what)" "the file is missing: it changes all the time|-
 a directory of blobs/ is missing: start sluice-repod again|-" "what is said"
+expect_eq "$(api_status /v1/files/hello.deb -T "$LAB/debs/hello_1.0_all.deb")" 500 "an upload without the directory"
+expect_has "$(jq -r .error.message "$LAB/body")" "a directory of blobs/ is missing" "what is said"
 mv "$LAB/away" "${blob%/*}"
 expect_exit 0 "fsck with the directory" "$REPO" fsck
+
+say "a directory cannot be read, after a package was removed"
+"$REPO" upload "$(make_deb lost 1.0)" >/dev/null
+lost=$(sha256sum "$LAB/debs/lost_1.0_all.deb" | cut -c 1-64)
+rm "$STATE/blobs/${lost:0:2}/$lost"
+for dir in 00 01 02; do [ "$dir" = "${hello:0:2}" ] || [ "$dir" = "${lost:0:2}" ] || break; done
+mv "$STATE/blobs/$dir" "$LAB/away"
+: >"$STATE/blobs/$dir"
+echo stray >"$STATE/blobs/fe/stray"
+expect_exit 1 "a repair without one directory" "$REPO" fsck --repair --json
+expect_eq "$(what)" "the file is missing|the package was removed: upload it again
+a directory of blobs/ cannot be read: Not a directory|-
+a file that does not belong into blobs/|moved to quarantine/" "what is said"
+expect_eq "$(api '/v1/log?limit=1' | jq -r '.entries[0] | .action + "|" + .subject')" "fsck|repair" "the log"
+rm "$STATE/blobs/$dir"
+mv "$LAB/away" "$STATE/blobs/$dir"
+"$REPO" fsck --repair >/dev/null || fail "something is left"
 
 say "a file whose name is no text"
 : >"$STATE/blobs/00/$(printf '\377')"
@@ -63,6 +82,9 @@ sqlite3 "$STATE/repo.db" ".dbconfig defensive off" \
 	"CREATE TABLE hollow (x); CREATE INDEX hollow_x ON hollow (x); PRAGMA writable_schema = ON;
 	UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'hollow_x')
 	WHERE name = 'packages_sha256'" >/dev/null
+repairs() { sqlite3 "$STATE/repo.db" "SELECT count(*) FROM audit WHERE action = 'fsck'"; }
+before=$(repairs)
 offline 1
+expect_eq "$(repairs)" "$before" "what is written to a damaged database"
 expect_has "$(what)" "the database is damaged: restore a backup|-" "what is said"
 [ -f "$blob" ] || fail "the file of a package was taken away"

@@ -298,6 +298,23 @@ static int refuse(struct db *db, struct store *store, const struct upload *uploa
 	return -1;
 }
 
+/* Nothing can be linked where the upload is not, nor to where a directory is not. */
+static void not_found(struct store *store, const struct upload *upload, struct problem *problem)
+{
+	static struct log_limit limit = LOG_LIMIT(10000, 10);
+	uint32_t left_out;
+	uint64_t offset;
+
+	if (upload_offset(store, upload, &offset) == -ENOENT) {
+		upload_missing(problem);
+		return;
+	}
+	problem_set(problem, 500, "damaged", "start sluice-repod again, which makes it",
+		    "upload: a directory of blobs/ is missing");
+	if (log_allowed(&limit, &left_out))
+		log_error("%s: %s (%u more before)", problem->message, problem->hint, left_out);
+}
+
 int upload_finish(struct db *db, struct store *store, const struct upload *upload, int fd,
 		  int64_t *ret_id, bool *ret_created, struct problem *problem)
 {
@@ -334,7 +351,7 @@ int upload_finish(struct db *db, struct store *store, const struct upload *uploa
 	pthread_mutex_lock(&store->mutex);
 	err = store_blob_link(store, upload->id, sha256);
 	if (err == -ENOENT)
-		upload_missing(problem);
+		not_found(store, upload, problem);
 	else if (err)
 		problem_errno(problem, err, "upload");
 	else
