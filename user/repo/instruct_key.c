@@ -84,7 +84,7 @@ static int own_key(struct store *store, char **ret_own)
 	return 0;
 }
 
-/* All that may sign, as far as they can be read; -errno when that is not all. */
+/* All that may sign, as far as they can be read, malloc'd; -errno when that is not all. */
 static int all_keys(struct store *store, char **ret_keys)
 {
 	char *own, *all, *both;
@@ -198,12 +198,11 @@ int instruct_key_trust(struct store *store, const char *public_pem, struct probl
 
 static int distrust(struct store *store, const char *public_pem, struct problem *problem)
 {
-	char *had, *own, *left = NULL;
+	char *had, *own = NULL, *left = NULL;
 	int err = all_keys(store, &had);
 
-	if (err)
-		return problem_errno(problem, err, "key");
-	err = own_key(store, &own);
+	if (!err)
+		err = own_key(store, &own);
 	if (err) {
 		free(had);
 		return problem_errno(problem, err, "key");
