@@ -99,9 +99,16 @@ bad "a tarball with a set-id bit" 's/x/x/' "'./suid' has a set-id bit"
 rm tool/suid
 chmod 2755 tool && mkdir tool/group && chmod 2775 tool/group # who unpacks leaves it out
 
-# Interrupted, it takes its work and the copy of its secret key away.
-definition >bundle.yaml
+# A tarball that means to shut others out: who makes it is told that it will not.
+chmod 750 tool && definition >bundle.yaml && tar czf tool.tar.gz -C tool .
+make_bundle closed.sluice
+expect_has "$(cat create.out)" "warning: tool.tar.gz: its \"./\" is not open to all, but /opt/tool will be" "a closed tarball"
+chmod 2755 tool
 tar czf tool.tar.gz -C tool .
+make_bundle open.sluice
+! grep warning create.out || fail "a warning of an open tarball"
+
+# Interrupted, it takes its work and the copy of its secret key away.
 mkdir tmp
 start interrupted env TMPDIR="$LAB/tmp" "$BUNDLE" create --key ops.key -o interrupted.sluice bundle.yaml
 pid=$(pid_of interrupted)

@@ -18,16 +18,18 @@ struct entry {
 static const struct {
 	const char *name;
 	struct entry entries[3];
-	bool made; /* may it go into a bundle? */
+	bool made;   /* may it go into a bundle? */
+	bool opened; /* is its target open to more than it says? */
 } cases[] = {
-	{ "plain", { { ".", S_IFDIR | 0750 }, { "run", S_IFREG | 0755 } }, true },
-	{ "mktemp's", { { ".", S_IFDIR | 0700 }, { "sub", S_IFDIR | 0700 } }, true },
-	{ "setuid", { { "run", S_IFREG | 04755 } }, false },
-	{ "setgid", { { "sub", S_IFDIR | 0755 }, { "sub/run", S_IFREG | 02755 } }, false },
+	{ "plain", { { ".", S_IFDIR | 0750 }, { "run", S_IFREG | 0755 } }, true, true },
+	{ "mktemp's", { { ".", S_IFDIR | 0700 }, { "sub", S_IFDIR | 0700 } }, true, true },
+	{ "setuid", { { "run", S_IFREG | 04755 } }, false, false },
+	{ "setgid", { { "sub", S_IFDIR | 0755 }, { "sub/run", S_IFREG | 02755 } }, false, false },
 	{ "group's directories",
 	  { { ".", S_IFDIR | 02775 }, { "sub", S_IFDIR | 02775 }, { "sub/run", S_IFREG | 0664 } },
-	  true },
-	{ "sticky", { { "all", S_IFDIR | 07777 } }, true },
+	  true,
+	  false },
+	{ "sticky", { { "all", S_IFDIR | 07777 } }, true, false },
 };
 
 static int make_tar(const struct entry *entries)
@@ -65,6 +67,7 @@ int main(void)
 
 		unit_case = cases[i].name;
 		CHECK(!bundle_untar(fd, NULL, 1, &unpacked, &error) == cases[i].made);
+		CHECK(!cases[i].made || unpacked.opened == cases[i].opened);
 		CHECK(cases[i].made || strstr(error.text, "has a set-id bit"));
 		lseek(fd, 0, SEEK_SET);
 		CHECK(mkdtemp(directory));

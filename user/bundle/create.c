@@ -126,6 +126,11 @@ static int add_tarball(struct create *create, const struct definition_item *item
 				     strerror(errno));
 	err = bundle_untar(fd, NULL, TARBALL_MAX, &unpacked, &create->error);
 	close(fd);
+	if (!err && unpacked.opened)
+		fprintf(stderr,
+			"sluice-bundle: warning: %s: its \"./\" is not open to all, but %s will "
+			"be; what must stay private belongs into a directory of its own below it\n",
+			item->tarball, item->target);
 	if (!err)
 		err = stage_file(&create->stage, item->tarball, true, &blob, &create->error);
 	if (!err)

@@ -189,6 +189,7 @@ int bundle_expand(const char *text, const char *(*lookup)(const char *name, void
 
 struct bundle_unpacked {
 	uint64_t bytes, entries;
+	bool opened; /* its "./" shuts others out, which the target does not */
 };
 /*
  * Unpacks an item's tarball (tar; plain, gzip, xz or zstd) from fd's position into the directory

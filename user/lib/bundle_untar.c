@@ -185,6 +185,8 @@ static int take_all(struct untar *untar, char *buffer)
 		if (err)
 			return err;
 		/* Who packs a directory of mktemp's does not mean to shut everybody out. */
+		if (!*path)
+			untar->done.opened = (archive_entry_perm(entry) & ENTER) != ENTER;
 		if (!*path && untar->out && chmod(".", archive_entry_perm(entry) | ENTER))
 			return bundle_failed(untar->error, -errno, "the target: %s",
 					     strerror(errno));
