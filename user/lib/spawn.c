@@ -60,28 +60,31 @@ static int wait_for(const struct spawn_child *child, int *ret_status)
 {
 	struct pollfd ready = { .events = POLLIN };
 	int64_t left = (int64_t)child->timeout * 1000;
+	pid_t ended = 0;
 	int n, err = 0;
 
+	/* Where there is none, as too many files are open, poll() just takes its time. */
 	ready.fd = (int)syscall(SYS_pidfd_open, child->pid, 0);
-	while (ready.fd >= 0) {
+	while (!err && !(ended = waitpid(child->pid, ret_status, WNOHANG))) {
 		n = poll(&ready, 1, LOOK_MS);
-		if (n > 0 || (n < 0 && errno != EINTR))
-			break;
+		if (n > 0)
+			continue;
 		left -= n ? 0 : LOOK_MS;
-		if (atomic_load(&stopped) && !child->last)
+		if (n < 0 && errno != EINTR)
+			err = -errno;
+		else if (atomic_load(&stopped) && !child->last)
 			err = -ECANCELED;
 		else if (left <= 0)
 			err = -ETIME;
-		if (!err)
-			continue;
-		kill(child->pid, SIGKILL);
-		break;
+		if (err)
+			kill(child->pid, SIGKILL);
 	}
+	while (!ended || (ended < 0 && errno == EINTR))
+		ended = waitpid(child->pid, ret_status, 0);
+	if (ended < 0)
+		err = -errno;
 	if (ready.fd >= 0)
 		close(ready.fd);
-	while (waitpid(child->pid, ret_status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
 	return err;
 }
 
