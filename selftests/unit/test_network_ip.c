@@ -12,9 +12,9 @@
 
 static const char *fails; /* within a command */
 static char said[8192];	  /* commands, a line each */
-static char *tried;	  /* "network-try" */
 static bool full;	  /* the journal's disk */
 static bool mute;	  /* "ip" of interfaces */
+static unsigned mute_at;  /* the how manyth question only; 0: none */
 static const char *boot = "b1";
 
 void boot_id(char *ret, size_t size)
@@ -22,19 +22,26 @@ void boot_id(char *ret, size_t size)
 	snprintf(ret, size, "%s", boot);
 }
 
+static struct store {
+	char tried[4096], held[4096]; /* "network-try", "network" */
+	bool kept;		      /* files */
+} store, before;		      /* a transaction */
+
+static char *value_of(const char *key)
+{
+	return strcmp(key, TRY) ? store.held : store.tried;
+}
+
 char *journal_get(struct node *node, const char *key)
 {
-	return !strcmp(key, TRY) && tried ? strdup(tried) : NULL;
+	return strdup(value_of(key));
 }
 
 int journal_set(struct node *node, const char *key, const char *value)
 {
 	if (full)
 		return -ENOSPC;
-	if (strcmp(key, TRY) != 0)
-		return 0;
-	free(tried);
-	tried = strdup(value);
+	snprintf(value_of(key), sizeof(store.tried), "%s", value);
 	return 0;
 }
 
@@ -50,6 +57,7 @@ unsigned play_index(const char *interface)
 
 char *exec_output(size_t max, const char *word, ...)
 {
+	static unsigned asked;
 	bool routes = false;
 	va_list args;
 
@@ -57,7 +65,8 @@ char *exec_output(size_t max, const char *word, ...)
 	for (; word; word = va_arg(args, const char *))
 		routes |= !strcmp(word, "route");
 	va_end(args);
-	if (mute && !routes)
+	asked = mute_at ? asked + !routes : 0;
+	if (!routes && (mute || (mute_at && asked == mute_at)))
 		return NULL;
 	return strdup(routes ? "[]"
 			     : "[{\"ifname\": \"eth0\", \"mtu\": 1500, \"flags\": [\"UP\"],"
@@ -87,6 +96,12 @@ static const char record_text[] =
 	" \"metric\": 0}, {\"dst\": \"0.0.0.0/0\", \"via\": \"10.9.0.1\", \"dev\": \"eth0\","
 	" \"metric\": 0}, {\"dst\": \"10.66.0.0/16\", \"via\": \"10.4.0.9\", \"dev\": \"gone0\","
 	" \"metric\": 0}]}";
+
+static const char guarded_text[] =
+	"{\"links\": {\"eth0\": {\"was\": {\"mtu\": 1500, \"up\": true, \"addresses\": []},"
+	" \"sets\": [{\"interface\": \"eth0\", \"addresses\": [\"10.5.0.11/24\"], \"routes\":"
+	" [{\"to\": \"10.66.0.0/16\", \"via\": \"10.5.0.9\"}]}]}}, \"routes\": [{\"dst\":"
+	" \"10.66.0.0/16\", \"via\": \"10.5.0.9\", \"dev\": \"eth0\", \"metric\": 0}]}";
 
 static const struct {
 	const char *step;
@@ -154,7 +169,7 @@ static void test_record(void)
 
 	unit_case = "a route cannot be put back";
 	fails = "route replace 0.0.0.0/0 via 10.9.0.1";
-	tried = strdup(record_text);
+	journal_set(NULL, TRY, record_text);
 	CHECK(network_ip_take_back(NULL, &outcome) == -EIO && network_ip_tried(NULL));
 
 	unit_case = "nor before the next scheme is tried";
@@ -179,10 +194,8 @@ static void take(const char *record, int err)
 {
 	struct outcome outcome = { 0 };
 
-	if (record) {
-		free(tried);
-		tried = strdup(record);
-	}
+	if (record)
+		snprintf(store.tried, sizeof(store.tried), "%s", record);
 	*said = '\0';
 	CHECK(network_ip_take_back(NULL, &outcome) == err);
 	CHECK(network_ip_tried(NULL) == (err != 0));
@@ -190,6 +203,10 @@ static void take(const char *record, int err)
 
 static void test_not_yet(void)
 {
+	struct work *work = calloc(1, sizeof(*work));
+	json_t *links =
+		json_loads("[{\"interface\": \"eth0\", \"gateway\": \"10.9.0.3\"}]", 0, NULL);
+
 	unit_case = "ip cannot be asked";
 	fails = NULL;
 	mute = true;
@@ -198,6 +215,37 @@ static void test_not_yet(void)
 	take(NULL, 0);
 	CHECK_THAT(strstr(said, "address replace 10.9.0.11/24"), "%s", said);
 	CHECK_THAT(strstr(said, "link delete v7"), "%s", said);
+	CHECK_THAT(strstr(said, "address delete 10.5.0.11/24"), "%s", said);
+	CHECK_THAT(strstr(said, "route delete 10.66.0.0/16"), "%s", said);
+	CHECK_THAT(!strstr(said, "route replace"), "put back twice:\n%s", said);
+
+	unit_case = "nor again, with the route of before in force";
+	mute = true;
+	take(guarded_text, -EIO);
+	take(NULL, -EIO);
+	mute = false;
+	take(NULL, 0);
+	CHECK_THAT(strstr(said, "address delete 10.5.0.11/24"), "%s", said);
+	CHECK_THAT(!strstr(said, "route delete"), "%s", said);
+
+	unit_case = "nor before the next scheme is tried";
+	mute = true;
+	take(record_text, -EIO);
+	mute = false;
+	CHECK(!network_ip_apply(work, links));
+	take(NULL, 0);
+	CHECK_THAT(strstr(said, "address delete 10.5.0.11/24"), "%s", said);
+	CHECK_THAT(strstr(said, "route delete 0.0.0.0/0 via 10.9.0.3"), "%s", said);
+	CHECK_THAT(strstr(said, "route replace 0.0.0.0/0 via 10.9.0.1"), "%s", said);
+
+	unit_case = "ip cannot be asked of the MTU";
+	mute_at = 3; /* v7, eth0, and eth0 again */
+	take(record_text, -EIO);
+	CHECK_THAT(!strstr(said, "mtu 1400"), "%s", said);
+	mute_at = 0;
+	take(NULL, 0);
+	CHECK_THAT(strstr(said, "mtu 1400"), "%s", said);
+	CHECK_THAT(!strstr(said, "address delete") && !strstr(said, "route"), "%s", said);
 
 	unit_case = "the journal's disk is full: it is taken back once";
 	full = true;
@@ -227,7 +275,8 @@ static void test_not_yet(void)
 	unit_case = "a trial that a boot cut short";
 	take(record_text, 0);
 	CHECK_THAT(strstr(said, "address replace 10.9.0.11/24"), "%s", said);
-	free(tried);
+	json_decref(links);
+	free(work);
 }
 
 int main(void)

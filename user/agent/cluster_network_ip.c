@@ -312,6 +312,8 @@ static int put_mtu_back(const char *interface, const json_t *was, struct outcome
 	char mtu[12];
 	int err = 0;
 
+	if (!is && if_nametoindex(interface))
+		return outcome_fail(outcome, -EIO, "ip does not say how %s is", interface);
 	snprintf(mtu, sizeof(mtu), "%u", number(was, "mtu"));
 	if (is && number(was, "mtu") != number(is, "mtu"))
 		err = exec_words(outcome, "ip", "link", "set", interface, "mtu", mtu, NULL);
@@ -328,8 +330,7 @@ int ip_reduce(const char *interface, const json_t *entry, const json_t *routes, 
 	return was && !number(link, "mtu") ? put_mtu_back(interface, was, outcome) : 0;
 }
 
-int ip_put_back(const char *interface, const json_t *entry, const json_t *routes,
-		struct outcome *outcome)
+int ip_put_back(const char *interface, json_t *entry, const json_t *routes, struct outcome *outcome)
 {
 	const json_t *was = json_object_get(entry, "was"), *address;
 	json_t *is = ip_link(interface);
@@ -338,12 +339,12 @@ int ip_put_back(const char *interface, const json_t *entry, const json_t *routes
 
 	if (!is && if_nametoindex(interface))
 		return outcome_fail(outcome, -EIO, "ip does not say how %s is", interface);
-	if (!was || !is) {
-		json_decref(is);
-		return is ? exec_words(outcome, "ip", "link", "delete", interface, NULL) : 0;
-	}
+	if (was && is)
+		remove_set(interface, entry, routes, NULL, outcome);
+	json_array_clear(json_object_get(entry, "sets"));
 	json_decref(is);
-	remove_set(interface, entry, routes, NULL, outcome);
+	if (!was || !is)
+		return is ? exec_words(outcome, "ip", "link", "delete", interface, NULL) : 0;
 	err = put_mtu_back(interface, was, outcome);
 	/* Now: with one address others may have gone, with a small MTU all of IPv6. */
 	is = ip_link(interface);
@@ -380,16 +381,14 @@ static bool concerns(const json_t *links, const json_t *route)
 	return found;
 }
 
-/* Those to put back: what could not be the last time, and what this record's links changed. */
+/* Those to put back: what could not be the last time, or else what this record's links changed. */
 static json_t *routes_lost(const json_t *record)
 {
-	json_t *list = json_array(), *route;
+	json_t *list = json_array(), *missing = json_object_get(record, "missing"), *route;
 	size_t i;
 
-	json_array_foreach (json_object_get(record, "missing"), i, route)
-		json_array_append(list, route);
-	json_array_foreach (json_object_get(record, "routes"), i, route)
-		if (!ip_listed(list, route) && concerns(json_object_get(record, "links"), route))
+	json_array_foreach (missing ? missing : json_object_get(record, "routes"), i, route)
+		if (missing || concerns(json_object_get(record, "links"), route))
 			json_array_append(list, route);
 	return list;
 }
@@ -415,6 +414,18 @@ static int put_routes_back(json_t *list, struct outcome *outcome)
 	return err;
 }
 
+/* Is there a link that still has what a scheme set? */
+static bool any_set(const json_t *links)
+{
+	const char *interface;
+	const json_t *entry;
+
+	json_object_foreach ((json_t *)links, interface, entry)
+		if (json_array_size(json_object_get(entry, "sets")))
+			return true;
+	return false;
+}
+
 int ip_put_all_back(json_t *record, struct outcome *outcome)
 {
 	json_t *links = json_object_get(record, "links"), *lost = routes_lost(record), *entry;
@@ -431,12 +442,12 @@ int ip_put_all_back(json_t *record, struct outcome *outcome)
 				continue;
 			result = ip_put_back(interface, entry, routes, outcome);
 			err = err ? err : result;
-			json_array_clear(json_object_get(entry, "sets"));
 			if (!result)
 				json_object_del(links, interface);
 		}
 	result = put_routes_back(lost, outcome);
-	json_object_del(record, "routes");
+	if (!any_set(links))
+		json_object_del(record, "routes");
 	json_object_set_new(record, "missing", lost);
 	return err ? err : result;
 }

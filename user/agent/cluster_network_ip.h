@@ -6,9 +6,10 @@
  *   {"links": {"eth1": {"was": {"mtu", "up", "addresses": […]}, "sets": [the document's link, …]}},
  *    "routes": [{"dst", "via", "dev", "metric"}, …]}
  *
- * An interface that was not there before has no "was". routes are those of before, of all. Once
- * it has been put back, a record has only what could not be: links without what they set, routes
- * as "missing", and the "boot" in which that was.
+ * An interface that was not there before has no "was". routes are those of before, of all. "kept"
+ * is the boot in which it was written. Once it has been put back, a record has only what could not
+ * be: links, routes as "missing", and the "boot" in which that was. A link's "sets" are empty by
+ * then, but for one that could not be looked at; the routes of before stay as long as that.
  */
 #ifndef AGENT_CLUSTER_NETWORK_IP_H
 #define AGENT_CLUSTER_NETWORK_IP_H
@@ -31,8 +32,9 @@ int ip_set_links(const json_t *links, struct outcome *outcome);
 /* What entry's links set, and was not there before, goes, but for what link wants as well. */
 int ip_reduce(const char *interface, const json_t *entry, const json_t *routes, const json_t *link,
 	      struct outcome *outcome);
-/* An interface as it was, as far as it can be; the first failure. What is gone already is none. */
-int ip_put_back(const char *interface, const json_t *entry, const json_t *routes,
+/* An interface as it was, as far as it can be; the first failure. What is gone already is none.
+ * Empties "sets" once what they say is removed. */
+int ip_put_back(const char *interface, json_t *entry, const json_t *routes,
 		struct outcome *outcome);
 /* All of a record, as far as it can be; the first failure. What is put back leaves the record: what
  * others set from then on is theirs. */

@@ -85,9 +85,10 @@ static int keep_all(json_t *record, const json_t *held, const json_t *links)
 		if (!err)
 			err = keep_link(into, ip_text(link, "interface"), link);
 	}
-	if (err || json_object_get(record, "routes"))
+	routes = json_object_get(record, "routes");
+	if (err || (routes && !json_object_get(record, "missing")))
 		return err;
-	routes = ip_routes();
+	routes = routes ? json_incref(routes) : ip_routes();
 	if (!routes)
 		return -EIO;
 	/* Of a scheme that could not be taken back as a whole. */
