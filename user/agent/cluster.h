@@ -233,7 +233,9 @@ int network_apply(struct work *work);
 /* From time to time, by the thread that installs: takes back what is left of a scheme that failed,
  * some times. */
 void network_settle(struct node *node);
-/* cluster_network_keep.c: our files as they are now, until they are let go or taken back. */
+#define NETWORK_KEPT "kept" /* rows of what network_keep() keeps */
+/* cluster_network_keep.c: our files as they are now, until they are let go. A file that is back is
+ * not put back again, also when the journal does not take that it is. */
 int network_keep(struct node *node);
 bool network_kept(struct node *node);
 int network_let_go(struct node *node);
@@ -244,8 +246,11 @@ int network_remove(struct node *node, struct outcome *outcome);
 int network_reaches(const struct node *node);
 /* cluster_network_record.c: by ip, with a record of what was before; and back to that. */
 int network_ip_apply(struct work *work, const json_t *links);
+/* A trial's end, files included, in one commit: on failure nothing of it is written. */
 int network_ip_hold(struct node *node, const json_t *links);
 bool network_ip_tried(struct node *node);
+/* Of a scheme that failed: the next boot made the network anew. */
+int network_ip_forget_older(struct node *node);
 int network_ip_take_back(struct node *node, struct outcome *outcome);
 int network_ip_remove(struct node *node, struct outcome *outcome);
 int storage_apply(struct work *work);

@@ -16,9 +16,20 @@
 #include "../lib/file.h"
 
 #define OURS	 NETWORK_DIRECTORY "/10-sluice-*"
-#define KEPT	 "kept"
 #define WHOLE	 "*" /* all of them are kept */
 #define FILE_MAX (64 * 1024)
+
+/* Names of what is back, WHOLE when what was new is gone; all_back: so is all. Until the journal
+ * knows it. */
+static json_t *back;
+static bool all_back;
+
+static void forget_back(void)
+{
+	json_decref(back);
+	back = NULL;
+	all_back = false;
+}
 
 static int each_file(int (*each)(const char *path, void *arg), void *arg)
 {
@@ -42,42 +53,56 @@ static int keep_one(const char *path, void *arg)
 	int err = file_read(path, FILE_MAX, &text, &len);
 
 	if (!err)
-		err = journal_add(arg, DESIRED_NETWORK, KEPT, path, text, len);
+		err = journal_add(arg, DESIRED_NETWORK, NETWORK_KEPT, path, text, len);
 	free(text);
 	return err;
 }
 
 int network_keep(struct node *node)
 {
-	int err;
+	int err = all_back ? network_let_go(node) : 0;
 
+	if (err)
+		return err;
+	forget_back();
 	/* Tried before and cut short: what is there now is not what was before. */
 	if (network_kept(node))
 		return 0;
 	err = each_file(keep_one, node);
-	return err ? err : journal_add(node, DESIRED_NETWORK, KEPT, WHOLE, "", 0);
+	return err ? err : journal_add(node, DESIRED_NETWORK, NETWORK_KEPT, WHOLE, "", 0);
 }
 
 bool network_kept(struct node *node)
 {
-	return journal_has(node, DESIRED_NETWORK, KEPT, WHOLE);
+	return journal_has(node, DESIRED_NETWORK, NETWORK_KEPT, WHOLE);
 }
 
 int network_let_go(struct node *node)
 {
-	return journal_drop(node, DESIRED_NETWORK, KEPT);
+	int err = journal_drop(node, DESIRED_NETWORK, NETWORK_KEPT);
+
+	if (!err)
+		forget_back();
+	return err;
 }
 
 static int drop_new(const char *path, void *arg)
 {
-	if (journal_has(arg, DESIRED_NETWORK, KEPT, path))
+	if (journal_has(arg, DESIRED_NETWORK, NETWORK_KEPT, path))
 		return 0;
 	return unlink(path) && errno != ENOENT ? -errno : 0;
 }
 
 static int write_kept(struct node *node, const char *name, const void *value, size_t len, void *arg)
 {
-	return strcmp(name, WHOLE) ? file_write(name, value, len, 0644) : 0;
+	int err;
+
+	if (json_object_get(back, name))
+		return 0;
+	err = strcmp(name, WHOLE) ? file_write(name, value, len, 0644) : each_file(drop_new, node);
+	if (!err)
+		json_object_set_new(back, name, json_true());
+	return err;
 }
 
 int network_take_back(struct node *node)
@@ -87,6 +112,10 @@ int network_take_back(struct node *node)
 	/* Not all of them are kept: none was touched, and those that are not kept are not new. */
 	if (!network_kept(node))
 		return 0;
-	err = each_file(drop_new, node);
-	return err ? err : journal_undo(node, DESIRED_NETWORK, KEPT, write_kept, NULL);
+	if (!back)
+		back = json_object();
+	/* WHOLE is the newest, and so the first. */
+	err = journal_undo(node, DESIRED_NETWORK, NETWORK_KEPT, write_kept, NULL);
+	all_back = !err;
+	return err;
 }
