@@ -15,10 +15,13 @@ static struct node node;
 static int64_t seconds = 5000;
 static bool kept, tried;  /* what the journal holds of a trial */
 static const char *state; /* of the item; NULL: it is not known */
-static int files_fail, ip_fails, put_fails = -EIO, hold_fails;
-static bool fills, full; /* the disk, while it is taken back */
-static unsigned files_back, ip_back;
-static int64_t tries; /* as the journal has them */
+static int files_fail, ip_fails, put_fails = -EIO, hold_fails, go_fails, reload_fails;
+static bool networkd, older; /* the record is of another boot */
+static int forget_fails;
+static unsigned reloads;
+static bool fills, full;		     /* the disk, while it is taken back */
+static unsigned files_back, ip_back, undone; /* undone: a record was, by ip */
+static int64_t tries;			     /* as the journal has them */
 
 static int play_clock(clockid_t clock, struct timespec *ret_now)
 {
@@ -65,13 +68,21 @@ int network_take_back(struct node *unused)
 
 int network_let_go(struct node *unused)
 {
-	kept = false;
-	return 0;
+	kept &= go_fails != 0;
+	return go_fails;
+}
+
+int network_ip_forget_older(struct node *unused)
+{
+	if (!forget_fails)
+		tried &= !older;
+	return forget_fails;
 }
 
 int network_ip_take_back(struct node *unused, struct outcome *outcome)
 {
 	ip_back++;
+	undone += tried;
 	tried &= ip_fails != 0;
 	return ip_fails;
 }
@@ -88,14 +99,20 @@ int outcome_fail(struct outcome *outcome, int err, const char *format, ...)
 
 char *exec_output(size_t max, const char *word, ...)
 {
-	return NULL; /* networkd does not run */
+	return networkd ? strdup("active\n") : NULL;
 }
 
 /* ---- of what comes after the interfaces are found to be there ------------------------------- */
 
 int exec_words(struct outcome *outcome, const char *word, ...)
 {
-	return -EIO;
+	va_list args;
+
+	va_start(args, word);
+	word = va_arg(args, const char *);
+	va_end(args);
+	reloads += !strcmp(word, "reload");
+	return reload_fails;
 }
 
 int network_keep(struct node *unused)
@@ -117,6 +134,7 @@ int network_ip_apply(struct work *work, const json_t *links)
 
 int network_ip_hold(struct node *unused, const json_t *links)
 {
+	kept &= hold_fails != 0;
 	tried &= hold_fails != 0;
 	return hold_fails;
 }
@@ -271,10 +289,41 @@ static void test_trial(void)
 	CHECK(network_apply(work) == -ENOSPC);
 	CHECK(ip_back == before + 1 && !kept && !tried);
 
-	unit_case = "it holds";
+	unit_case = "it holds, in one commit";
 	hold_fails = 0;
+	go_fails = -ENOSPC;
 	CHECK(!network_apply(work));
 	CHECK(ip_back == before + 1 && !kept && !tried);
+
+	unit_case = "by networkd, it cannot be kept that it holds";
+	networkd = true;
+	before = files_back;
+	CHECK(network_apply(work) == -ENOSPC);
+	CHECK(files_back == before + 1 && kept && tries == 10);
+	go_fails = 0;
+	CHECK(settles() && !kept);
+
+	unit_case = "networkd does not reload: its files are back once";
+	kept = true;
+	reload_fails = -EIO;
+	tries = 10;
+	before = reloads;
+	CHECK(settles() && !kept);
+	CHECK(settles() && reloads == before + 2);
+	reload_fails = 0;
+	CHECK(settles() && reloads == before + 3);
+	CHECK(!settles() && reloads == before + 3);
+
+	unit_case = "a record of another boot";
+	networkd = false;
+	older = tried = true;
+	tries = 10;
+	before = undone;
+	forget_fails = -ENOSPC;
+	CHECK(!settles() && tried);
+	forget_fails = 0;
+	CHECK(settles() && !tried && undone == before);
+	CHECK(!settles());
 	free(work);
 	json_decref(desired);
 }

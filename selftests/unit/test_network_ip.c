@@ -10,11 +10,12 @@
 #include "../../user/agent/cluster_network_record.c"
 #include "unit.h"
 
-static const char *fails; /* within a command */
-static char said[8192];	  /* commands, a line each */
-static bool full;	  /* the journal's disk */
-static bool mute;	  /* "ip" of interfaces */
-static unsigned mute_at;  /* the how manyth question only; 0: none */
+static const char *fails;   /* within a command */
+static char said[8192];	    /* commands, a line each */
+static bool full;	    /* the journal's disk */
+static bool mute;	    /* "ip" of interfaces */
+static unsigned mute_at;    /* the how manyth question only; 0: none */
+static unsigned step_fails; /* of a transaction, the same */
 static const char *boot = "b1";
 
 void boot_id(char *ret, size_t size)
@@ -42,6 +43,29 @@ int journal_set(struct node *node, const char *key, const char *value)
 	if (full)
 		return -ENOSPC;
 	snprintf(value_of(key), sizeof(store.tried), "%s", value);
+	return 0;
+}
+
+int journal_run(struct node *node, char **ret, const char *sql, unsigned count, ...)
+{
+	static unsigned step;
+	const char *key;
+	va_list args;
+
+	if (!strncmp(sql, "BEGIN", 5)) {
+		before = store;
+		step = 0;
+	}
+	if (!strcmp(sql, "ROLLBACK"))
+		store = before;
+	else if (++step == step_fails)
+		return -ENOSPC;
+	store.kept &= strncmp(sql, "DELETE FROM added", 17) != 0;
+	va_start(args, count);
+	key = strstr(sql, " meta ") ? va_arg(args, const char *) : NULL;
+	if (key)
+		snprintf(value_of(key), sizeof(store.tried), "%s", va_arg(args, const char *));
+	va_end(args);
 	return 0;
 }
 
@@ -279,10 +303,67 @@ static void test_not_yet(void)
 	free(work);
 }
 
+/* A scheme's end: all of it is written, or nothing. */
+static void test_hold(void)
+{
+	struct work *work = calloc(1, sizeof(*work));
+	json_t *links = json_loads("[{\"interface\": \"eth0\"}]", 0, NULL);
+	struct node *node = calloc(1, sizeof(*node));
+	struct store trial;
+
+	unit_case = "a scheme's end";
+	memset(&store, 0, sizeof(store));
+	CHECK(!network_ip_apply(work, links));
+	store.kept = true;
+	trial = store;
+	CHECK(*trial.tried);
+	for (step_fails = 1; step_fails < 10 && network_ip_hold(node, links); step_fails++)
+		CHECK_THAT(!strcmp(store.tried, trial.tried) && !*store.held && store.kept,
+			   "step %u: %s, %s, %d", step_fails, store.tried, store.held, store.kept);
+	CHECK_THAT(step_fails == 6, "%u", step_fails);
+	step_fails = 0;
+	CHECK_THAT(!*store.tried && strstr(store.held, "eth0") && !store.kept, "%s, %s, %d",
+		   store.tried, store.held, store.kept);
+	json_decref(links);
+	free(node);
+	free(work);
+}
+
+/* Of a scheme that failed on a disk that was full: it is undone, and the record does not say so. */
+static void test_older(void)
+{
+	struct work *work = calloc(1, sizeof(*work));
+	json_t *links = json_loads("[{\"interface\": \"eth0\"}]", 0, NULL);
+
+	unit_case = "a record of this boot";
+	memset(&store, 0, sizeof(store));
+	boot = "b3";
+	CHECK(!network_ip_apply(work, links));
+	CHECK(!network_ip_forget_older(NULL) && network_ip_tried(NULL));
+
+	unit_case = "one of another boot";
+	boot = "b4";
+	full = true;
+	CHECK(network_ip_forget_older(NULL) == -ENOSPC && network_ip_tried(NULL));
+	full = false;
+	CHECK(!network_ip_forget_older(NULL) && !network_ip_tried(NULL));
+
+	unit_case = "one that is gone on with after a boot";
+	boot = "b3";
+	CHECK(!network_ip_apply(work, links));
+	boot = "b4";
+	CHECK(!network_ip_apply(work, links));
+	CHECK(!network_ip_forget_older(NULL) && network_ip_tried(NULL));
+	json_decref(links);
+	free(work);
+}
+
 int main(void)
 {
 	test_back();
 	test_record();
 	test_not_yet();
+	test_hold();
+	test_older();
 	return unit_end();
 }

@@ -160,13 +160,23 @@ static bool interface_exists(const char *interface)
 	return if_nametoindex(interface) != 0;
 }
 
+/* Networkd has not heard of the files as they are. */
+static bool reload_due;
+
+static int reload(struct outcome *outcome)
+{
+	int err = exec_words(outcome, "networkctl", "reload", NULL);
+
+	reload_due = err != 0;
+	return err;
+}
+
 static int reconfigure(const json_t *links, struct outcome *outcome)
 {
 	const json_t *link;
 	size_t i;
-	int err;
+	int err = reload(outcome);
 
-	err = exec_words(outcome, "networkctl", "reload", NULL);
 	json_array_foreach (links, i, link)
 		if (!err && interface_exists(text(link, "interface")))
 			err = exec_words(outcome, "networkctl", "reconfigure",
@@ -178,12 +188,17 @@ static int reconfigure(const json_t *links, struct outcome *outcome)
  * from then on it is others'. */
 static int go_back(struct node *node, struct outcome *outcome)
 {
-	int err = network_take_back(node), result;
+	int err = network_take_back(node), result = 0;
 
-	if (!err && networkd_runs())
-		err = exec_words(outcome, "networkctl", "reload", NULL);
-	if (!err)
+	if (!err) {
+		reload_due |= network_kept(node);
 		err = network_let_go(node);
+	}
+	/* One that starts later reads them by itself. */
+	if (reload_due && networkd_runs())
+		result = reload(outcome);
+	reload_due = result != 0;
+	err = err ? err : result;
 	result = network_ip_take_back(node, outcome);
 	err = err ? err : result;
 	fault_point("network-back");
@@ -229,7 +244,7 @@ static int take_back(struct work *work, int err, int reached)
 /* Is a scheme on trial, or one that failed not taken back as a whole? */
 static bool is_tried(struct node *node)
 {
-	return network_kept(node) || network_ip_tried(node);
+	return reload_due || network_kept(node) || network_ip_tried(node);
 }
 
 static int check_interfaces(const json_t *links, struct outcome *outcome)
@@ -271,10 +286,10 @@ int network_apply(struct work *work)
 	fault_point("network-set");
 	if (!err)
 		reached = network_reaches(work->node);
-	if (!err && !reached && by_hand)
-		err = network_ip_hold(work->node, links);
 	if (!err && !reached)
-		return network_let_go(work->node);
+		err = by_hand ? network_ip_hold(work->node, links) : network_let_go(work->node);
+	if (!err && !reached)
+		return 0;
 	/* Ended by a signal it goes on with it the next time. */
 	if (work->node->ending)
 		return err ? err : -EINTR;
@@ -297,7 +312,8 @@ void network_settle(struct node *node)
 		return;
 	/* Not what an agent left that did not try again: it may be as others want it by now. */
 	tries = journal_number(node, TRIES_KEY);
-	if (tries <= 0 || tries > TRIES || set_tries(node, (unsigned)tries - 1))
+	if (tries <= 0 || tries > TRIES || set_tries(node, (unsigned)tries - 1) ||
+	    network_ip_forget_older(node))
 		return;
 	outcome = calloc(1, sizeof(*outcome));
 	if (outcome && !go_back(node, outcome))
@@ -317,7 +333,7 @@ int network_remove(struct node *node, struct outcome *outcome)
 	if (!err)
 		err = config_restore(node, DESIRED_NETWORK, outcome);
 	if (!err && networkd_runs())
-		err = exec_words(outcome, "networkctl", "reload", NULL);
+		err = reload(outcome);
 	if (!err)
 		err = network_ip_remove(node, outcome);
 	fault_point("network-removed");

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster_journal.h"
 #include "cluster_network_ip.h"
 
 #define TRY  "network-try"
@@ -18,11 +19,28 @@
 /* What is left of a trial's record and the journal does not take: it must not be undone twice. */
 static json_t *unwritten;
 
+/* Was this of the record said in another boot? */
+static bool is_older(const json_t *record, const char *key)
+{
+	char boot[40];
+
+	boot_id(boot, sizeof(boot));
+	return *ip_text(record, key) && strcmp(ip_text(record, key), boot) != 0;
+}
+
+static void mark_boot(json_t *record, const char *key)
+{
+	char boot[40];
+
+	boot_id(boot, sizeof(boot));
+	json_object_set_new(record, key, json_string(boot));
+}
+
 /* An empty one when there is none. What an undone one left is of its boot: the network is made anew
  * by the next. */
 static json_t *read_record(struct node *node, const char *key)
 {
-	char *value = journal_get(node, key), boot[40];
+	char *value = journal_get(node, key);
 	json_t *record = value && *value ? json_loads(value, 0, NULL) : NULL;
 
 	free(value);
@@ -30,8 +48,7 @@ static json_t *read_record(struct node *node, const char *key)
 		json_decref(record);
 		record = json_deep_copy(unwritten);
 	}
-	boot_id(boot, sizeof(boot));
-	if (*ip_text(record, "boot") && strcmp(ip_text(record, "boot"), boot) != 0) {
+	if (is_older(record, "boot")) {
 		json_decref(record);
 		record = NULL;
 	}
@@ -106,6 +123,7 @@ static int keep(struct work *work, const json_t *held, const json_t *links)
 	json_t *record = read_record(work->node, TRY);
 	int err = keep_all(record, held, links);
 
+	mark_boot(record, "kept");
 	if (err)
 		outcome_fail(&work->outcome, err,
 			     "ip does not say how the network is; nothing was changed");
@@ -146,6 +164,26 @@ int network_ip_apply(struct work *work, const json_t *links)
 	return err;
 }
 
+/* With the lock held. record NULL: what holds stays as it is. */
+static int end_trial(struct node *node, const char *record)
+{
+	static const char set[] = "INSERT OR REPLACE INTO meta VALUES (?, ?)";
+	int err = journal_run(node, NULL, "BEGIN IMMEDIATE", 0);
+
+	if (!err && record)
+		err = journal_run(node, NULL, set, 2, HELD, record);
+	if (!err)
+		err = journal_run(node, NULL, set, 2, TRY, "");
+	if (!err)
+		err = journal_run(node, NULL, "DELETE FROM added WHERE item = ? AND kind = ?", 2,
+				  DESIRED_NETWORK, NETWORK_KEPT);
+	if (!err)
+		err = journal_run(node, NULL, "COMMIT", 0);
+	if (err)
+		journal_run(node, NULL, "ROLLBACK", 0);
+	return err;
+}
+
 int network_ip_hold(struct node *node, const json_t *links)
 {
 	json_t *held = read_record(node, HELD), *tried = read_record(node, TRY), *entry, *before;
@@ -153,6 +191,7 @@ int network_ip_hold(struct node *node, const json_t *links)
 		"{s:{}, s:O}", "links", "routes",
 		json_object_get(json_object_get(held, "routes") ? held : tried, "routes"));
 	const char *interface;
+	char *value = NULL;
 	int err = 0;
 
 	json_object_foreach (json_object_get(tried, "links"), interface, entry) {
@@ -170,12 +209,18 @@ int network_ip_hold(struct node *node, const json_t *links)
 			json_array_append(json_object_get(entry, "sets"), (json_t *)link);
 		json_object_set(json_object_get(record, "links"), interface, entry);
 	}
-	if (json_object_size(json_object_get(tried, "links")))
-		err = write_record(node, HELD, record);
+	if (json_object_size(json_object_get(tried, "links"))) {
+		value = json_dumps(record, JSON_COMPACT);
+		err = value ? 0 : -ENOMEM;
+	}
+	pthread_mutex_lock(&node->lock);
+	err = err ? err : end_trial(node, value);
+	pthread_mutex_unlock(&node->lock);
+	free(value);
 	json_decref(record);
 	json_decref(tried);
 	json_decref(held);
-	return err ? err : write_record(node, TRY, NULL);
+	return err;
 }
 
 /* Undoes what is recorded under the key, and forgets what is undone. */
@@ -183,10 +228,8 @@ static int undo(struct node *node, const char *key, struct outcome *outcome)
 {
 	json_t *record = read_record(node, key);
 	int err = ip_put_all_back(record, outcome), result;
-	char boot[40];
 
-	boot_id(boot, sizeof(boot));
-	json_object_set_new(record, "boot", json_string(boot));
+	mark_boot(record, "boot");
 	result = write_record(node, key, err ? record : NULL);
 	if (result && !strcmp(key, TRY)) {
 		json_decref(unwritten);
@@ -203,6 +246,15 @@ bool network_ip_tried(struct node *node)
 
 	free(value);
 	return tried;
+}
+
+int network_ip_forget_older(struct node *node)
+{
+	json_t *record = read_record(node, TRY);
+	bool older = is_older(record, "kept");
+
+	json_decref(record);
+	return older ? write_record(node, TRY, NULL) : 0;
 }
 
 int network_ip_take_back(struct node *node, struct outcome *outcome)
