@@ -3,8 +3,19 @@
  * What an agent in a VM has dpkg and apt-get do around an order, by what they say of what was found
  * half done. Both are scripts here, which note how they were called.
  */
+#include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+static unsigned waited; /* seconds */
+
+static unsigned no_sleep(unsigned seconds)
+{
+	waited += seconds;
+	return 0;
+}
+
+#define sleep no_sleep
 #include "../../user/agent/agent_dpkg.c"
 #include "../../user/agent/agent_run.c"
 #include "unit.h"
@@ -18,12 +29,22 @@ static char directory[] = "/tmp/test_agent_run-XXXXXX";
 #define AGAIN	  "apt-get install --reinstall "
 #define LOOK	  "dpkg-query\n"
 #define APP	  "apt-get install app\n"
-#define LOCKED	  "dpkg: error: dpkg frontend lock was locked by another process with pid 7"
+#define REMOVE	  "dpkg --force-remove-reinstreq --remove "
+
+/* As dpkg 1.21 says it, and later ones. */
+#define LOCKED_BY(whom)                                                                            \
+	"echo 'dpkg: error: dpkg frontend lock was locked by " whom " process with pid 7' >&2;"    \
+	"echo 'Note: removing the lock file is always wrong' >&2; exit 2"
+#define LOCKED	  LOCKED_BY("another")
+#define LOCKED_13 LOCKED_BY("apt-get")
+#define TERM	  "kill -TERM $PPID;"
+#define PUT_OFF	  "put off"
+#define HELD	  "another program holds dpkg's lock"
 
 static const struct {
 	const char *name, *action, *package;
-	const char *configure, *query; /* shell */
-	const char *refused;	       /* what apt-get does not do */
+	const char *dpkg, *query; /* shell */
+	const char *refused;	  /* what apt-get does not do */
 	const char *calls, *message;
 	bool failed;
 } cases[] = {
@@ -78,9 +99,32 @@ static const struct {
 	  "echo install half-installed reinstreq one", "app", CONFIGURE "apt-get update\n" APP,
 	  "E: no; dpkg --configure -a failed: broken", true },
 	{ "another dpkg is at it", "install", "app",
-	  "[ -e $d/tried ] || { touch $d/tried; echo '" LOCKED "' >&2; exit 2; }",
+	  "[ -e $d/tried ] || { touch $d/tried; " LOCKED "; }",
 	  "echo install half-installed reinstreq one", "", CONFIGURE WHOLE AGAIN "one\n" LOOK APP,
 	  "", false },
+	{ "a later one", "install", "app", "[ -e $d/tried ] || { touch $d/tried; " LOCKED_13 "; }",
+	  "", "", CONFIGURE WHOLE APP, "", false },
+	/* One line for all the calls. */
+	{ "for too long", "install", "app", "echo dpkg --configure -a >$d/calls; " LOCKED, "", "",
+	  CONFIGURE, HELD, true },
+	{ "and waits for this agent's end", "install", "app", TERM LOCKED, "", "", CONFIGURE,
+	  PUT_OFF, false },
+	{ "it is at it when what is torn is to go", "remove", "one",
+	  "case $* in *--remove*) [ -e $d/tried ] || { touch $d/tried; " LOCKED_13 "; } ;; esac",
+	  "echo deinstall half-installed reinstreq one", "",
+	  WHOLE LOOK REMOVE "one\n" REMOVE "one\n", "", false },
+	{ "for too long then", "remove", "one",
+	  "case $* in *--remove*) echo >$d/calls; " LOCKED " ;; esac",
+	  "echo deinstall half-installed reinstreq one", "", "\n", HELD, true },
+	{ "and waits for this agent's end then", "remove", "one",
+	  "case $* in *--remove*) " TERM LOCKED " ;; esac",
+	  "echo deinstall half-installed reinstreq one", "", WHOLE LOOK REMOVE "one\n", PUT_OFF,
+	  false },
+	{ "the agent is to end while packages are mended", "install", "app", "",
+	  "echo install half-installed ok term; echo install half-installed ok two", "",
+	  WHOLE AGAIN "term\n", PUT_OFF, false },
+	{ "and before the package manager is at the packages", "install", "app", "", TERM, "",
+	  WHOLE, PUT_OFF, false },
 	{ "dpkg-query fails", "install", "app", "", "echo no >&2; exit 2", "", WHOLE APP, "",
 	  false },
 };
@@ -113,6 +157,11 @@ static void remove_in(const char *name)
 	unlink(path);
 }
 
+static void on_term(int number)
+{
+	agent_ending = 1;
+}
+
 static void on_percent(unsigned percent, void *arg)
 {
 }
@@ -123,28 +172,34 @@ static void test_case(size_t i)
 	json_t *operation =
 		json_pack("{s:s, s:[s]}", "action", cases[i].action, "packages", cases[i].package);
 	struct agent_result *result = calloc(1, sizeof(*result));
-	char calls[600] = "", query[600], refuse[200];
+	char calls[600] = "", query[600], refuse[300];
 	FILE *file;
 
 	write_script("dpkg",
 		     "echo dpkg $(echo \"$*\" | sed 's/--force-confold //') >>$d/calls\n"
-		     "case $* in *--configure*) ;; *) exit 0 ;; esac\n",
-		     cases[i].configure);
+		     "",
+		     cases[i].dpkg);
 	snprintf(query, sizeof(query), "{ %s\n} >$d/said\ngrep -v -f $d/whole $d/said\nexit 0\n",
 		 *cases[i].query ? cases[i].query : ":");
 	write_script("dpkg-query", "echo dpkg-query >>$d/calls\ntouch $d/whole\n", query);
 	snprintf(refuse, sizeof(refuse),
 		 "case $* in *' %s') echo E: no; exit 100 ;; *' lost=1') ;;\n"
+		 "*' term') " TERM " ;;\n"
 		 "*reinstall*) echo \" ${4%%%%=*}\\$\" >>$d/whole ;; esac",
 		 *cases[i].refused ? cases[i].refused : "nothing");
 	write_script(
 		"apt-get",
+		"last=${*##*Lock::Timeout=}\n"
 		"set -- $(echo \"$*\" | sed 's/-o [^ ]* *//g; s/-[qy] //g; s/ --error-on=any//')\n"
-		"echo apt-get \"$@\" >>$d/calls\nset -- x \"$@\"\n",
+		"echo apt-get \"$@\" >>$d/calls\nset -- x \"$@\"\n"
+		"case \"$last $*\" in 300*--reinstall*) echo waits for long >>$d/calls ;; esac\n",
 		refuse);
 	if (!CHECK(operation && result))
 		return;
-	agent_run(&options, operation, on_percent, NULL, result);
+	waited = 0;
+	agent_ending = 0;
+	if (!agent_run(&options, operation, on_percent, NULL, result))
+		strcpy(result->message, PUT_OFF);
 	file = open_in("calls", "r");
 	if (CHECK(file)) {
 		calls[fread(calls, 1, sizeof(calls) - 1, file)] = '\0';
@@ -152,7 +207,8 @@ static void test_case(size_t i)
 	}
 	CHECK_THAT(!strcmp(calls, cases[i].calls), "what was called:\n%s%s", calls, result->log);
 	CHECK_THAT(!strcmp(result->message, cases[i].message), "it says: %s", result->message);
-	CHECK(result->failed == cases[i].failed);
+	CHECK(result->failed == cases[i].failed || !strcmp(result->message, PUT_OFF));
+	CHECK(waited == 300 || strcmp(cases[i].message, HELD) != 0);
 	remove_in("calls");
 	remove_in("tried");
 	remove_in("said");
@@ -169,6 +225,7 @@ int main(void)
 		return 1;
 	snprintf(path, sizeof(path), "%s:/usr/bin:/bin", directory);
 	setenv("PATH", path, 1);
+	signal(SIGTERM, on_term);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		unit_case = cases[i].name;
 		test_case(i);

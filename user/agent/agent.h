@@ -101,8 +101,11 @@ void agent_tell_results(struct agent *agent);
 
 /* ---- agent_run.c ---- */
 
-/* Carries out one operation. tell(percent, arg) is called when the percentage moves. */
-void agent_run(const struct agent_options *options, const json_t *operation,
+/*
+ * Carries out one operation. tell(percent, arg) is called when the percentage moves. False: it was
+ * not begun, for the agent is to end.
+ */
+bool agent_run(const struct agent_options *options, const json_t *operation,
 	       void (*tell)(unsigned percent, void *arg), void *arg,
 	       struct agent_result *ret_result);
 

@@ -6,6 +6,7 @@
  */
 #include "agent_run.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,34 +85,31 @@ static void dpkg_write_begin(struct run *run, const struct agent_options *option
 }
 
 /*
- * What a kill or a power loss left half-configured, dpkg finishes first. Whatever was cut short,
- * another operation or somebody else's: apt-get would refuse every one from then on.
+ * Waits while another dpkg is at work, perhaps our own that outlived a killed agent. -EBUSY: it
+ * still is. -ECANCELED: this agent is to end, which may be what that dpkg waits for.
  */
-static bool configure(struct run *run, const struct agent_options *options)
+static int execute_unlocked(struct run *run)
 {
-	char *log = run->result->log, last[200];
+	char *log = run->result->log, before[sizeof(run->result->log)];
+	bool locked;
 	int err;
 
+	strcpy(before, log);
 	for (unsigned i = 0;; i++) {
-		dpkg_write_begin(run, options);
-		run_add(run, "--force-confold");
-		run_add(run, "--configure");
-		run_add(run, "-a");
 		log[0] = '\0';
 		err = run_execute(run, run_read_status);
-		/* Somebody else's dpkg, or our own that outlived a killed agent. */
-		if (err != 2 || !strstr(log, "locked by another process") || i == LOCK_TRIES ||
-		    agent_ending)
+		/* By "another process" or "apt-get process", as its version has it. */
+		locked = err == 2 && strstr(log, " locked by ");
+		if (!locked || i == LOCK_TRIES || agent_ending)
 			break;
 		sleep(2);
 	}
-	if (!err)
-		return true;
-	child_last_line(log, last, sizeof(last));
-	snprintf(run->left, sizeof(run->left), "dpkg --configure -a failed: %.250s",
-		 *run->error ? run->error : last + strspn(last, " "));
-	run_note(run, "dpkg --configure -a failed: what is half unpacked is left as it is");
-	return false;
+	child_keep(before, AGENT_LOG_MAX, log, strlen(log));
+	strcpy(log, before);
+	if (!locked)
+		return err;
+	strcpy(run->error, "another program holds dpkg's lock");
+	return agent_ending ? -ECANCELED : -EBUSY;
 }
 
 static void find_torn(struct run *run, const struct agent_options *options)
@@ -145,11 +143,32 @@ static void find_torn(struct run *run, const struct agent_options *options)
 		close(fd);
 }
 
-void dpkg_recover(struct run *run, const struct agent_options *options)
+/*
+ * What a kill or a power loss left half-configured, dpkg finishes first. Whatever was cut short,
+ * another operation or somebody else's: apt-get would refuse every one from then on.
+ */
+int dpkg_recover(struct run *run, const struct agent_options *options)
 {
-	/* At once: what is half unpacked now is nobody's who is still at it. */
-	if (configure(run, options))
+	char last[200];
+	int err;
+
+	dpkg_write_begin(run, options);
+	run_add(run, "--force-confold");
+	run_add(run, "--configure");
+	run_add(run, "-a");
+	err = execute_unlocked(run);
+	if (err == -EBUSY || err == -ECANCELED)
+		return err;
+	if (!err) {
+		/* At once: what is half unpacked now is nobody's who is still at it. */
 		find_torn(run, options);
+		return 0;
+	}
+	child_last_line(run->result->log, last, sizeof(last));
+	snprintf(run->left, sizeof(run->left), "dpkg --configure -a failed: %.250s",
+		 *run->error ? run->error : last + strspn(last, " "));
+	run_note(run, "dpkg --configure -a failed: what is half unpacked is left as it is");
+	return 0;
 }
 
 /* What an operation says of a package, "name" or "name=version"; NULL: nothing. */
@@ -178,6 +197,9 @@ static void unpack_again(struct run *run, const struct agent_options *options,
 
 	snprintf(text, sizeof(text), "%s%s", name, version ? version : "");
 	run_apt_begin(run, options, false);
+	/* dpkg_recover() has waited already; the last one said counts. */
+	run_add(run, "-o");
+	run_add(run, "DPkg::Lock::Timeout=10");
 	run_add(run, "install");
 	run_add(run, "--reinstall");
 	run_add(run, text);
@@ -185,13 +207,13 @@ static void unpack_again(struct run *run, const struct agent_options *options,
 }
 
 /* All that there is of it: nothing can make it whole any more. */
-static bool remove_torn(struct run *run, const struct agent_options *options, const char *name)
+static int remove_torn(struct run *run, const struct agent_options *options, const char *name)
 {
 	dpkg_write_begin(run, options);
 	run_add(run, "--force-remove-reinstreq");
 	run_add(run, "--remove");
 	run_add(run, name);
-	return !run_execute(run, run_read_status);
+	return execute_unlocked(run);
 }
 
 /*
@@ -200,32 +222,39 @@ static bool remove_torn(struct run *run, const struct agent_options *options, co
  * may end well all the same. One that was to go anyway is not installed again, nor removed, unless
  * that is ordered, of its architecture.
  */
-void dpkg_mend(struct run *run, const struct agent_options *options, const json_t *operation,
-	       const char *action)
+int dpkg_mend(struct run *run, const struct agent_options *options, const json_t *operation,
+	      const char *action)
 {
 	char text[sizeof(run->torn->name) + 32];
 
-	if (!run->torn_count)
-		return;
-	for (unsigned i = 0; i < run->torn_count; i++) {
-		const char *name = run->torn[i].name;
+	for (unsigned i = 0; i < run->torn_count && !agent_ending; i++) {
+		struct torn *torn = &run->torn[i];
 
-		if (run->torn[i].wanted ||
-		    (!strcmp(action, "install") && ordered(operation, name, strlen(name))))
-			unpack_again(run, options, operation, name);
+		if (torn->wanted || (!strcmp(action, "install") &&
+				     ordered(operation, torn->name, strlen(torn->name))))
+			unpack_again(run, options, operation, torn->name);
 	}
+	if (agent_ending)
+		return -ECANCELED;
+	if (!run->torn_count)
+		return 0;
 	find_torn(run, options);
 	for (unsigned i = 0; i < run->torn_count; i++) {
 		struct torn *torn = &run->torn[i];
+		int err = -ENOENT;
 
 		if (torn->incomplete && !strcmp(action, "remove") &&
 		    ordered(operation, torn->name, strlen(torn->name)))
-			torn->gone = remove_torn(run, options, torn->name);
+			err = remove_torn(run, options, torn->name);
+		if (err == -EBUSY || err == -ECANCELED)
+			return err;
+		torn->gone = !err;
 		if (torn->gone)
 			continue;
 		snprintf(text, sizeof(text), "%s is still half installed", torn->name);
 		run_note(run, text);
 	}
+	return 0;
 }
 
 bool dpkg_is_gone(const struct run *run, const char *word)

@@ -138,8 +138,10 @@ static int do_operation(struct agent *agent, const json_t *operation)
 	setenv("SLUICE_AGENT_PID", pid, 1);
 	setenv("SLUICE_AGENT_OPERATION", id, 1);
 	post_event(agent, id, "running", 0, NULL, NULL);
-	agent_run(&agent->options, operation, tell, agent, result);
-	err = end_operation(agent, id, result);
+	if (agent_run(&agent->options, operation, tell, agent, result))
+		err = end_operation(agent, id, result);
+	else
+		log_info("operation %s: put off, for this agent is to end", id);
 out:
 	free(result);
 	return err;
@@ -251,7 +253,8 @@ static int follow_document(struct agent *agent, const json_t *document)
 			return 0;
 		err = expired(agent, document, operation) ? refuse_operation(agent, operation)
 							  : do_operation(agent, operation);
-		agent->more = !err;
+		/* An agent that replaces this one would not know that it is to end. */
+		agent->more = !err && !agent_ending;
 		return err;
 	}
 	/* Only now: killed before, the same document is asked for again. */

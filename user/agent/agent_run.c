@@ -193,7 +193,9 @@ static int run_apt(struct run *run, const struct agent_options *options, const j
 {
 	int err;
 
-	dpkg_recover(run, options);
+	err = dpkg_recover(run, options);
+	if (err)
+		return err;
 	run->error[0] = '\0';
 	run_apt_begin(run, options, false);
 	run_add(run, "update");
@@ -202,7 +204,9 @@ static int run_apt(struct run *run, const struct agent_options *options, const j
 	err = run_execute(run, run_read_status);
 	if (err && strcmp(action, "remove") != 0)
 		return err;
-	dpkg_mend(run, options, operation, action);
+	err = dpkg_mend(run, options, operation, action);
+	if (err)
+		return err;
 	run->error[0] = '\0';
 	run_apt_begin(run, options, true);
 	run_add(run, action);
@@ -237,7 +241,7 @@ static bool has_apt(void)
 	return !access("/usr/bin/apt-get", X_OK);
 }
 
-void agent_run(const struct agent_options *options, const json_t *operation,
+bool agent_run(const struct agent_options *options, const json_t *operation,
 	       void (*tell)(unsigned percent, void *arg), void *arg,
 	       struct agent_result *ret_result)
 {
@@ -250,7 +254,7 @@ void agent_run(const struct agent_options *options, const json_t *operation,
 	if (!run) {
 		ret_result->failed = true;
 		strcpy(ret_result->message, "out of memory");
-		return;
+		return true;
 	}
 	run->tell = tell;
 	run->arg = arg;
@@ -272,4 +276,5 @@ void agent_run(const struct agent_options *options, const json_t *operation,
 		snprintf(ret_result->message + len, sizeof(ret_result->message) - len, "%s%s",
 			 len ? "; " : "", run->left);
 	free(run);
+	return err != -ECANCELED;
 }

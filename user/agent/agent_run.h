@@ -53,11 +53,14 @@ void run_note(struct run *run, const char *text);
 
 /* ---- agent_dpkg.c ---- */
 
-/* Has dpkg finish what it was cut off in; finds what it cannot finish, or sets left. */
-void dpkg_recover(struct run *run, const struct agent_options *options);
-/* Has what was found installed again, or removed where the operation orders that. */
-void dpkg_mend(struct run *run, const struct agent_options *options, const json_t *operation,
-	       const char *action);
+/*
+ * Has dpkg finish what it was cut off in; finds what it cannot finish, or sets left. 0, -EBUSY and
+ * error when another program is at work with dpkg for too long, or -ECANCELED: the agent is to end.
+ */
+int dpkg_recover(struct run *run, const struct agent_options *options);
+/* Has what was found installed again, or removed where the operation orders that. As above. */
+int dpkg_mend(struct run *run, const struct agent_options *options, const json_t *operation,
+	      const char *action);
 /* It was removed so: the operation's word for it is done. */
 bool dpkg_is_gone(const struct run *run, const char *word);
 

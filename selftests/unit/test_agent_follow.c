@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What an agent in a VM tells of an operation, and when: not before it is on disk. The package
+ * manager and the server are this test's.
+ */
+#include <sys/stat.h>
+
+#include "../../user/agent/agent_follow.c"
+#include "../../user/agent/agent_state.c"
+#include "unit.h"
+
+volatile sig_atomic_t agent_ending;
+
+static char directory[] = "/tmp/test_agent_follow-XXXXXX", where[64], path[80];
+static unsigned told; /* ends */
+static bool put_off;
+
+static bool on_disk(const char *text)
+{
+	char *state = NULL;
+	size_t len;
+	bool found;
+
+	if (read_file(path, &state, &len))
+		return false;
+	state[len] = '\0';
+	found = strstr(state, text);
+	free(state);
+	return found;
+}
+
+long agent_post(const char *url, const char *body, const char **why)
+{
+	if (strstr(body, "\"running\""))
+		return 204;
+	CHECK(strstr(body, "\"done\""));
+	CHECK(on_disk("\"done\"") && on_disk("\"running\": \"\""));
+	told++;
+	return 204;
+}
+
+/* Nothing can be written from now on. */
+static void lose_disk(void)
+{
+	unlink(path);
+	CHECK(!rmdir(where));
+}
+
+bool agent_run(const struct agent_options *options, const json_t *operation,
+	       void (*on_percent)(unsigned percent, void *arg), void *arg,
+	       struct agent_result *ret_result)
+{
+	memset(ret_result, 0, sizeof(*ret_result));
+	if (put_off) {
+		agent_ending = 1;
+		return false;
+	}
+	lose_disk();
+	return true;
+}
+
+int main(void)
+{
+	struct agent agent = { .options.url = "http://nowhere", .instance = "vm-1" };
+	json_t *document;
+
+	if (!mkdtemp(directory))
+		return 1;
+	snprintf(where, sizeof(where), "%s/state", directory);
+	snprintf(path, sizeof(path), "%s/state.json", where);
+	document = json_pack("{s:i, s:s, s:I, s:[{s:s, s:s, s:[s]}]}", "generation", 1, "tenant",
+			     "blue", "expires", (json_int_t)time(NULL) + 3600, "operations", "id",
+			     "0123456789abcdef", "action", "install", "packages", "app");
+	if (!CHECK(document) || !CHECK(!agent_state_load(&agent.state, where)))
+		return unit_end();
+	agent.operations = json_object_get(document, "operations");
+
+	unit_case = "the agent is to end before an operation is begun";
+	put_off = true;
+	CHECK(!follow_document(&agent, document) && !agent.more && !told);
+	CHECK(on_disk("\"running\": \"0123456789abcdef\"") && !on_disk("\"failed\""));
+
+	lose_disk();
+	rmdir(directory);
+	json_decref(document);
+	agent_state_free(&agent.state);
+	return unit_end();
+}
