@@ -80,6 +80,19 @@ int main(void)
 	CHECK(!follow_document(&agent, document) && !agent.more && !told);
 	CHECK(on_disk("\"running\": \"0123456789abcdef\"") && !on_disk("\"failed\""));
 
+	unit_case = "its end does not get to the disk";
+	put_off = false;
+	agent_ending = 0;
+	CHECK(follow_document(&agent, document));
+	agent_tell_results(&agent);
+	CHECK_THAT(!told, "%u ends told", told);
+
+	unit_case = "the disk is there again";
+	CHECK(!mkdir(where, 0700));
+	agent_tell_results(&agent);
+	CHECK_THAT(told == 1, "%u ends told", told);
+	CHECK(on_disk("\"told\": true"));
+
 	lose_disk();
 	rmdir(directory);
 	json_decref(document);

@@ -59,6 +59,7 @@ struct agent_state {
 	char running[17]; /* begun and not ended: "" for none */
 	/* Whose the first document was that was followed: "" before. */
 	char tenant[64], instance[INSTRUCTION_INSTANCE_MAX + 1];
+	bool unsaved; /* the last time, it did not get to the disk */
 };
 
 /* A state that cannot be read is an error: going on would forget the generation. */
@@ -66,7 +67,7 @@ int agent_state_load(struct agent_state *state, const char *directory);
 /* What load() does with the file's text. 0, or -EBADMSG and nothing to free. */
 int agent_state_parse(struct agent_state *state, const char *text, size_t len);
 /* Whole or not at all, and on disk. 0 or -errno. */
-int agent_state_save(const struct agent_state *state);
+int agent_state_save(struct agent_state *state);
 /*
  * An operation's end, saved. What was remembered longest need not be known for ever, except of
  * the document's own operations: it is read again when one has ended. 0 or -errno.

@@ -66,7 +66,12 @@ void agent_tell_results(struct agent *agent)
 	const char *id;
 	json_t *result;
 	bool changed = false;
+	int err = agent->state.unsaved ? agent_state_save(&agent->state) : 0;
 
+	if (err) {
+		log_warn("%s: %s", agent->state.path, strerror(-err));
+		return;
+	}
 	json_object_foreach (agent->state.ended, id, result) {
 		const char *state = json_string_value(json_object_get(result, "state"));
 

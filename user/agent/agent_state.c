@@ -94,7 +94,7 @@ int agent_state_load(struct agent_state *state, const char *directory)
 	return err;
 }
 
-int agent_state_save(const struct agent_state *state)
+static int write_state(const struct agent_state *state)
 {
 	json_t *json = json_pack("{s:I, s:I, s:s, s:s, s:s, s:O}", "generation",
 				 (json_int_t)state->generation, "seen", (json_int_t)state->seen,
@@ -130,6 +130,14 @@ int agent_state_save(const struct agent_state *state)
 		return -errno;
 	err = fsync(dir) ? -errno : 0;
 	close(dir);
+	return err;
+}
+
+int agent_state_save(struct agent_state *state)
+{
+	int err = write_state(state);
+
+	state->unsaved = err != 0;
 	return err;
 }
 
