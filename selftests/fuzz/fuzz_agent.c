@@ -29,6 +29,7 @@ static void read_lines(const uint8_t *data, size_t size, void (*read)(struct run
 	run->result = result;
 	run->read = read;
 	run->dnf = read == read_dnf;
+	strcpy(run->native, "amd64");
 	told = 0;
 	for (size_t len; size; data += len, size -= len) {
 		char *piece;
@@ -50,8 +51,12 @@ static void read_lines(const uint8_t *data, size_t size, void (*read)(struct run
 	assert(strlen(result->log) <= AGENT_LOG_MAX && strlen(run->error) <= AGENT_MESSAGE_MAX);
 	child_last_line(result->log, result->message, sizeof(result->message));
 	assert(strlen(result->message) <= AGENT_MESSAGE_MAX);
-	for (unsigned i = 0; i < run->torn_count; i++)
-		assert(torn_name_valid(run->torn[i].name));
+	for (unsigned i = 0; i < run->torn_count; i++) {
+		const struct torn *torn = &run->torn[i];
+
+		assert(torn_name_valid(torn->name));
+		assert(torn->said == strlen(torn->name) || torn->name[torn->said] == ':');
+	}
 	free(run);
 	free(result);
 }

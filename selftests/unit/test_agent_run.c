@@ -25,7 +25,8 @@ volatile sig_atomic_t agent_ending;
 static char directory[] = "/tmp/test_agent_run-XXXXXX";
 
 #define CONFIGURE "dpkg --configure -a\n"
-#define WHOLE	  CONFIGURE LOOK "apt-get update\n"
+#define ARCH	  "dpkg --print-architecture\n"
+#define WHOLE	  CONFIGURE ARCH LOOK "apt-get update\n"
 #define AGAIN	  "apt-get install --reinstall "
 #define LOOK	  "dpkg-query\n"
 #define APP	  "apt-get install app\n"
@@ -60,14 +61,14 @@ static const struct {
 	  "echo install half-installed reinstreq app; echo install half-installed ok app-data", "",
 	  WHOLE AGAIN "app=1.0\n" AGAIN "app-data\n" LOOK "apt-get install app=1.0\n", "", false },
 	{ "of another architecture", "install", "app", "",
-	  "echo install half-installed reinstreq libc6:i386", "",
+	  "echo install half-installed reinstreq libc6:i386 i386", "",
 	  WHOLE AGAIN "libc6:i386\n" LOOK APP, "", false },
 	{ "what dpkg-query complains of is no package", "install", "app", "",
 	  "echo install half-installed reinstreq one >&2", "", WHOLE APP, "", false },
 	{ "other words", "install", "app", "",
 	  "echo ok half-installed one; echo install not-half-installed ok one;"
 	  "echo install installed reinstreq-no one; echo want half-installed ok one;"
-	  "echo install half-installed ok; echo install half-installed ok one two;"
+	  "echo install half-installed ok; echo install half-installed ok one amd64 two;"
 	  "echo install half-installed ok o/e; echo install half-installed ok -one;"
 	  "echo install half-installed ok one-; echo install half-installed ok one+; echo",
 	  "", WHOLE APP, "", false },
@@ -87,8 +88,14 @@ static const struct {
 	  "echo install unpacked reinstreq lost", "",
 	  WHOLE AGAIN "lost=1\n" LOOK "dpkg --force-remove-reinstreq --remove lost\n", "", false },
 	{ "another architecture's is not what is to go", "remove", "one", "",
-	  "echo deinstall half-installed reinstreq one:i386", "", WHOLE LOOK "apt-get remove one\n",
-	  "", false },
+	  "echo deinstall half-installed reinstreq one:i386 i386", "",
+	  WHOLE LOOK "apt-get remove one\n", "", false },
+	{ "the machine's own architecture's is", "remove", "one", "",
+	  "echo deinstall half-installed reinstreq one:amd64 amd64", "",
+	  WHOLE LOOK REMOVE "one:amd64\n", "", false },
+	{ "and is what is wanted after all", "install", "one", "",
+	  "echo deinstall half-installed ok one:amd64 amd64", "",
+	  WHOLE AGAIN "one:amd64\n" LOOK "apt-get install one\n", "", false },
 	{ "what was to go before goes as it is", "remove", "one", "",
 	  "echo deinstall half-installed reinstreq one; echo purge half-installed reinstreq two",
 	  "", WHOLE LOOK "dpkg --force-remove-reinstreq --remove one\n", "", false },
@@ -177,7 +184,7 @@ static void test_case(size_t i)
 
 	write_script("dpkg",
 		     "echo dpkg $(echo \"$*\" | sed 's/--force-confold //') >>$d/calls\n"
-		     "",
+		     "case $* in --print-architecture) echo amd64; exit 0 ;; esac\n",
 		     cases[i].dpkg);
 	snprintf(query, sizeof(query), "{ %s\n} >$d/said\ngrep -v -f $d/whole $d/said\nexit 0\n",
 		 *cases[i].query ? cases[i].query : ":");

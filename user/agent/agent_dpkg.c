@@ -41,21 +41,25 @@ static int place(const char *const *list, const char *word)
 	return -1;
 }
 
-/* "install half-installed reinstreq libc6:amd64" */
+/* "install half-installed reinstreq libc6:amd64 amd64" */
 static void read_torn(struct run *run, char *line)
 {
 	static const char *const wants[] = { "unknown",	  "install", "hold",
 					     "deinstall", "purge",   NULL };
 	static const char *const flags[] = { "ok", "reinstreq", NULL };
 	char *save, *wanted = strtok_r(line, " ", &save), *state = strtok_r(NULL, " ", &save);
-	char *flagged = strtok_r(NULL, " ", &save), *name = strtok_r(NULL, "", &save);
+	char *flagged = strtok_r(NULL, " ", &save), *name = strtok_r(NULL, " ", &save);
+	char *architecture = strtok_r(NULL, " ", &save);
 	int want = place(wants, wanted), flag = place(flags, flagged);
 	struct torn *torn = &run->torn[run->torn_count];
 
-	if (want < 0 || flag < 0 || !name || !torn_name_valid(name) ||
+	if (want < 0 || flag < 0 || !name || !torn_name_valid(name) || strtok_r(NULL, "", &save) ||
 	    run->torn_count == TORN_MAX || (!flag && strcmp(state, "half-installed") != 0))
 		return;
 	strcpy(torn->name, name);
+	torn->said = strlen(name);
+	if (architecture && (!strcmp(architecture, "all") || !strcmp(architecture, run->native)))
+		torn->said = strcspn(name, ":");
 	torn->gone = false;
 	torn->wanted = want < place(wants, "deinstall");
 	torn->incomplete = flag;
@@ -112,6 +116,20 @@ static int execute_unlocked(struct run *run)
 	return agent_ending ? -ECANCELED : -EBUSY;
 }
 
+static void ask_native(struct run *run)
+{
+	static const char *const argv[] = { "dpkg", "--print-architecture", NULL };
+	const struct spawn spawn = { .argv = argv, .output = -1, .timeout = QUERY };
+	char *text = NULL, *why = NULL;
+
+	if (spawn_run(&spawn, &text, &why))
+		run_note(run, why ? why : "dpkg: out of memory or files");
+	else
+		snprintf(run->native, sizeof(run->native), "%.*s", (int)strcspn(text, "\n"), text);
+	free(text);
+	free(why);
+}
+
 static void find_torn(struct run *run, const struct agent_options *options)
 {
 	int fd = memfd_create("dpkg-query", MFD_CLOEXEC);
@@ -121,10 +139,12 @@ static void find_torn(struct run *run, const struct agent_options *options)
 	size_t size = 0;
 
 	run->torn_count = 0;
+	if (!*run->native)
+		ask_native(run);
 	dpkg_begin(run, options, "dpkg-query");
 	run_add(run, "-W");
-	run_add(run,
-		"-f=${db:Status-Want} ${db:Status-Status} ${db:Status-Eflag} ${binary:Package}\n");
+	run_add(run, "-f=${db:Status-Want} ${db:Status-Status} ${db:Status-Eflag} "
+		     "${binary:Package} ${Architecture}\n");
 	run->argv[run->argc] = NULL;
 	if (!file || spawn_run(&spawn, NULL, &why)) {
 		run_note(run, why ? why : "dpkg-query: out of memory or files");
@@ -230,8 +250,8 @@ int dpkg_mend(struct run *run, const struct agent_options *options, const json_t
 	for (unsigned i = 0; i < run->torn_count && !agent_ending; i++) {
 		struct torn *torn = &run->torn[i];
 
-		if (torn->wanted || (!strcmp(action, "install") &&
-				     ordered(operation, torn->name, strlen(torn->name))))
+		if (torn->wanted ||
+		    (!strcmp(action, "install") && ordered(operation, torn->name, torn->said)))
 			unpack_again(run, options, operation, torn->name);
 	}
 	if (agent_ending)
@@ -244,7 +264,7 @@ int dpkg_mend(struct run *run, const struct agent_options *options, const json_t
 		int err = -ENOENT;
 
 		if (torn->incomplete && !strcmp(action, "remove") &&
-		    ordered(operation, torn->name, strlen(torn->name)))
+		    ordered(operation, torn->name, torn->said))
 			err = remove_torn(run, options, torn->name);
 		if (err == -EBUSY || err == -ECANCELED)
 			return err;
@@ -262,7 +282,7 @@ bool dpkg_is_gone(const struct run *run, const char *word)
 	size_t len = strcspn(word, "=");
 
 	for (unsigned i = 0; i < run->torn_count; i++)
-		if (run->torn[i].gone && strlen(run->torn[i].name) == len &&
+		if (run->torn[i].gone && run->torn[i].said == len &&
 		    !strncmp(word, run->torn[i].name, len))
 			return true;
 	return false;

@@ -14,6 +14,7 @@
 /* What dpkg was cut off in while it unpacked or removed it. */
 struct torn {
 	char name[256];	 /* with its architecture, where there may be another of the name */
+	size_t said;	 /* how much of it an order says: not the machine's own architecture */
 	bool wanted;	 /* not to be removed */
 	bool incomplete; /* dpkg does not remove it as it is */
 	bool gone;	 /* by now */
@@ -34,6 +35,7 @@ struct run {
 	bool dnf;
 	struct torn torn[TORN_MAX];
 	unsigned torn_count;
+	char native[32]; /* dpkg's architecture; "" until it was asked */
 	char error[AGENT_MESSAGE_MAX + 1];
 	char left[AGENT_MESSAGE_MAX + 1]; /* why dpkg is left as it was found */
 };
