@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # timeout: 240
 #
-# What an agent goes on with: the state of years, a dpkg that was cut in two by another operation,
-# and reports that nobody took.
+# What an agent goes on with: the state of years, a dpkg that was cut in two by another operation or is
+# another program's for now, and reports that nobody took.
 # shellcheck source-path=SCRIPTDIR source=lib/repo.sh
 . "$(dirname "$0")/lib/repo.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/agent.sh
@@ -157,6 +157,28 @@ wait_for 60 "the next one is at it" grep -q "$torn: install, again" "$LAB/agent.
 touch "$LAB/go"
 collect agent || fail "the next one: $(cat "$LAB/agent.log")"
 expect_eq "$(state_of "$torn") $(installed slow)" "done 1.0" "$(cat "$LAB/agent.log"): what was gone on with"
+
+say "another program holds dpkg's lock, and waits for the agent's end"
+order remove slow app >/dev/null
+once "they are removed"
+rm -f "$LAB/held"
+start holder "$PYTHON" -c '
+import fcntl, signal, sys
+file = open(sys.argv[1], "w")
+fcntl.lockf(file, fcntl.LOCK_EX)
+open(sys.argv[2], "w")
+signal.pause()' "$dir/root/var/lib/dpkg/lock-frontend" "$LAB/held"
+wait_for 30 "the lock is held" test -e "$LAB/held"
+other=$(order install app)
+: >"$LAB/agent.log"
+start agent "$AGENT" "${agent_args[@]}"
+wait_for 60 "the agent is at it" grep -q "$other: install" "$LAB/agent.log"
+end_pid "$(pid_of agent)" 60 || fail "it does not end: $(cat "$LAB/agent.log")"
+forget agent
+stop holder
+expect_eq "$(state_of "$other") $(installed app)" "running none" "$(cat "$LAB/agent.log"): put off"
+once "the lock is free"
+expect_eq "$(state_of "$other") $(installed app)" "done 1.0" "$(cat "$LAB/once.out"): gone on with"
 
 say "nobody takes the report of its end"
 paced
