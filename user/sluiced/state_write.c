@@ -93,8 +93,10 @@ static json_t *pack_retired(const struct sl_relay *relay)
 
 static json_t *pack_tenant(const struct tenant *tenant, bool fds)
 {
-	/* Earlier versions refuse keys that they do not know: only where it is needed. */
-	json_t *cookie = tenant->cookie ? json_integer((json_int_t)tenant->cookie) : NULL;
+	/* Earlier versions refuse keys that they do not know: not where the gate's says it. */
+	json_t *cookie = tenant->cookie && !tenant->gate.attached
+				 ? json_integer((json_int_t)tenant->cookie)
+				 : NULL;
 
 	return json_pack("{s:I, s:I, s:b, s:b, s:i, s:s, s:o, s:o, s:{s:b, s:i, s:I, s:I}, s:o,"
 			 " s:o*}",
