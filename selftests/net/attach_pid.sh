@@ -95,6 +95,18 @@ untouched "what another process's interface carries before a reload"
 sluice reload >"$LAB/reload.log" || fail "reload"
 expect_eq "$(tenant blue .state)" attached "after a reload, of whoever has the number"
 expect_document green 1024 "after a reload, of whoever has the number"
+# Before anybody has looked: the reload does.
+kill -STOP "$(pid_of sluiced)"
+stop holder
+ended() { [ ! -e "/proc/$number" ]; }
+wait_for 5 "the process with the number to end" ended
+hold blue "$number"
+wait_for 5 "the number to be given to a process in blue" in_space "$number" blue
+start reload "$BUILD/sluice" --instance "$INSTANCE" reload
+kill -CONT "$(pid_of sluiced)"
+collect reload || fail "reload with a process of which nobody knows"
+expect_eq "$(tenant blue .state)" attached "after a reload that was the first to look"
+expect_document blue 1024 "after a reload that was the first to look"
 stop_sluiced
 untouched "what is left in green"
 stop holder

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../gate/netns.h"
 #include "../lib/log.h"
 #include "discover.h"
 #include "generation.h"
@@ -242,6 +243,9 @@ static void apply_one(struct tenants *tenants, const struct conf_tenant *wish)
 	if (!tenant->from_conf)
 		handover_tenant(tenants->sluiced->handover, tenant);
 	tenant->from_conf = true;
+	/* The process may be another one by now. */
+	if (tenant->gate.attached && netns_of_process(tenant->want.netns))
+		tenants_tend(tenants, tenant);
 	if (tenant->gate.attached) {
 		tenants_resize(tenants, tenant);
 		return;
