@@ -19,6 +19,7 @@
 #include "relics.h"
 
 #define GATE_WHY_MAX 256
+#define GATE_NO_IPV6 "no IPv6: " /* begins the reason of a gate that stands for IPv4 alone */
 
 struct gate_spec {
 	const char *name;  /* the tenant's */

@@ -74,7 +74,7 @@ static int follow_ipv6(const struct gate *gate, const struct gate *now, struct g
 		return 0;
 	err = gate_try_claim(now, load, spec, 6, claim_why);
 	if (err)
-		snprintf(why, GATE_WHY_MAX, "no IPv6: %.240s", claim_why);
+		snprintf(why, GATE_WHY_MAX, GATE_NO_IPV6 "%.240s", claim_why);
 	else
 		snprintf(why, GATE_WHY_MAX, "%s has IPv6 now", gate->l3_interface);
 	/* The interface went meanwhile: the next look tells. */
@@ -100,29 +100,23 @@ static int put_filters_back(const struct gate *gate, struct gate_load *load, cha
 /* In the tenant's namespace: puts back what others took away. */
 static int mend(struct gate *gate, struct gate_load *load, const struct gate_spec *spec, char *why)
 {
-	char ipv6_why[GATE_WHY_MAX] = "", rules_why[GATE_WHY_MAX] = "";
 	struct gate now = { 0 };
 	struct link_info l3;
-	int ipv6_err, rules_err, err = follow_links(gate, spec, &now, &l3, why);
+	int rules_err, err = follow_links(gate, spec, &now, &l3, why);
 
 	if (!err)
 		err = follow_mac(gate, load, &l3);
 	if (err)
 		return err;
-	ipv6_err = follow_ipv6(gate, &now, load, spec, ipv6_why);
-	if (ipv6_err == -ESTALE) {
-		strcpy(why, ipv6_why);
-		return ipv6_err;
-	}
-	rules_err = gate_fit_filter(gate, load, rules_why);
+	rules_err = gate_fit_filter(gate, load, why);
 	keep_route(gate, AF_INET, &gate->route4);
 	if (gate->ipv6)
 		keep_route(gate, AF_INET6, &gate->route6);
 	err = put_filters_back(gate, load, why);
-	if (err)
-		return err;
-	strcpy(why, rules_err ? rules_why : ipv6_why);
-	return rules_err ? rules_err : ipv6_err;
+	/* What a gate that stands can lack, one attached anew cannot. */
+	if (err || rules_err)
+		return err ? err : rules_err;
+	return follow_ipv6(gate, &now, load, spec, why);
 }
 
 int gate_check(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,

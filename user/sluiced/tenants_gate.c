@@ -137,10 +137,11 @@ static void set_state(struct tenants *tenants, struct tenant *tenant, enum tenan
 		log_warn("tenant %s: %s: %s", tenant->want.name, tenant_state_name(state), reason);
 }
 
-int tenants_try(struct tenants *tenants, struct tenant *tenant)
+/* served4: IPv4 stood a moment ago, and is not given up for want of IPv6. */
+static int attach(struct tenants *tenants, struct tenant *tenant, bool served4)
 {
+	char why[GATE_WHY_MAX], ipv6_why[GATE_WHY_MAX] = "";
 	struct gate_spec spec;
-	char why[GATE_WHY_MAX];
 	int err;
 
 	if (!tenant->cookie && netns_of_process(tenant->want.netns) &&
@@ -149,6 +150,11 @@ int tenants_try(struct tenants *tenants, struct tenant *tenant)
 	spec = tenants_spec(tenants, tenant);
 	spec.blame = may_blame(tenant);
 	err = gate_attach(&tenant->gate, tenants->sluiced->load, &spec, why);
+	if (err && served4 && spec.ipv6) {
+		snprintf(ipv6_why, sizeof(ipv6_why), GATE_NO_IPV6 "%.240s", why);
+		spec.ipv6 = false;
+		err = gate_attach(&tenant->gate, tenants->sluiced->load, &spec, why);
+	}
 	/* Who it is stays as it was found out. */
 	if (err == -EADDRINUSE && tenant->state == TENANT_CONFLICT && !spec.blame)
 		return err;
@@ -159,14 +165,19 @@ int tenants_try(struct tenants *tenants, struct tenant *tenant)
 	}
 	tenant->blamed_ms = 0;
 	tenants_enter_gate(tenants, tenant);
-	set_state(tenants, tenant, TENANT_ATTACHED, "");
-	if (tenant->want.ipv6 && !tenant->gate.ipv6)
+	set_state(tenants, tenant, ipv6_why[0] ? TENANT_FAILED : TENANT_ATTACHED, ipv6_why);
+	if (spec.ipv6 && !tenant->gate.ipv6)
 		log_warn("tenant %s: IPv6 is disabled on %s; only IPv4 is served",
 			 tenant->want.name, tenant->gate.l3_interface);
 	binder_attached(tenants->sluiced->binder, tenant);
 	supervise_listen(tenants->sluiced->supervise, tenant);
 	guard_auto_attached(tenants->sluiced->guard, tenant);
 	return 0;
+}
+
+int tenants_try(struct tenants *tenants, struct tenant *tenant)
+{
+	return attach(tenants, tenant, false);
 }
 
 /* What a successor must know of it has changed; NULL is fine. */
@@ -228,8 +239,9 @@ static bool stands(struct tenants *tenants, struct tenant *tenant)
 		set_state(tenants, tenant, TENANT_ATTACHED, "");
 		return true;
 	case -EADDRINUSE:
-		/* As in tenants_try(). */
-		if (tenant->state != TENANT_FAILED || spec.blame)
+		/* As in attach(). */
+		if (tenant->state != TENANT_FAILED || spec.blame ||
+		    strncmp(tenant->reason, GATE_NO_IPV6, strlen(GATE_NO_IPV6)) != 0)
 			set_state(tenants, tenant, TENANT_FAILED, why);
 		return true;
 	case -EAGAIN:
@@ -269,8 +281,10 @@ static bool has_ended(const struct tenant *tenant)
 
 void tenants_tend(struct tenants *tenants, struct tenant *tenant)
 {
-	if ((tenant->gate.attached && stands(tenants, tenant)) || !tenants_try(tenants, tenant) ||
-	    !has_ended(tenant))
+	bool served4 = tenant->gate.attached && !tenant->gate.ipv6;
+
+	if ((tenant->gate.attached && stands(tenants, tenant)) ||
+	    !attach(tenants, tenant, served4) || !has_ended(tenant))
 		return;
 	tenants_drop(tenants, tenant);
 	supervise_apply(tenants->sluiced->supervise);
