@@ -245,18 +245,25 @@ static void close_listeners(struct gate *gate)
 int gate_fit_filter(struct gate *gate, struct gate_load *load, char *why)
 {
 	struct sl_iface iface;
-	int err = notrack_update(&gate->notrack, gate->key.ifindex, why);
+	int err = notrack_update(&gate->notrack, gate->key.ifindex, why), closed = 0;
 	bool needed = gate->notrack.needed;
 
+	/* What could be done is done. */
+	if (err == -EACCES) {
+		closed = err;
+		err = 0;
+	}
 	if (!err)
 		err = gate_load_iface_get(load, &gate->key, &iface);
 	if (err || iface.mark == needed)
-		return err;
+		return err ? err : closed;
 	for (unsigned i = 0; !err && i < gate->nlisteners; i++)
 		if (gate->listeners[i].fd >= 0)
 			err = listen_set_mark(gate->listeners[i].fd, needed ? SL_MARK : 0);
 	iface.mark = needed;
-	return err ? err : gate_load_iface_put(load, &gate->key, &iface);
+	if (!err)
+		err = gate_load_iface_put(load, &gate->key, &iface);
+	return err ? err : closed;
 }
 
 struct tenant_search {
@@ -342,7 +349,8 @@ static int build(struct gate *gate, struct gate_load *load, const struct gate_sp
 		goto undo_maps;
 	}
 	err = gate_fit_filter(gate, load, why);
-	if (!err)
+	/* Looks tell of it from then on. */
+	if (!err || err == -EACCES)
 		err = add_routes(gate, &l3, why);
 	if (err)
 		goto undo_routes;

@@ -100,6 +100,7 @@ static int put_filters_back(const struct gate *gate, struct gate_load *load, cha
 /* In the tenant's namespace: puts back what others took away. */
 static int mend(struct gate *gate, struct gate_load *load, const struct gate_spec *spec, char *why)
 {
+	char rules_why[GATE_WHY_MAX] = "";
 	struct gate now = { 0 };
 	struct link_info l3;
 	int rules_err, err = follow_links(gate, spec, &now, &l3, why);
@@ -108,15 +109,17 @@ static int mend(struct gate *gate, struct gate_load *load, const struct gate_spe
 		err = follow_mac(gate, load, &l3);
 	if (err)
 		return err;
-	rules_err = gate_fit_filter(gate, load, why);
+	rules_err = gate_fit_filter(gate, load, rules_why);
 	keep_route(gate, AF_INET, &gate->route4);
 	if (gate->ipv6)
 		keep_route(gate, AF_INET6, &gate->route6);
 	err = put_filters_back(gate, load, why);
-	/* What a gate that stands can lack, one attached anew cannot. */
-	if (err || rules_err)
-		return err ? err : rules_err;
-	return follow_ipv6(gate, &now, load, spec, why);
+	/* What a gate that stands can lack, one attached anew cannot, but owned rules. */
+	if (!err && (!rules_err || rules_err == -EACCES))
+		err = follow_ipv6(gate, &now, load, spec, why);
+	if (!err && rules_err)
+		memcpy(why, rules_why, sizeof(rules_why));
+	return err ? err : rules_err;
 }
 
 int gate_check(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,
