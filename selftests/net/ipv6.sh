@@ -96,6 +96,11 @@ in_ns "$vm" sysctl -qw net.ipv6.conf.qr0.disable_ipv6=0
 ns_ip "$vm" link set qr0 alias looked-again
 wait_for 15 "an attach that has no room for IPv6" told "failed no IPv6: .*Too many open files"
 families 4 || fail "IPv4 was given up for want of IPv6"
+# Nor is it cut off at each look.
+cookies() { sluice tenant show "$vm" --json | jq -c '[.listeners[].socket_cookie]'; }
+were=$(cookies)
+sleep 7
+expect_eq "$(cookies)" "$were" "the listeners after two looks"
 prlimit --pid "$pid" --nofile="$was:"
-wait_for 15 "IPv6 once there is room" families "4 6"
+wait_for 60 "IPv6 once there is room" families "4 6"
 expect_eq "$(tenant "$vm" .state)" attached "the state once there is room"

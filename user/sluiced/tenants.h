@@ -46,6 +46,10 @@ struct tenant {
 	char reason[GATE_WHY_MAX]; /* empty while attached */
 	uint64_t cookie; /* of a process's namespace, 0: unknown; its pid may be another's later */
 	uint64_t blamed_ms; /* when the owner of its address was last looked for */
+	/* While IPv4 is served for want of IPv6: when, and after what pause, that is tried again.
+	 */
+	uint64_t ipv6_again_ms;
+	uint32_t ipv6_pause_ms;
 	struct gate gate;
 	bool unopened; /* its port bindings are not in the guard's map yet */
 	struct tenant_guard guard;

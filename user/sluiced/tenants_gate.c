@@ -22,7 +22,9 @@
 #include "handover.h"
 #include "supervise.h"
 
-#define BLAME_MS 60000
+#define BLAME_MS	  60000
+#define IPV6_PAUSE_MS	  10000
+#define IPV6_PAUSE_MAX_MS 600000
 
 /* ---- which stand where -------------------------------------------------------------------- */
 
@@ -137,8 +139,26 @@ static void set_state(struct tenants *tenants, struct tenant *tenant, enum tenan
 		log_warn("tenant %s: %s: %s", tenant->want.name, tenant_state_name(state), reason);
 }
 
-/* served4: IPv4 stood a moment ago, and is not given up for want of IPv6. */
-static int attach(struct tenants *tenants, struct tenant *tenant, bool served4)
+/* Each try cuts connections of IPv4 off: what does not pass is tried ever more rarely. */
+static void put_ipv6_off(struct tenant *tenant)
+{
+	uint32_t pause = 2 * tenant->ipv6_pause_ms;
+
+	if (pause < IPV6_PAUSE_MS)
+		pause = IPV6_PAUSE_MS;
+	if (pause > IPV6_PAUSE_MAX_MS)
+		pause = IPV6_PAUSE_MAX_MS;
+	tenant->ipv6_pause_ms = pause;
+	tenant->ipv6_again_ms = loop_now() + pause;
+}
+
+static bool ipv6_is_off(const struct tenant *tenant)
+{
+	return tenant->ipv6_pause_ms && loop_now() < tenant->ipv6_again_ms;
+}
+
+/* served: it stood a moment ago, and IPv4 is not given up for want of IPv6. */
+static int attach(struct tenants *tenants, struct tenant *tenant, bool served)
 {
 	char why[GATE_WHY_MAX], ipv6_why[GATE_WHY_MAX] = "";
 	struct gate_spec spec;
@@ -150,11 +170,15 @@ static int attach(struct tenants *tenants, struct tenant *tenant, bool served4)
 	spec = tenants_spec(tenants, tenant);
 	spec.blame = may_blame(tenant);
 	err = gate_attach(&tenant->gate, tenants->sluiced->load, &spec, why);
-	if (err && served4 && spec.ipv6) {
+	if (err && served && spec.ipv6) {
 		snprintf(ipv6_why, sizeof(ipv6_why), GATE_NO_IPV6 "%.240s", why);
 		spec.ipv6 = false;
 		err = gate_attach(&tenant->gate, tenants->sluiced->load, &spec, why);
 	}
+	if (!err && ipv6_why[0])
+		put_ipv6_off(tenant);
+	else if (!err)
+		tenant->ipv6_pause_ms = 0;
 	/* Who it is stays as it was found out. */
 	if (err == -EADDRINUSE && tenant->state == TENANT_CONFLICT && !spec.blame)
 		return err;
@@ -219,6 +243,12 @@ void tenants_resize(struct tenants *tenants, struct tenant *tenant)
 			  strerror(-err));
 }
 
+static bool lacks_ipv6(const struct tenant *tenant)
+{
+	return tenant->state == TENANT_FAILED &&
+	       !strncmp(tenant->reason, GATE_NO_IPV6, strlen(GATE_NO_IPV6));
+}
+
 /* Does it stand, and need not be attached anew? */
 static bool stands(struct tenants *tenants, struct tenant *tenant)
 {
@@ -228,6 +258,8 @@ static bool stands(struct tenants *tenants, struct tenant *tenant)
 	char why[GATE_WHY_MAX];
 	int err;
 
+	if (ipv6_is_off(tenant))
+		spec.ipv6 = false;
 	/* Who keeps IPv6 from it is named when it is looked for again. */
 	spec.blame = tenant->state == TENANT_FAILED && may_blame(tenant);
 	err = gate_check(gate, tenants->sluiced->load, &spec, why);
@@ -235,13 +267,14 @@ static bool stands(struct tenants *tenants, struct tenant *tenant)
 		note_gate(tenants, gate);
 	switch (err) {
 	case 0:
+		if (ipv6_is_off(tenant) && lacks_ipv6(tenant))
+			return true;
 		tenant->blamed_ms = 0;
 		set_state(tenants, tenant, TENANT_ATTACHED, "");
 		return true;
 	case -EADDRINUSE:
 		/* As in attach(). */
-		if (tenant->state != TENANT_FAILED || spec.blame ||
-		    strncmp(tenant->reason, GATE_NO_IPV6, strlen(GATE_NO_IPV6)) != 0)
+		if (spec.blame || !lacks_ipv6(tenant))
 			set_state(tenants, tenant, TENANT_FAILED, why);
 		return true;
 	case -EAGAIN:
@@ -281,10 +314,10 @@ static bool has_ended(const struct tenant *tenant)
 
 void tenants_tend(struct tenants *tenants, struct tenant *tenant)
 {
-	bool served4 = tenant->gate.attached && !tenant->gate.ipv6;
+	bool served = tenant->gate.attached;
 
-	if ((tenant->gate.attached && stands(tenants, tenant)) ||
-	    !attach(tenants, tenant, served4) || !has_ended(tenant))
+	if ((served && stands(tenants, tenant)) || !attach(tenants, tenant, served) ||
+	    !has_ended(tenant))
 		return;
 	tenants_drop(tenants, tenant);
 	supervise_apply(tenants->sluiced->supervise);
