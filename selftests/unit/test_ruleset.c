@@ -125,7 +125,7 @@ static void test_owned(void)
 	char why[NOTRACK_WHY_MAX] = "";
 
 	unit_case = "a table of a process";
-	CHECK_THAT(!ruleset_change("add table ip plain\n", why), "%s", why);
+	CHECK_THAT(!ruleset_change("flush ruleset\nadd table ip plain\n", why), "%s", why);
 	if (!CHECK(owner && !nft_run_cmd_from_buffer(owner, owned)))
 		return;
 	is_read("inet theirs input drops owned\n");
@@ -134,6 +134,15 @@ static void test_owned(void)
 	is_read("inet sluice_7 output\n");
 	is_updated(&notrack, -EACCES);
 	CHECK(!notrack_check(7, why) && strstr(why, "inet theirs input"));
+	/* Its owner does as it is told; the rule is its own to take away. */
+	CHECK(!nft_run_cmd_from_buffer(owner, "insert rule inet theirs input meta mark 0x51a1ce "
+					      "accept comment \"sluice_7\"\n"));
+	is_updated(&notrack, 0);
+	CHECK_THAT(notrack_check(7, why) == 1, "%s", why);
+	notrack_remove(&notrack, 7);
+	is_read("inet theirs input: sluice_7\n");
+	CHECK_THAT(!strstr(seen, "inet sluice_7"), "%s", seen);
+	is_updated(&notrack, 0);
 	nft_ctx_free(owner);
 	is_updated(&notrack, 0);
 	CHECK_THAT(notrack_check(7, why) == 1, "%s", why);
@@ -154,13 +163,21 @@ static void test_tracking(void)
 		{ "ct mark set 1", true },
 		{ "ct count over 3 drop", true },
 		{ "notrack", false },
+		{ "update @s { ip saddr ct count over 3 } drop", true },
+		{ "update @u { ip saddr } accept", false },
+		{ "ct helper set \"h\"", true },
+		{ "counter name \"n\"", false },
 	};
-	char why[RULESET_WHY_MAX] = "", text[256];
+	char why[RULESET_WHY_MAX] = "", text[512];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		unit_case = cases[i].rule;
 		snprintf(text, sizeof(text),
 			 "add table inet t\ndelete table inet t\nadd table inet t\n"
+			 "add set inet t s { type ipv4_addr; flags dynamic; }\n"
+			 "add set inet t u { type ipv4_addr; flags dynamic; }\n"
+			 "add ct helper inet t h { type \"ftp\" protocol tcp; l3proto ip; }\n"
+			 "add counter inet t n\n"
 			 "add chain inet t c { type filter hook prerouting priority raw; }\n"
 			 "add rule inet t c %s\n",
 			 cases[i].rule);

@@ -114,12 +114,16 @@ static int mend(struct gate *gate, struct gate_load *load, const struct gate_spe
 	if (gate->ipv6)
 		keep_route(gate, AF_INET6, &gate->route6);
 	err = put_filters_back(gate, load, why);
+	if (err)
+		return err;
 	/* What a gate that stands can lack, one attached anew cannot, but owned rules. */
-	if (!err && (!rules_err || rules_err == -EACCES))
+	if (!rules_err || rules_err == -EACCES)
 		err = follow_ipv6(gate, &now, load, spec, why);
-	if (!err && rules_err)
-		memcpy(why, rules_why, sizeof(rules_why));
-	return err ? err : rules_err;
+	/* Such rules may cut VMs off; want of IPv6 does not. */
+	if (!rules_err || err == -ESTALE)
+		return err;
+	memcpy(why, rules_why, sizeof(rules_why));
+	return rules_err;
 }
 
 int gate_check(struct gate *gate, struct gate_load *load, const struct gate_spec *spec,

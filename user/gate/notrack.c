@@ -40,6 +40,7 @@ static bool legacy_nat(void)
 
 struct place {
 	char family[8], table[NAME_MAX + 1], chain[NAME_MAX + 1];
+	bool closed;	 /* no command of ours can change it */
 	uint64_t handle; /* of a rule of ours there */
 };
 
@@ -52,22 +53,29 @@ struct finding {
 	unsigned ndropping;
 	struct place rules[CHAINS_MAX]; /* that we put into chains of others */
 	unsigned nrules;
-	struct place closed; /* drops, and nobody but its owner may add to it; no name: none does */
 };
 
-/* What a command may say without quotes; iptables-nft and nft(8) write no others. */
+/* What nft(8) takes for a name, without quotes (src/scanner.l). */
 static bool sayable(const char *name)
 {
-	return name[0] && name[0] != '-' &&
+	return name[0] && !strchr("0123456789-/", name[0]) &&
 	       !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				  "0123456789_-./\\")];
+				  "0123456789_-./")];
 }
 
-static void put_place(struct place *place, const char *family, const char *table, const char *chain)
+static struct place *add_place(struct place *places, unsigned *count, const char *family,
+			       const char *table, const char *chain, bool owned)
 {
+	struct place *place;
+
+	if (*count == CHAINS_MAX)
+		return NULL;
+	place = &places[(*count)++];
 	snprintf(place->family, sizeof(place->family), "%s", family);
 	snprintf(place->table, sizeof(place->table), "%s", table);
 	snprintf(place->chain, sizeof(place->chain), "%s", chain);
+	place->closed = owned || !sayable(table) || !sayable(chain);
+	return place;
 }
 
 /* Tables of ours are no reason to have one. */
@@ -79,21 +87,15 @@ static bool is_another_gates(const char *table)
 static void on_chain(const struct ruleset_chain *chain, void *arg)
 {
 	struct finding *finding = arg;
-	struct place *place = &finding->closed;
 
 	if (!strcmp(chain->table, finding->tag) && !strcmp(chain->family, "inet"))
 		finding->ours = true;
 	if (is_another_gates(chain->table) || chain->dormant)
 		return;
 	finding->tracking |= chain->nat;
-	if (!chain->drops)
-		return;
-	if (!chain->owned && sayable(chain->table) && sayable(chain->name)) {
-		if (finding->ndropping == CHAINS_MAX)
-			return;
-		place = &finding->dropping[finding->ndropping++];
-	}
-	put_place(place, chain->family, chain->table, chain->name);
+	if (chain->drops)
+		add_place(finding->dropping, &finding->ndropping, chain->family, chain->table,
+			  chain->name, chain->owned);
 }
 
 static void on_rule(const struct ruleset_rule *rule, void *arg)
@@ -109,11 +111,10 @@ static void on_rule(const struct ruleset_rule *rule, void *arg)
 		finding->tracking |= rule->tracks;
 		return;
 	}
-	if (finding->nrules == CHAINS_MAX || !sayable(rule->table) || !sayable(rule->chain))
-		return;
-	place = &finding->rules[finding->nrules++];
-	put_place(place, rule->family, rule->table, rule->chain);
-	place->handle = rule->handle;
+	place = add_place(finding->rules, &finding->nrules, rule->family, rule->table, rule->chain,
+			  rule->owned);
+	if (place)
+		place->handle = rule->handle;
 }
 
 static int find(struct finding *finding)
@@ -137,6 +138,16 @@ static bool has_rule(const struct finding *finding, const struct place *chain)
 	return false;
 }
 
+/* The first chain that drops what is ours, among those that we cannot change or among all. */
+static const struct place *lacking(const struct finding *finding, bool closed)
+{
+	for (unsigned i = 0; i < finding->ndropping; i++)
+		if ((!closed || finding->dropping[i].closed) &&
+		    !has_rule(finding, &finding->dropping[i]))
+			return &finding->dropping[i];
+	return NULL;
+}
+
 /* ---- what is ours ------------------------------------------------------------------------------
  */
 
@@ -158,6 +169,8 @@ static void write_removal(FILE *commands, const struct finding *finding)
 	for (unsigned i = 0; i < finding->nrules; i++) {
 		const struct place *rule = &finding->rules[i];
 
+		if (rule->closed)
+			continue;
 		fprintf(commands, "delete rule %s %s %s handle %" PRIu64 "\n", rule->family,
 			rule->table, rule->chain, rule->handle);
 	}
@@ -173,7 +186,7 @@ static void write_needs(FILE *commands, const struct finding *finding)
 	for (unsigned i = 0; i < finding->ndropping; i++) {
 		const struct place *chain = &finding->dropping[i];
 
-		if (!has_rule(finding, chain))
+		if (!chain->closed && !has_rule(finding, chain))
 			fprintf(commands,
 				"insert rule %s %s %s meta mark 0x%x accept comment \"%s\"\n",
 				chain->family, chain->table, chain->chain, SL_MARK, finding->tag);
@@ -207,6 +220,7 @@ static int update_from(struct notrack *notrack, uint32_t generation, struct find
 		       char *why)
 {
 	bool legacy = legacy_nat(), needed = legacy;
+	const struct place *closed;
 	int err = 0;
 
 	if (generation == notrack->generation && (notrack->needed || !legacy))
@@ -223,12 +237,12 @@ static int update_from(struct notrack *notrack, uint32_t generation, struct find
 	if (err)
 		return err;
 	notrack->needed = needed;
-	if (finding->closed.family[0]) {
+	closed = lacking(finding, true);
+	if (closed) {
 		snprintf(why, NOTRACK_WHY_MAX,
-			 "nftables: chain %.50s of table %s %.50s drops by policy, and only the "
-			 "process that owns it can accept mark 0x%x there",
-			 finding->closed.chain, finding->closed.family, finding->closed.table,
-			 SL_MARK);
+			 "nftables: chain %.40s of table %s %.40s drops by policy, and only the "
+			 "process that owns it can accept mark 0x%x there, with comment %s",
+			 closed->chain, closed->family, closed->table, SL_MARK, finding->tag);
 		return -EACCES;
 	}
 	/* A change of our own raised it; one of others in between is then seen as such. */
@@ -267,7 +281,7 @@ int notrack_check(uint32_t tag, char missing[NOTRACK_WHY_MAX])
 {
 	char name[TAG_MAX];
 	struct finding finding = { .tag = name };
-	const struct place *chain = NULL;
+	const struct place *chain;
 	int err = -EAGAIN;
 
 	snprintf(name, sizeof(name), "sluice_%u", tag);
@@ -281,11 +295,7 @@ int notrack_check(uint32_t tag, char missing[NOTRACK_WHY_MAX])
 		snprintf(missing, NOTRACK_WHY_MAX, "table inet %s", name);
 		return 0;
 	}
-	for (unsigned i = 0; !chain && i < finding.ndropping; i++)
-		if (!has_rule(&finding, &finding.dropping[i]))
-			chain = &finding.dropping[i];
-	if (!chain && finding.closed.family[0])
-		chain = &finding.closed;
+	chain = lacking(&finding, false);
 	if (!chain)
 		return 1;
 	snprintf(missing, NOTRACK_WHY_MAX,

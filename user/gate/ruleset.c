@@ -23,7 +23,8 @@
 
 #include "netlink.h"
 
-#define COMMENT 0 /* the type of a rule's user data: libnftnl/udata.h */
+#define COMMENT	  0 /* the type of a rule's user data: libnftnl/udata.h */
+#define DEPTH_MAX 4 /* of expressions in expressions; the kernel has two */
 
 /* Sends one request of nf_tables; on_answer is called for what comes. 0 or -errno. */
 static int ask(int type, int flags, nl_recvmsg_msg_cb_t on_answer, void *arg)
@@ -37,9 +38,10 @@ static int ask(int type, int flags, nl_recvmsg_msg_cb_t on_answer, void *arg)
 	nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, on_answer, arg);
 	nl_socket_disable_auto_ack(sock); /* an answer or an error */
 	errno = 0;
-	/* libnl has no word for too many open files. */
+	/* libnl has no word for too many open files; EACCES is another thing to notrack_update().
+	 */
 	if (nl_connect(sock, NETLINK_NETFILTER)) {
-		err = errno ? -errno : -EIO;
+		err = errno == EACCES ? -EPERM : errno ? -errno : -EIO;
 		nl_socket_free(sock);
 		return err;
 	}
@@ -217,13 +219,39 @@ static bool starts(const char *text, const char *with)
 	return text && !strncmp(text, with, strlen(with));
 }
 
-/* By an expression of nf_tables, or a match or target of iptables in one. */
-static bool expression_tracks(struct nlattr *expression)
+/* A match or target of iptables. */
+static bool compat_tracks(const char *name)
 {
-	struct nlattr *attributes[NFTA_EXPR_MAX + 1], *data[NFTA_MATCH_MAX + 1];
-	const char *kind, *name = NULL;
+	return starts(name, "conn") || starts(name, "CONN") ||
+	       (name && (!strcmp(name, "state") || !strcmp(name, "helper") || !strcmp(name, "CT")));
+}
 
-	if (nla_parse_nested(attributes, NFTA_EXPR_MAX, expression, NULL))
+/* Connection tracking's own: "ct helper set". By a map it may be any. */
+static bool object_tracks(uint32_t type)
+{
+	return type == NFT_OBJECT_CT_HELPER || type == NFT_OBJECT_CT_TIMEOUT ||
+	       type == NFT_OBJECT_CT_EXPECT || type == NFT_OBJECT_UNSPEC;
+}
+
+static bool expression_tracks(struct nlattr *expression, unsigned depth);
+
+static bool any_tracks(struct nlattr *expressions, unsigned depth)
+{
+	struct nlattr *expression;
+	int left;
+
+	if (expressions)
+		nla_for_each_nested(expression, expressions,
+				    left) if (expression_tracks(expression, depth)) return true;
+	return false;
+}
+
+static bool expression_tracks(struct nlattr *expression, unsigned depth)
+{
+	struct nlattr *attributes[NFTA_EXPR_MAX + 1], *data[NFTA_DYNSET_MAX + 1];
+	const char *kind;
+
+	if (depth >= DEPTH_MAX || nla_parse_nested(attributes, NFTA_EXPR_MAX, expression, NULL))
 		return false;
 	kind = string(attributes[NFTA_EXPR_NAME]);
 	if (!kind)
@@ -231,33 +259,17 @@ static bool expression_tracks(struct nlattr *expression)
 	if (!strcmp(kind, "ct") || !strcmp(kind, "connlimit") || !strcmp(kind, "synproxy") ||
 	    !strcmp(kind, "flow_offload"))
 		return true;
-	/* What they look at names what they need: "ct helper set" is an object's name. */
 	if (!attributes[NFTA_EXPR_DATA] ||
-	    nla_parse_nested(data, NFTA_MATCH_MAX, attributes[NFTA_EXPR_DATA], NULL))
+	    nla_parse_nested(data, NFTA_DYNSET_MAX, attributes[NFTA_EXPR_DATA], NULL))
 		return false;
 	if (!strcmp(kind, "objref"))
-		switch (number(data[NFTA_OBJREF_IMM_TYPE], NFT_OBJECT_UNSPEC)) {
-		case NFT_OBJECT_CT_HELPER:
-		case NFT_OBJECT_CT_TIMEOUT:
-		case NFT_OBJECT_CT_EXPECT:
-			return true;
-		default:
-			return false;
-		}
+		return object_tracks(number(data[NFTA_OBJREF_IMM_TYPE], NFT_OBJECT_UNSPEC));
 	if (!strcmp(kind, "match") || !strcmp(kind, "target"))
-		name = string(data[NFTA_MATCH_NAME]);
-	return starts(name, "conn") || starts(name, "CONN") ||
-	       (name && (!strcmp(name, "state") || !strcmp(name, "helper") || !strcmp(name, "CT")));
-}
-
-static bool rule_tracks(struct nlattr *expressions)
-{
-	struct nlattr *expression;
-	int left;
-
-	if (expressions)
-		nla_for_each_nested(expression, expressions,
-				    left) if (expression_tracks(expression)) return true;
+		return compat_tracks(string(data[NFTA_MATCH_NAME]));
+	if (!strcmp(kind, "dynset"))
+		return (data[NFTA_DYNSET_EXPR] &&
+			expression_tracks(data[NFTA_DYNSET_EXPR], depth + 1)) ||
+		       any_tracks(data[NFTA_DYNSET_EXPRESSIONS], depth + 1);
 	return false;
 }
 
@@ -292,7 +304,8 @@ static int on_rule(struct nl_msg *message, void *arg)
 		return NL_SKIP;
 	rule.handle = be64toh(nla_get_u64(handle));
 	rule.comment = comment_in(attributes[NFTA_RULE_USERDATA]);
-	rule.tracks = rule_tracks(attributes[NFTA_RULE_EXPRESSIONS]);
+	rule.tracks = any_tracks(attributes[NFTA_RULE_EXPRESSIONS], 0);
+	rule.owned = flags_of(reading, family_of(message), rule.table) & NFT_TABLE_F_OWNER;
 	reading->on_rule(&rule, reading->arg);
 	return NL_OK;
 }

@@ -24,6 +24,7 @@ struct ruleset_rule {
 	const char *family, *table, *chain;
 	uint64_t handle;
 	const char *comment; /* "" for none */
+	bool owned;	     /* as its chain */
 	bool tracks;	     /* it needs connection tracking */
 };
 
