@@ -15,6 +15,7 @@ static char said[8192];	    /* commands, a line each */
 static bool full;	    /* the journal's disk */
 static bool mute;	    /* "ip" of interfaces */
 static unsigned mute_at;    /* the how manyth question only; 0: none */
+static bool reaches;	    /* the default route of before is there */
 static unsigned step_fails; /* of a transaction, the same */
 static const char *boot = "b1";
 
@@ -107,6 +108,11 @@ int exec_words(struct outcome *outcome, const char *word, ...)
 		snprintf(line + strlen(line), sizeof(line) - strlen(line), "%s ", word);
 	va_end(args);
 	snprintf(said + strlen(said), sizeof(said) - strlen(said), "%s\n", line);
+	/* With a link's last address its routes go. */
+	if (strstr(line, "address delete"))
+		reaches = false;
+	if (strstr(line, "route replace 0.0.0.0/0 via 10.9.0.1 "))
+		reaches = true;
 	return fails && strstr(line, fails) ? -EIO : 0;
 }
 
@@ -126,6 +132,15 @@ static const char guarded_text[] =
 	" \"sets\": [{\"interface\": \"eth0\", \"addresses\": [\"10.5.0.11/24\"], \"routes\":"
 	" [{\"to\": \"10.66.0.0/16\", \"via\": \"10.5.0.9\"}]}]}}, \"routes\": [{\"dst\":"
 	" \"10.66.0.0/16\", \"via\": \"10.5.0.9\", \"dev\": \"eth0\", \"metric\": 0}]}";
+
+static const char two_text[] =
+	"{\"links\": {\"eth0\": {\"was\": {\"mtu\": 1500, \"up\": true, \"addresses\": []},"
+	" \"sets\": [{\"interface\": \"eth0\", \"addresses\": [\"10.5.0.11/24\"]}]},"
+	" \"eth1\": {\"was\": {\"mtu\": 1500, \"up\": true, \"addresses\": []},"
+	" \"sets\": [{\"interface\": \"eth1\", \"addresses\": [\"10.6.0.11/24\"]}]}},"
+	" \"routes\": [{\"dst\": \"0.0.0.0/0\", \"via\": \"10.9.0.1\", \"dev\": \"eth1\","
+	" \"metric\": 0}, {\"dst\": \"10.77.0.0/16\", \"via\": \"10.9.0.7\", \"dev\": \"eth0\","
+	" \"metric\": 0}]}";
 
 static const struct {
 	const char *step;
@@ -235,13 +250,25 @@ static void test_not_yet(void)
 	fails = NULL;
 	mute = true;
 	take(record_text, -EIO);
+	CHECK_THAT(!strstr(said, "route replace"), "before its link:\n%s", said);
 	mute = false;
 	take(NULL, 0);
 	CHECK_THAT(strstr(said, "address replace 10.9.0.11/24"), "%s", said);
 	CHECK_THAT(strstr(said, "link delete v7"), "%s", said);
 	CHECK_THAT(strstr(said, "address delete 10.5.0.11/24"), "%s", said);
 	CHECK_THAT(strstr(said, "route delete 10.66.0.0/16"), "%s", said);
-	CHECK_THAT(!strstr(said, "route replace"), "put back twice:\n%s", said);
+	CHECK_THAT(strstr(said, "route replace 10.77.0.0/16 via 10.9.0.7"), "%s", said);
+	CHECK_THAT(reaches, "cut off:\n%s", said);
+
+	unit_case = "ip cannot be asked of one of two";
+	mute_at = 4; /* eth0 three times, eth1 */
+	take(two_text, -EIO);
+	CHECK_THAT(strstr(said, "route replace 10.77.0.0/16 via 10.9.0.7"), "%s", said);
+	CHECK_THAT(!strstr(said, "route replace 0.0.0.0/0"), "%s", said);
+	mute_at = 0;
+	take(NULL, 0);
+	CHECK_THAT(strstr(said, "address delete 10.6.0.11/24 dev eth1") && reaches, "%s", said);
+	CHECK_THAT(!strstr(said, "10.77.0.0/16"), "put back twice:\n%s", said);
 
 	unit_case = "nor again, with the route of before in force";
 	mute = true;

@@ -393,14 +393,25 @@ static json_t *routes_lost(const json_t *record)
 	return list;
 }
 
-/* Leaves those that could not be in the list. */
-static int put_routes_back(json_t *list, struct outcome *outcome)
+/* Has it still what a scheme set? */
+static bool is_set(const json_t *links, const char *interface)
+{
+	return json_array_size(json_object_get(json_object_get(links, interface), "sets")) > 0;
+}
+
+/* Leaves those that could not be in the list; and those of links that are to lose an address yet:
+ * with its last one a link loses its routes. */
+static int put_routes_back(json_t *list, const json_t *links, struct outcome *outcome)
 {
 	json_t *now = ip_routes(), *route;
 	int err = 0, result;
 	size_t i = 0;
 
 	while ((route = json_array_get(list, i))) {
+		if (is_set(links, ip_text(route, "dev"))) {
+			i++;
+			continue;
+		}
 		result = 0;
 		if (!ip_listed(now, route) && if_nametoindex(ip_text(route, "dev")))
 			result = change_route("replace", route, outcome);
@@ -421,7 +432,7 @@ static bool any_set(const json_t *links)
 	const json_t *entry;
 
 	json_object_foreach ((json_t *)links, interface, entry)
-		if (json_array_size(json_object_get(entry, "sets")))
+		if (is_set(links, interface))
 			return true;
 	return false;
 }
@@ -445,7 +456,7 @@ int ip_put_all_back(json_t *record, struct outcome *outcome)
 			if (!result)
 				json_object_del(links, interface);
 		}
-	result = put_routes_back(lost, outcome);
+	result = put_routes_back(lost, links, outcome);
 	if (!any_set(links))
 		json_object_del(record, "routes");
 	json_object_set_new(record, "missing", lost);

@@ -9,7 +9,8 @@
  * An interface that was not there before has no "was". routes are those of before, of all. "kept"
  * is the boot in which it was written. Once it has been put back, a record has only what could not
  * be: links, routes as "missing", and the "boot" in which that was. A link's "sets" are empty by
- * then, but for one that could not be looked at; the routes of before stay as long as that.
+ * then, but for one that could not be looked at; its routes are "missing" as long as that, and the
+ * routes of before stay.
  */
 #ifndef AGENT_CLUSTER_NETWORK_IP_H
 #define AGENT_CLUSTER_NETWORK_IP_H
