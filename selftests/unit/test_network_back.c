@@ -204,6 +204,39 @@ static bool settles(void)
 	return files_back + ip_back > before;
 }
 
+/* Before all others: an agent that has not told networkd anything. */
+static void test_start(void)
+{
+	json_t *desired = json_pack("{s:[{s:s}]}", "links", "interface", "unit-none0");
+	struct work *work = calloc(1, sizeof(*work));
+
+	unit_case = "an agent that begins";
+	networkd = true;
+	state = "healthy";
+	tries = 10;
+	CHECK(!settles());
+	state = "failed";
+	tries = 0;
+	CHECK(!settles());
+	work->node = &node;
+	work->desired = desired;
+	CHECK(network_apply(work) == -ENODEV && !files_back && !reloads);
+
+	unit_case = "the one before it did not get networkd to reload";
+	tries = 7;
+	reload_fails = -EIO;
+	CHECK(settles() && reloads == 1 && tries == 6);
+	CHECK(network_apply(work) == -ENODEV && reloads == 1);
+	reload_fails = 0;
+	CHECK(settles() && reloads == 2 && !tries);
+	CHECK(!settles());
+	networkd = false;
+	state = NULL;
+	files_back = ip_back = 0;
+	free(work);
+	json_decref(desired);
+}
+
 static void test_settle(void)
 {
 	unit_case = "a trial that is gone on with";
@@ -311,7 +344,7 @@ static void test_trial(void)
 	CHECK(settles() && !kept);
 	CHECK(settles() && reloads == before + 2);
 	reload_fails = 0;
-	CHECK(settles() && reloads == before + 3);
+	CHECK(settles() && reloads == before + 3 && !tries);
 	CHECK(!settles() && reloads == before + 3);
 
 	unit_case = "a record of another boot";
@@ -330,6 +363,7 @@ static void test_trial(void)
 
 int main(void)
 {
+	test_start();
 	test_missing_interface();
 	test_settle();
 	test_end();

@@ -160,8 +160,9 @@ static bool interface_exists(const char *interface)
 	return if_nametoindex(interface) != 0;
 }
 
-/* Networkd has not heard of the files as they are. */
-static bool reload_due;
+/* Networkd may not have heard of the files as they are: an agent before this one may have ended
+ * before it told it. */
+static bool reload_due = true;
 
 static int reload(struct outcome *outcome)
 {
@@ -244,7 +245,7 @@ static int take_back(struct work *work, int err, int reached)
 /* Is a scheme on trial, or one that failed not taken back as a whole? */
 static bool is_tried(struct node *node)
 {
-	return reload_due || network_kept(node) || network_ip_tried(node);
+	return network_kept(node) || network_ip_tried(node);
 }
 
 static int check_interfaces(const json_t *links, struct outcome *outcome)
@@ -308,7 +309,7 @@ void network_settle(struct node *node)
 	next = now + SETTLE_MS;
 	/* One that has not failed is gone on with. */
 	if (!journal_item(node, DESIRED_NETWORK, &item) || strcmp(item.state, "failed") != 0 ||
-	    !is_tried(node))
+	    (!reload_due && !is_tried(node)))
 		return;
 	/* Not what an agent left that did not try again: it may be as others want it by now. */
 	tries = journal_number(node, TRIES_KEY);
@@ -316,12 +317,14 @@ void network_settle(struct node *node)
 	    network_ip_forget_older(node))
 		return;
 	outcome = calloc(1, sizeof(*outcome));
-	if (outcome && !go_back(node, outcome))
+	if (outcome && !go_back(node, outcome)) {
+		set_tries(node, 0);
 		log_info("the network is what it was before the scheme that failed");
-	else if (tries == 1)
+	} else if (tries == 1) {
 		log_error("the network of before could not be put back in %d tries: the rest of it "
 			  "is left as it is; put that right by hand, then apply",
 			  TRIES);
+	}
 	free(outcome);
 }
 
