@@ -144,7 +144,7 @@ static void become_new(struct agent *agent)
 
 	/* The kernel marks a name that is gone or another file's by now. */
 	if (n <= 0 || !len || (size_t)n <= len || strncmp(now, agent->program, len) != 0 ||
-	    access(agent->program, X_OK))
+	    access(agent->program, X_OK) || agent_ending)
 		return;
 	log_info("this program was replaced: going on with the new one");
 	execv(agent->program, agent->argv);
