@@ -38,9 +38,13 @@ static char directory[] = "/tmp/test_agent_run-XXXXXX";
 	"echo 'Note: removing the lock file is always wrong' >&2; exit 2"
 #define LOCKED	  LOCKED_BY("another")
 #define LOCKED_13 LOCKED_BY("apt-get")
-#define TERM	  "kill -TERM $PPID;"
-#define PUT_OFF	  "put off"
-#define HELD	  "another program holds dpkg's lock"
+#define LOCKED_APT                                                                                 \
+	"echo 'E: Could not get lock /lock. It is held by process 7 (dpkg)' >&2;"                  \
+	"echo 'E: Unable to acquire the dpkg frontend lock (/lock), is another process using "     \
+	"it?' >&2; exit 100"
+#define TERM	"kill -TERM $PPID;"
+#define PUT_OFF "put off"
+#define HELD	"another program holds dpkg's lock"
 
 static const struct {
 	const char *name, *action, *package;
@@ -87,6 +91,13 @@ static const struct {
 	{ "and what apt-get ends well on, without having done it", "remove", "lost=1", "",
 	  "echo install unpacked reinstreq lost", "",
 	  WHOLE AGAIN "lost=1\n" LOOK "dpkg --force-remove-reinstreq --remove lost\n", "", false },
+	{ "which is no end of what is to be there", "install", "lost=1", "",
+	  "echo install unpacked reinstreq lost", "",
+	  WHOLE AGAIN "lost=1\n" LOOK "apt-get install lost=1\n" LOOK,
+	  "lost is still half installed", true },
+	{ "but for what makes it whole after all", "install", "later", "",
+	  "echo install unpacked reinstreq later", "",
+	  WHOLE AGAIN "later\n" LOOK "apt-get install later\n" LOOK, "", false },
 	{ "another architecture's is not what is to go", "remove", "one", "",
 	  "echo deinstall half-installed reinstreq one:i386 i386", "",
 	  WHOLE LOOK "apt-get remove one\n", "", false },
@@ -100,8 +111,12 @@ static const struct {
 	  "echo deinstall half-installed reinstreq one; echo purge half-installed reinstreq two",
 	  "", WHOLE LOOK "dpkg --force-remove-reinstreq --remove one\n", "", false },
 	{ "dpkg cannot go on", "install", "app", "echo 'Errors in:'; echo ' broken'; exit 1",
-	  "echo install half-installed reinstreq one", "", CONFIGURE "apt-get update\n" APP,
-	  "dpkg --configure -a failed: broken", false },
+	  "echo install half-installed reinstreq one", "",
+	  CONFIGURE "apt-get update\n" APP ARCH LOOK, "dpkg --configure -a failed: broken", false },
+	{ "which is no end, either", "install", "app", "echo ' broken'; exit 1",
+	  "echo install half-installed reinstreq app", "",
+	  CONFIGURE "apt-get update\n" APP ARCH LOOK,
+	  "app is still half installed; dpkg --configure -a failed: broken", true },
 	{ "nor can apt-get", "install", "app", "echo ' broken'; exit 1",
 	  "echo install half-installed reinstreq one", "app", CONFIGURE "apt-get update\n" APP,
 	  "E: no; dpkg --configure -a failed: broken", true },
@@ -116,6 +131,16 @@ static const struct {
 	  CONFIGURE, HELD, true },
 	{ "and waits for this agent's end", "install", "app", TERM LOCKED, "", "", CONFIGURE,
 	  PUT_OFF, false },
+	{ "it is at it when what is torn is to be whole", "install", "late", "",
+	  "echo install half-installed reinstreq late", "",
+	  WHOLE AGAIN "late\n" AGAIN "late\n" LOOK "apt-get install late\n", "", false },
+	{ "for too long then, and the next is not tried", "install", "app", "",
+	  "echo install half-installed ok held; echo install half-installed ok two", "", "held\n",
+	  HELD, true },
+	{ "and waits for this agent's end then", "install", "app", "",
+	  "echo install half-installed ok waits", "", WHOLE AGAIN "waits\n", PUT_OFF, false },
+	{ "a script's apt-get that has no lock is no reason to wait", "install", "app", "",
+	  "echo install half-installed ok calls", "", WHOLE AGAIN "calls\n" LOOK APP, "", false },
 	{ "it is at it when what is torn is to go", "remove", "one",
 	  "case $* in *--remove*) [ -e $d/tried ] || { touch $d/tried; " LOCKED_13 "; } ;; esac",
 	  "echo deinstall half-installed reinstreq one", "",
@@ -179,7 +204,7 @@ static void test_case(size_t i)
 	json_t *operation =
 		json_pack("{s:s, s:[s]}", "action", cases[i].action, "packages", cases[i].package);
 	struct agent_result *result = calloc(1, sizeof(*result));
-	char calls[600] = "", query[600], refuse[300];
+	char calls[600] = "", query[600], refuse[1200];
 	FILE *file;
 
 	write_script("dpkg",
@@ -192,7 +217,14 @@ static void test_case(size_t i)
 	snprintf(refuse, sizeof(refuse),
 		 "case $* in *' %s') echo E: no; exit 100 ;; *' lost=1') ;;\n"
 		 "*' term') " TERM " ;;\n"
-		 "*reinstall*) echo \" ${4%%%%=*}\\$\" >>$d/whole ;; esac",
+		 "*' held') echo held >$d/calls; " LOCKED_APT " ;;\n"
+		 "*' waits') " TERM LOCKED_APT " ;;\n"
+		 "*' calls') (" LOCKED_APT "); echo E: Sub-process; exit 100 ;;\n"
+		 "*' install later') echo ' later$' >>$d/whole ;; *' later') ;;\n"
+		 "*reinstall*' late') [ -e $d/tried ] || { touch $d/tried; " LOCKED_APT "; } ;;\n"
+		 "esac\ncase $* in *' lost=1'|*' later') ;;\n"
+		 "*reinstall*) for end in ' ' \\$; do echo \" ${4%%%%=*}$end\"; done >>$d/whole ;; "
+		 "esac",
 		 *cases[i].refused ? cases[i].refused : "nothing");
 	write_script(
 		"apt-get",
@@ -215,7 +247,7 @@ static void test_case(size_t i)
 	CHECK_THAT(!strcmp(calls, cases[i].calls), "what was called:\n%s%s", calls, result->log);
 	CHECK_THAT(!strcmp(result->message, cases[i].message), "it says: %s", result->message);
 	CHECK(result->failed == cases[i].failed || !strcmp(result->message, PUT_OFF));
-	CHECK(waited == 300 || strcmp(cases[i].message, HELD) != 0);
+	CHECK_THAT(waited == 300 || strcmp(cases[i].message, HELD) != 0, "it waited %u s", waited);
 	remove_in("calls");
 	remove_in("tried");
 	remove_in("said");

@@ -88,9 +88,22 @@ static void dpkg_write_begin(struct run *run, const struct agent_options *option
 	run_add(run, run->room[1]);
 }
 
+static bool is_locked(int err, const char *log)
+{
+	char last[300];
+
+	/* dpkg: by "another process" or "apt-get process", as its version has it. */
+	if (err == 2)
+		return strstr(log, " locked by ");
+	/* apt-get, and not a package's script that calls it. */
+	child_last_line(log, last, sizeof(last));
+	return err == 100 && strstr(last, ", is another process using it?");
+}
+
 /*
- * Waits while another dpkg is at work, perhaps our own that outlived a killed agent. -EBUSY: it
- * still is. -ECANCELED: this agent is to end, which may be what that dpkg waits for.
+ * Waits while another dpkg is at work, perhaps our own that outlived a killed agent, or one that
+ * began after apt-get update. -EBUSY: it still is. -ECANCELED: this agent is to end, which may be
+ * what that dpkg waits for.
  */
 static int execute_unlocked(struct run *run)
 {
@@ -102,8 +115,7 @@ static int execute_unlocked(struct run *run)
 	for (unsigned i = 0;; i++) {
 		log[0] = '\0';
 		err = run_execute(run, run_read_status);
-		/* By "another process" or "apt-get process", as its version has it. */
-		locked = err == 2 && strstr(log, " locked by ");
+		locked = is_locked(err, log);
 		if (!locked || i == LOCK_TRIES || agent_ending)
 			break;
 		sleep(2);
@@ -208,8 +220,8 @@ static const char *ordered(const json_t *operation, const char *name, size_t len
 
 /* Of the version that is asked for: the newest may be newer than what apt-get would go back from.
  */
-static void unpack_again(struct run *run, const struct agent_options *options,
-			 const json_t *operation, const char *name)
+static int unpack_again(struct run *run, const struct agent_options *options,
+			const json_t *operation, const char *name)
 {
 	const char *word = ordered(operation, name, strcspn(name, ":"));
 	const char *version = word ? strchr(word, '=') : NULL;
@@ -217,13 +229,13 @@ static void unpack_again(struct run *run, const struct agent_options *options,
 
 	snprintf(text, sizeof(text), "%s%s", name, version ? version : "");
 	run_apt_begin(run, options, false);
-	/* dpkg_recover() has waited already; the last one said counts. */
+	/* It would wait also when this agent is to end. The last one said counts. */
 	run_add(run, "-o");
-	run_add(run, "DPkg::Lock::Timeout=10");
+	run_add(run, "DPkg::Lock::Timeout=0");
 	run_add(run, "install");
 	run_add(run, "--reinstall");
 	run_add(run, text);
-	run_execute(run, run_read_status);
+	return execute_unlocked(run);
 }
 
 /* All that there is of it: nothing can make it whole any more. */
@@ -246,13 +258,16 @@ int dpkg_mend(struct run *run, const struct agent_options *options, const json_t
 	      const char *action)
 {
 	char text[sizeof(run->torn->name) + 32];
+	int err = 0;
 
 	for (unsigned i = 0; i < run->torn_count && !agent_ending; i++) {
 		struct torn *torn = &run->torn[i];
 
 		if (torn->wanted ||
 		    (!strcmp(action, "install") && ordered(operation, torn->name, torn->said)))
-			unpack_again(run, options, operation, torn->name);
+			err = unpack_again(run, options, operation, torn->name);
+		if (err == -EBUSY || err == -ECANCELED)
+			return err;
 	}
 	if (agent_ending)
 		return -ECANCELED;
@@ -261,8 +276,8 @@ int dpkg_mend(struct run *run, const struct agent_options *options, const json_t
 	find_torn(run, options);
 	for (unsigned i = 0; i < run->torn_count; i++) {
 		struct torn *torn = &run->torn[i];
-		int err = -ENOENT;
 
+		err = -ENOENT;
 		if (torn->incomplete && !strcmp(action, "remove") &&
 		    ordered(operation, torn->name, torn->said))
 			err = remove_torn(run, options, torn->name);
@@ -275,6 +290,29 @@ int dpkg_mend(struct run *run, const struct agent_options *options, const json_t
 		run_note(run, text);
 	}
 	return 0;
+}
+
+static const struct torn *ordered_torn(const struct run *run, const json_t *operation)
+{
+	for (unsigned i = 0; i < run->torn_count; i++)
+		if (!run->torn[i].gone && ordered(operation, run->torn[i].name, run->torn[i].said))
+			return &run->torn[i];
+	return NULL;
+}
+
+/* apt-get takes for installed, and so for done, what it did not unpack again. */
+int dpkg_check(struct run *run, const struct agent_options *options, const json_t *operation)
+{
+	const struct torn *torn;
+
+	if (!*run->left && !ordered_torn(run, operation))
+		return 0;
+	find_torn(run, options);
+	torn = ordered_torn(run, operation);
+	if (!torn)
+		return 0;
+	snprintf(run->error, sizeof(run->error), "%s is still half installed", torn->name);
+	return -EIO;
 }
 
 bool dpkg_is_gone(const struct run *run, const char *word)

@@ -213,7 +213,8 @@ static int run_apt(struct run *run, const struct agent_options *options, const j
 	/* apt-get knows no name any more that is in no repository. */
 	if (!add_packages(run, operation) && !strcmp(action, "remove"))
 		return 0;
-	return run_execute(run, run_read_status);
+	err = run_execute(run, run_read_status);
+	return err ? err : dpkg_check(run, options, operation);
 }
 
 /* With an installroot, dnf reads that root's own configuration and repositories. */

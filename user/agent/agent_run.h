@@ -63,6 +63,8 @@ int dpkg_recover(struct run *run, const struct agent_options *options);
 /* Has what was found installed again, or removed where the operation orders that. As above. */
 int dpkg_mend(struct run *run, const struct agent_options *options, const json_t *operation,
 	      const char *action);
+/* The last look, when apt-get has ended well. 0, or -EIO and error: an ordered one is torn. */
+int dpkg_check(struct run *run, const struct agent_options *options, const json_t *operation);
 /* It was removed so: the operation's word for it is done. */
 bool dpkg_is_gone(const struct run *run, const char *word);
 
