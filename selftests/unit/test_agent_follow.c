@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an agent in a VM tells of an operation, and when: not before it is on disk. The package
- * manager and the server are this test's.
+ * What an agent in a VM tells of an operation, and when: its end not before it is on disk. The
+ * package manager and the server are this test's.
  */
 #include <sys/stat.h>
 
@@ -12,8 +12,12 @@
 volatile sig_atomic_t agent_ending;
 
 static char directory[] = "/tmp/test_agent_follow-XXXXXX", where[64], path[80];
-static unsigned told; /* ends */
+static unsigned told, unwritten; /* ends, and words that there is none to tell */
+static const char *end = "\"done\"";
 static bool put_off;
+
+#define ID    "0123456789abcdef"
+#define BEGUN "\"running\": \"" ID "\""
 
 static bool on_disk(const char *text)
 {
@@ -31,10 +35,16 @@ static bool on_disk(const char *text)
 
 long agent_post(const char *url, const char *body, const char **why)
 {
+	if (strstr(body, "cannot be written")) {
+		CHECK(strstr(body, ID) && strstr(body, "\"running\"") &&
+		      strstr(body, strerror(ENOENT)));
+		CHECK(!on_disk(end));
+		unwritten++;
+	}
 	if (strstr(body, "\"running\""))
 		return 204;
-	CHECK(strstr(body, "\"done\""));
-	CHECK(on_disk("\"done\"") && on_disk("\"running\": \"\""));
+	CHECK(strstr(body, end));
+	CHECK(on_disk(end) && on_disk("\"running\": \"\""));
 	told++;
 	return 204;
 }
@@ -52,6 +62,7 @@ bool agent_run(const struct agent_options *options, const json_t *operation,
 {
 	memset(ret_result, 0, sizeof(*ret_result));
 	if (put_off) {
+		CHECK(on_disk(BEGUN));
 		agent_ending = 1;
 		return false;
 	}
@@ -70,7 +81,7 @@ int main(void)
 	snprintf(path, sizeof(path), "%s/state.json", where);
 	document = json_pack("{s:i, s:s, s:I, s:[{s:s, s:s, s:[s]}]}", "generation", 1, "tenant",
 			     "blue", "expires", (json_int_t)time(NULL) + 3600, "operations", "id",
-			     "0123456789abcdef", "action", "install", "packages", "app");
+			     ID, "action", "install", "packages", "app");
 	if (!CHECK(document) || !CHECK(!agent_state_load(&agent.state, where)))
 		return unit_end();
 	agent.operations = json_object_get(document, "operations");
@@ -78,20 +89,29 @@ int main(void)
 	unit_case = "the agent is to end before an operation is begun";
 	put_off = true;
 	CHECK(!follow_document(&agent, document) && !agent.more && !told);
-	CHECK(on_disk("\"running\": \"0123456789abcdef\"") && !on_disk("\"failed\""));
+	CHECK(on_disk(BEGUN) && !on_disk("\"failed\""));
 
-	unit_case = "its end does not get to the disk";
+	unit_case = "one that a killed agent has begun is put off, too";
+	agent_ending = 0;
+	strcpy(agent.state.running, ID);
+	CHECK(!follow_document(&agent, document) && on_disk(BEGUN));
+
+	unit_case = "it has expired by now, and its end does not get to the disk";
 	put_off = false;
 	agent_ending = 0;
+	json_object_set_new(document, "expires", json_integer(1));
 	CHECK(follow_document(&agent, document));
+	CHECK_THAT(!told && unwritten == 1, "%u ends told, %u said to be none", told, unwritten);
 	agent_tell_results(&agent);
-	CHECK_THAT(!told, "%u ends told", told);
+	CHECK_THAT(!told && unwritten == 2, "%u ends told, %u said to be none", told, unwritten);
 
 	unit_case = "the disk is there again";
 	CHECK(!mkdir(where, 0700));
 	agent_tell_results(&agent);
-	CHECK_THAT(told == 1, "%u ends told", told);
+	CHECK_THAT(told == 1 && unwritten == 2, "%u ends told", told);
 	CHECK(on_disk("\"told\": true"));
+	agent_tell_results(&agent);
+	CHECK_THAT(told == 1, "%u ends told", told);
 
 	lose_disk();
 	rmdir(directory);

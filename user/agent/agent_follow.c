@@ -17,16 +17,22 @@
 #include "../lib/log.h"
 #include "../lib/signed.h"
 
-#define TELL_MS 500
+#define TELL_MS	   500
+#define EVENTS_MAX 32 /* that the repository takes at once */
 
 /* ---- reporting ---- */
 
-static bool post_event(struct agent *agent, const char *id, const char *state, unsigned percent,
-		       const char *message, const char *log)
+static json_t *make_event(const char *id, const char *state, unsigned percent, const char *message,
+			  const char *log)
 {
-	json_t *body =
-		json_pack("{s:[{s:s, s:s, s:i, s:s*, s:s*}]}", "events", "operation", id, "state",
-			  state, "percent", (int)percent, "message", message, "log", log);
+	return json_pack("{s:s, s:s, s:i, s:s*, s:s*}", "operation", id, "state", state, "percent",
+			 (int)percent, "message", message, "log", log);
+}
+
+/* Frees the events. */
+static bool post_events(struct agent *agent, json_t *events)
+{
+	json_t *body = json_pack("{s:o}", "events", events);
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL, url[512];
 	const char *why = "";
 	long status = -1;
@@ -49,6 +55,12 @@ static bool post_event(struct agent *agent, const char *id, const char *state, u
 	return status == 400 || status == 413 || status == 422;
 }
 
+static bool post_event(struct agent *agent, const char *id, const char *state, unsigned percent,
+		       const char *message, const char *log)
+{
+	return post_events(agent, json_pack("[o]", make_event(id, state, percent, message, log)));
+}
+
 static void tell(unsigned percent, void *arg)
 {
 	struct agent *agent = arg;
@@ -58,6 +70,25 @@ static void tell(unsigned percent, void *arg)
 		return;
 	agent->told_ms = now;
 	post_event(agent, agent->operation, "running", percent, NULL, NULL);
+}
+
+/* No end is told that a crash would undo: their operator hears at least why none comes. */
+static void tell_unwritten(struct agent *agent, int err)
+{
+	json_t *events = json_array(), *result;
+	char message[100];
+	const char *id;
+
+	snprintf(message, sizeof(message), "its end cannot be written to this VM's disk: %s",
+		 strerror(-err));
+	json_object_foreach (agent->state.ended, id, result)
+		if (!json_is_true(json_object_get(result, "told")) &&
+		    json_array_size(events) < EVENTS_MAX)
+			json_array_append_new(events, make_event(id, "running", 99, message, NULL));
+	if (json_array_size(events))
+		post_events(agent, events);
+	else
+		json_decref(events);
 }
 
 /* Results that could not be reported when they were there. */
@@ -70,6 +101,7 @@ void agent_tell_results(struct agent *agent)
 
 	if (err) {
 		log_warn("%s: %s", agent->state.path, strerror(-err));
+		tell_unwritten(agent, err);
 		return;
 	}
 	json_object_foreach (agent->state.ended, id, result) {
@@ -107,8 +139,7 @@ static int end_operation(struct agent *agent, const char *id, struct agent_resul
 	log_info("operation %s: %s%s%s", id, result->failed ? "failed" : "done",
 		 *result->message ? ": " : "", result->message);
 	err = agent_state_end(&agent->state, agent->operations, id, result);
-	if (!err)
-		agent_tell_results(agent);
+	agent_tell_results(agent);
 	return err;
 }
 
@@ -143,10 +174,11 @@ static int do_operation(struct agent *agent, const json_t *operation)
 	setenv("SLUICE_AGENT_PID", pid, 1);
 	setenv("SLUICE_AGENT_OPERATION", id, 1);
 	post_event(agent, id, "running", 0, NULL, NULL);
-	if (agent_run(&agent->options, operation, tell, agent, result))
+	if (agent_run(&agent->options, operation, tell, agent, result)) {
 		err = end_operation(agent, id, result);
-	else
+	} else {
 		log_info("operation %s: put off, for this agent is to end", id);
+	}
 out:
 	free(result);
 	return err;
