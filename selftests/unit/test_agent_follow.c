@@ -89,7 +89,7 @@ int main(void)
 	unit_case = "the agent is to end before an operation is begun";
 	put_off = true;
 	CHECK(!follow_document(&agent, document) && !agent.more && !told);
-	CHECK(on_disk(BEGUN) && !on_disk("\"failed\""));
+	CHECK(!on_disk(BEGUN) && !on_disk("\"failed\""));
 
 	unit_case = "one that a killed agent has begun is put off, too";
 	agent_ending = 0;
@@ -112,6 +112,17 @@ int main(void)
 	CHECK(on_disk("\"told\": true"));
 	agent_tell_results(&agent);
 	CHECK_THAT(told == 1, "%u ends told", told);
+
+	unit_case = "what was put off has expired by now";
+	put_off = true;
+	CHECK(!agent_state_forget(&agent.state));
+	json_object_set_new(document, "expires", json_integer((json_int_t)time(NULL) + 3600));
+	CHECK(!follow_document(&agent, document));
+	agent_ending = 0;
+	json_object_set_new(document, "expires", json_integer(1));
+	end = "\"failed\"";
+	CHECK(!follow_document(&agent, document));
+	CHECK_THAT(told == 2, "%u ends told", told);
 
 	lose_disk();
 	rmdir(directory);

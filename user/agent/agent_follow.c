@@ -178,6 +178,9 @@ static int do_operation(struct agent *agent, const json_t *operation)
 		err = end_operation(agent, id, result);
 	} else {
 		log_info("operation %s: put off, for this agent is to end", id);
+		/* Not begun after all: it may expire. */
+		strcpy(agent->state.running, before);
+		err = agent_state_save(&agent->state);
 	}
 out:
 	free(result);
