@@ -254,11 +254,11 @@ static bool stands(struct tenants *tenants, struct tenant *tenant)
 {
 	struct gate_spec spec = tenants_spec(tenants, tenant);
 	struct gate *gate = &tenant->gate;
-	bool route4 = gate->route4, route6 = gate->route6;
+	bool route4 = gate->route4, route6 = gate->route6, off = ipv6_is_off(tenant);
 	char why[GATE_WHY_MAX];
 	int err;
 
-	if (ipv6_is_off(tenant))
+	if (off)
 		spec.ipv6 = false;
 	/* Who keeps IPv6 from it is named when it is looked for again. */
 	spec.blame = tenant->state == TENANT_FAILED && may_blame(tenant);
@@ -267,9 +267,15 @@ static bool stands(struct tenants *tenants, struct tenant *tenant)
 		note_gate(tenants, gate);
 	switch (err) {
 	case 0:
-		if (ipv6_is_off(tenant) && lacks_ipv6(tenant))
-			return true;
 		tenant->blamed_ms = 0;
+		if (off) {
+			/* Another reason may have come and gone. */
+			if (!lacks_ipv6(tenant))
+				set_state(tenants, tenant, TENANT_FAILED,
+					  GATE_NO_IPV6 "it could not be attached, and is tried "
+						       "again within ten minutes");
+			return true;
+		}
 		set_state(tenants, tenant, TENANT_ATTACHED, "");
 		return true;
 	case -EADDRINUSE:
