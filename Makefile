@@ -248,6 +248,10 @@ FUZZ_WITH_repod := $(filter-out %/jobs.c %/waiters.c user/repo/cli%,$(wildcard u
              selftests/fuzz/lib/played.c \
              -Wno-missing-prototypes -Wl,--wrap=time,--wrap=getrandom,--wrap=MHD_create_response_from_buffer \
              -Wl,--wrap=MHD_add_response_header -lmicrohttpd -lsqlite3
+# A namespace's packet filter, libnl's socket and libnftables played by the target.
+FUZZ_WITH_ruleset := $(patsubst %,user/gate/%.c,ruleset notrack netlink) -isystem /usr/include/libnl3 -lnl-3 -lnftables \
+             $(patsubst %,-Wl$(comma)--wrap=%,nl_connect nl_socket_modify_cb nl_send_simple nl_recvmsgs_default \
+             nft_run_cmd_from_buffer)
 TIME ?= 60
 fuzzers: $(FUZZ_BIN)
 build/fuzz/obj/%.o: %.c
