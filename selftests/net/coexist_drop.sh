@@ -88,6 +88,7 @@ own nft
 for tenant in nft ipt; do
 	wait_for 15 "rules that cannot be added to" told $tenant "failed: nftables: chain in of table inet theirs drops"
 	expect_eq "$(grep -c "tenant $tenant: failed: nftables: " "$LAB/sluiced.log")" 1 "lines in the log"
+	expect_has "$(sluice doctor $tenant || true)" "whoever owns that table alone can add" "doctor on $tenant"
 	stop owner-$tenant
 	wait_for 15 "the rules to be as they shall" told $tenant attached
 	expect_document $tenant 1024 "after the rules were gone"

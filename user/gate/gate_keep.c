@@ -116,7 +116,7 @@ static int mend(struct gate *gate, struct gate_load *load, const struct gate_spe
 	err = put_filters_back(gate, load, why);
 	if (err)
 		return err;
-	/* What a gate that stands can lack, one attached anew cannot, but owned rules. */
+	/* Without its rules or filters none can be attached anew; without owned rules it can. */
 	if (!rules_err || rules_err == -EACCES)
 		err = follow_ipv6(gate, &now, load, spec, why);
 	/* Such rules may cut VMs off; want of IPv6 does not. */

@@ -301,7 +301,7 @@ int notrack_check(uint32_t tag, char missing[NOTRACK_WHY_MAX])
 	snprintf(missing, NOTRACK_WHY_MAX,
 		 "the rule with comment %s in %s %.80s %.80s, which drops", name, chain->family,
 		 chain->table, chain->chain);
-	return 0;
+	return chain->closed ? -EACCES : 0;
 }
 
 /* What is ours goes by handles, which are true for as long as nobody else changes something. */

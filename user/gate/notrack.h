@@ -29,7 +29,7 @@ struct notrack {
 int notrack_update(struct notrack *notrack, uint32_t tag, char why[NOTRACK_WHY_MAX]);
 /*
  * In the tenant's namespace, which has what marked packets need: is it still whole? 1, 0 with what
- * is missing, or -errno.
+ * is missing, -EACCES with what only the owner of its table can add, or another -errno.
  */
 int notrack_check(uint32_t tag, char missing[NOTRACK_WHY_MAX]);
 /* In the tenant's namespace: removes all of it, also what another daemon left for the tag. */

@@ -368,7 +368,13 @@ static bool look_at_nftables(struct doctor *doctor, const struct doctor_gate *ga
 	if (gate_load_iface_get(doctor->load, &gate->key, &iface) || !iface.mark)
 		return true;
 	whole = notrack_check(gate->key.ifindex, missing);
-	if (whole < 0)
+	if (whole == -EACCES)
+		doctor_say(doctor, gate->name, "nftables", DOCTOR_FAIL,
+			   doctor_text("VMs' packets are dropped, and whoever owns that table "
+				       "alone can add the rule: meta mark 0x%x accept",
+				       SL_MARK),
+			   NULL, "not there: %s", missing);
+	else if (whole < 0)
 		doctor_say(doctor, gate->name, "nftables", DOCTOR_SKIPPED, NULL, NULL,
 			   "the ruleset cannot be read: %s", strerror(-whole));
 	else if (whole)
@@ -380,7 +386,7 @@ static bool look_at_nftables(struct doctor *doctor, const struct doctor_gate *ga
 			   "rules that translate, track or drop meet VMs' packets; sluiced puts "
 			   "back what is gone at its next look",
 			   reload(doctor), "not there: %s", missing);
-	return whole != 0;
+	return whole > 0;
 }
 
 bool doctor_gate(struct doctor *doctor, const struct doctor_gate *gate)

@@ -98,13 +98,13 @@ static void explain_unattached(struct doctor *doctor, const json_t *tenant)
 			   "%s", reason && *reason ? reason : "not attached");
 }
 
-/* It serves, but for what the reason names. */
+/* Its gate stands, but for what the reason names. */
 static void explain_wanting(struct doctor *doctor, const json_t *tenant)
 {
 	const char *name = text(tenant, "name"), *reason = text(tenant, "reason");
 
 	doctor_say(doctor, name, "attach", DOCTOR_WARN,
-		   "all else is served on; sluiced looks again every 3 s",
+		   "all else stands; sluiced looks again by itself",
 		   doctor_text("sluice --instance %s tenant show %s   # once what the reason names "
 			       "is mended: attached",
 			       doctor_word(doctor->instance), doctor_word(name)),
