@@ -22,12 +22,10 @@ static bool put_off;
 static bool on_disk(const char *text)
 {
 	char *state = NULL;
-	size_t len;
 	bool found;
 
-	if (read_file(path, &state, &len))
+	if (file_read(path, FILE_MAX, &state, NULL))
 		return false;
-	state[len] = '\0';
 	found = strstr(state, text);
 	free(state);
 	return found;

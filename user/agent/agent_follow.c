@@ -17,8 +17,7 @@
 #include "../lib/log.h"
 #include "../lib/signed.h"
 
-#define TELL_MS	   500
-#define EVENTS_MAX 32 /* that the repository takes at once */
+#define TELL_MS 500
 
 /* ---- reporting ---- */
 
@@ -83,7 +82,7 @@ static void tell_unwritten(struct agent *agent, int err)
 		 strerror(-err));
 	json_object_foreach (agent->state.ended, id, result)
 		if (!json_is_true(json_object_get(result, "told")) &&
-		    json_array_size(events) < EVENTS_MAX)
+		    json_array_size(events) < INSTRUCTION_EVENTS_MAX)
 			json_array_append_new(events, make_event(id, "running", 99, message, NULL));
 	if (json_array_size(events))
 		post_events(agent, events);

@@ -113,7 +113,6 @@ static void take_output(const char *data, size_t len, void *arg)
 	child_keep(run->result->log, AGENT_LOG_MAX, data, len);
 }
 
-/* 0 when the program ended with 0. read gets the lines of what it says as its status. */
 int run_execute(struct run *run, void (*read)(struct run *run, char *line))
 {
 	const struct child child = {

@@ -9,35 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../lib/file.h"
+
 /* A thousand results with logs, each byte of them escaped. */
 #define FILE_MAX  (16 * 1024 * 1024)
 #define ENDED_MAX 1000 /* results remembered */
-
-static int read_file(const char *path, char **ret_text, size_t *ret_len)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
-	struct stat status;
-	char *text = NULL;
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &status))
-		err = -errno;
-	else if (status.st_size > FILE_MAX)
-		err = -EFBIG;
-	else if (!(text = malloc((size_t)status.st_size + 1)))
-		err = -ENOMEM;
-	else if (read(fd, text, (size_t)status.st_size) != status.st_size)
-		err = -EIO;
-	close(fd);
-	if (err) {
-		free(text);
-		return err;
-	}
-	*ret_text = text;
-	*ret_len = (size_t)status.st_size;
-	return 0;
-}
 
 static const char *text_of(const json_t *json, const char *key)
 {
@@ -63,7 +39,7 @@ int agent_state_parse(struct agent_state *state, const char *text, size_t len)
 		agent_state_free(state);
 		return -EBADMSG;
 	}
-	/* … and kept all logs. */
+	/* An agent before this one kept all logs. */
 	json_object_foreach (state->ended, id, result)
 		if (json_is_true(json_object_get(result, "told")))
 			json_object_del(result, "log");
@@ -82,7 +58,7 @@ int agent_state_load(struct agent_state *state, const char *directory)
 	n = snprintf(state->path, sizeof(state->path), "%s/state.json", directory);
 	if (n < 0 || (size_t)n >= sizeof(state->path))
 		return -ENAMETOOLONG;
-	err = read_file(state->path, &text, &len);
+	err = file_read(state->path, FILE_MAX, &text, &len);
 	if (err == -ENOENT) {
 		state->ended = json_object();
 		return state->ended ? 0 : -ENOMEM;

@@ -100,7 +100,8 @@ static void on_status(char *line, void *arg)
 	double percent = number ? strtod(number, NULL) : -1;
 	const char *name;
 
-	if (!what || percent < 0 || percent > 100)
+	/* "nan" is a number, too. */
+	if (!what || !(percent >= 0 && percent <= 100))
 		return;
 	name = strrchr(what, '/') ? strrchr(what, '/') + 1 : what;
 	if (!strcmp(kind, "pmerror") && !*apt->error)

@@ -20,6 +20,7 @@
 
 #define INSTRUCTION_OPERATIONS_MAX 64  /* unfinished, of one instance */
 #define INSTRUCTION_PACKAGES_MAX   100 /* of one operation */
+#define INSTRUCTION_EVENTS_MAX	   32  /* of one report */
 #define INSTRUCTION_ID_LEN	   16
 #define INSTRUCTION_INSTANCE_MAX   127
 #define INSTRUCTION_SLACK	   300 /* seconds that clocks may differ by when one expires */

@@ -15,7 +15,6 @@
 #include "problem.h"
 #include "store.h"
 
-#define INSTRUCT_EVENTS_MAX  32 /* of one request */
 #define INSTRUCT_MESSAGE_MAX 300
 #define INSTRUCT_LOG_MAX     4096 /* of an operation's log tail */
 #define INSTRUCT_LIFE_MAX    (366 * 86400)
@@ -23,8 +22,9 @@
 
 /* The key that signs when the operator's does not: STATE/instruct.key. */
 int instruct_key_create(struct store *store, struct problem *problem);
-/* Public keys (PEM) that documents signed elsewhere are checked against, beside our own; and no
- * more.
+/*
+ * Public keys (PEM) that documents signed elsewhere are checked against, beside our own: adds them,
+ * or takes them back.
  */
 int instruct_key_trust(struct store *store, const char *public_pem, struct problem *problem);
 int instruct_key_distrust(struct store *store, const char *public_pem, struct problem *problem);
@@ -60,7 +60,8 @@ int instruct_desired(sqlite3 *reader, const char *tenant, const char *instance, 
 int instruct_events(struct db *db, const char *tenant, const char *instance, const json_t *events,
 		    struct problem *problem);
 
-/* {"generation": N, "operations": [unfinished ones]}: what the next document holds, each with
+/*
+ * {"generation": N, "operations": [unfinished ones]}: what the next document holds, each with
  * "expires".
  */
 json_t *instruct_pending(sqlite3 *reader, const char *tenant, const char *instance);

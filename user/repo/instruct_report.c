@@ -63,9 +63,9 @@ int instruct_events(struct db *db, const char *tenant, const char *instance, con
 	size_t i;
 	int err = 0;
 
-	if (!json_is_array(events) || json_array_size(events) > INSTRUCT_EVENTS_MAX)
+	if (!json_is_array(events) || json_array_size(events) > INSTRUCTION_EVENTS_MAX)
 		return problem_set(problem, 400, "bad-events", NULL, "events: an array of up to %d",
-				   INSTRUCT_EVENTS_MAX);
+				   INSTRUCTION_EVENTS_MAX);
 	writer = db_begin(db);
 	if (!writer)
 		return problem_errno(problem, -errno, "events");
