@@ -222,8 +222,10 @@ static int distrust(struct store *store, const char *public_pem, struct problem 
 				    "this key is not trusted");
 		else if (err)
 			problem_errno(problem, err, "key");
-	} else {
+	} else if (err == -EINVAL) {
 		bad_key(problem);
+	} else {
+		problem_errno(problem, err, "key");
 	}
 	free(had);
 	free(own);

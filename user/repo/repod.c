@@ -21,6 +21,7 @@
 
 #include <jansson.h>
 
+#include "../lib/clock.h"
 #include "../lib/log.h"
 #include "../lib/opt.h"
 #include "../lib/spawn.h"
@@ -149,48 +150,47 @@ static void wait_for_end(struct repod *repod, const sigset_t *signals)
 	}
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Until all connections have ended, or that time is over; a second signal does not wait. */
-static void drain(const struct listener *listeners, unsigned count, int64_t milliseconds,
+/* Until all connections have ended, or that time is over. False: a signal came, again. */
+static bool drain(const struct listener *listeners, unsigned count, int64_t milliseconds,
 		  const sigset_t *signals)
 {
 	const struct timespec tick = { .tv_nsec = 50 * 1000 * 1000 };
-	const int64_t until = now_ms() + milliseconds;
+	const int64_t until = clock_ms(CLOCK_MONOTONIC) + milliseconds;
 	unsigned open;
 
-	while (now_ms() < until) {
+	while (clock_ms(CLOCK_MONOTONIC) < until) {
 		open = 0;
 		for (unsigned j = 0; j < count; j++)
 			open += http_connections(&listeners[j]);
-		if (!open || sigtimedwait(signals, NULL, &tick) > 0)
-			return;
+		if (!open)
+			return true;
+		if (sigtimedwait(signals, NULL, &tick) > 0)
+			return false;
 	}
+	return true;
 }
 
 /*
- * What is being sent and done may finish, within bounds; then what has not begun is refused, and
- * tools are ended. A job that takes longer is broken off, as by a crash: nothing is lost by one.
+ * What is being sent and done may finish, within bounds, but for who signals twice; then what has
+ * not begun is refused, and tools are ended. A job that takes longer is broken off, as by a crash:
+ * nothing is lost by one.
  */
 static void end(struct repod *repod, struct listener *listeners, unsigned count,
 		const sigset_t *signals)
 {
+	bool patient;
+
 	for (unsigned i = 0; i < count; i++)
 		http_quiesce(&listeners[i]);
 	/* From here on who connects is refused. */
 	log_info("stopping");
-	drain(listeners, count, DRAIN_MS, signals);
+	patient = drain(listeners, count, DRAIN_MS, signals);
 	atomic_store(&repod->stopping, true);
 	spawn_stop();
 	jobs_close(repod->jobs);
 	jobs_close(repod->slow_jobs);
-	drain(listeners, count, END_MS, signals);
+	if (patient)
+		drain(listeners, count, END_MS, signals);
 }
 
 static int serve(struct repod *repod, const sigset_t *signals)
